@@ -1,0 +1,177 @@
+"""The command line: parses, calls one function of `jaxnet.commands`, prints what it returned."""
+
+import contextlib
+import json as json_format
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypedDict
+
+import tyro
+
+from jaxnet._version import __version__
+from jaxnet.recipes import PRESETS, Settings
+
+USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, ModuleNotFoundError, ConnectionError, FloatingPointError)
+
+
+def _explained() -> dict[str, str]:
+    """What every setting means, from the docstring of `Settings`."""
+    lines = (Settings.__doc__ or "").partition("Attributes:")[2].strip().splitlines()
+    return dict(line.strip().split(": ", 1) for line in lines if ": " in line)
+
+
+Changes = TypedDict(
+    "Changes",
+    {
+        name: Annotated[kind, tyro.conf.arg(help=f"{_explained()[name]} (Default: the preset's.)")]
+        for name, kind in Settings.__annotations__.items()
+        if name != "preset"
+    },
+    total=False,
+)
+
+
+def train(
+    changes: Annotated[Changes, tyro.conf.arg(name="")],
+    preset: Literal["film", "nielsen", "modern", "wide", "convnet"] = "film",
+    out: Path | None = None,
+    overwrite: bool = False,
+    pictures: bool = True,
+    evaluate_every: int = 1,
+    json: bool = False,
+) -> None:
+    """Train a network by gradient descent and write a run folder with its report.
+
+    The presets: film (the film's network, cost and plain gradient descent), nielsen (his book's first network), modern
+    (the same 13,002 parameters trained as one would today), wide (one hidden layer of 256, in seconds) and convnet.
+    Everything a preset sets can be changed below.
+
+    Args:
+        changes: Settings that differ from the preset's.
+        preset: Where the settings start from.
+        out: The run folder to write; by default the first free of runs/PRESET-1, runs/PRESET-2, ...
+        overwrite: Replace the run folder if it exists.
+        pictures: Draw the pictures and compose report.html.
+        evaluate_every: Epochs between evaluations on the way; 0 evaluates only at the end.
+        json: Print the result as one last line of JSON.
+    """
+    from jaxnet import commands
+    from jaxnet.run import versions
+
+    told = versions()
+    print(" ".join(f"{name} {version}" for name, version in told.items()), file=sys.stderr)
+    with _bar() as show:
+        result = commands.train(
+            PRESETS[preset]._replace(**changes), out=out, overwrite=overwrite, pictures=pictures,
+            evaluate_every=evaluate_every, show=show,
+        )  # fmt: skip
+    print(
+        f"{100 * result['test_accuracy']:.2f} % of {result['test_images']:,} test images right; "
+        f"{result['parameters']:,} parameters, cost {result['cost']:.4g}, {result['seconds']:.1f} s of training"
+    )
+    if result["interrupted"]:
+        print(f"stopped after {result['steps']:,} of {result['num_steps']:,} steps; what there was is saved")
+    print(result["out"] + ("/report.html" if pictures else ""))
+    if json:
+        print(json_format.dumps(result))
+
+
+def bang(run: tyro.conf.Positional[Path], k: int = 20, json: bool = False) -> None:
+    """Rank a trained network's parameters by the bang for the buck of a nudge, and draw its pictures again.
+
+    Args:
+        run: The run folder.
+        k: How many to list.
+        json: Print the list as one last line of JSON.
+    """
+    from jaxnet import commands
+
+    nudges = commands.bang(run, k=k)
+    print("the gradient at the trained parameters, averaged over training images; dC/dp")
+    for rank, nudge in enumerate(nudges, start=1):
+        print(f"{rank:4d}  {nudge.gradient:+.3e}  {nudge.text}")
+    print(run / "report.html")
+    if json:
+        rows = [nudge._asdict() | {"ratio": nudge.ratio if math.isfinite(nudge.ratio) else None} for nudge in nudges]
+        print(json_format.dumps(rows))
+
+
+def predict(
+    run: tyro.conf.Positional[Path], files: tyro.conf.Positional[tuple[Path, ...]], out: Path | None = None, json: bool = False
+) -> None:
+    """Read photos or scans of single digits with a trained network.
+
+    Args:
+        run: The run folder.
+        files: Pictures of one digit each, dark on light or light on dark.
+        out: Save a picture of what the network saw and answered, as PNG.
+        json: Print the answers as one last line of JSON.
+    """
+    from jaxnet import commands
+
+    answers = commands.predict(run, files, out=out)
+    for answer in answers:
+        print(f"{answer.file}: {answer.answer} ({100 * answer.confidence:.0f} %)")
+    if json:
+        print(json_format.dumps([answer._asdict() for answer in answers]))
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[Any], None]]:
+    """A progress bar on standard error while it is a terminal; nothing otherwise."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[seen]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("starting", total=None, seen="")
+        shown = 0.0
+
+        def show(seen: Any) -> None:
+            nonlocal shown
+            if seen.phase == "training" and seen.step < seen.num_steps and time.monotonic() - shown < 0.1:
+                return
+            shown = time.monotonic()
+            parts = []
+            if not math.isnan(seen.cost):
+                parts.append(f"cost {seen.cost:.4f}")
+            if seen.accuracy is not None:
+                parts.append(f"right {100 * seen.accuracy:.2f} %")
+            if seen.examples_per_second:
+                parts.append(f"{seen.examples_per_second:,.0f} images/s")
+            progress.update(
+                task, description=seen.phase, completed=seen.step, total=seen.num_steps or None, seen="  ".join(parts)
+            )
+
+        yield show
+
+
+def main() -> None:
+    """Run the command that the arguments name; end with 2 for bad input, 1 for what went wrong, 130 for Ctrl-C."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"jaxnet {__version__}")
+        return
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            {"train": train, "bang": bang, "predict": predict},
+            prog="jaxnet",
+            description="Gradient descent you can see through: train a network, look at every gradient, read your own digits.",
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
+    except USER_ERRORS as error:
+        print(f"jaxnet: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("jaxnet: stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""Functions of gradients, from whatever library: what each component says about its own parameter."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnet.network import Layer
+
+
+def magnitude(grads: Any) -> Any:
+    """How much the cost changes per unit of each parameter: the film's "bang for your buck", sign set aside.
+
+    Args:
+        grads: A pytree of gradients; None leaves (frozen parameters) are skipped.
+
+    Returns:
+        |dC/dp| for every parameter, in units of cost per unit of parameter; half precision is raised to float32.
+    """
+    return jax.tree.map(lambda g: jnp.abs(_widened(g)), grads)
+
+
+def share(grads: Any) -> Any:
+    """The fraction that each parameter contributes to the decrease of a small step of plain gradient descent: g^2 / |g|^2.
+
+    It holds for that step alone; another optimizer earns by other parameters, see `earned`.
+
+    Args:
+        grads: A pytree of gradients.
+
+    Returns:
+        Fractions that sum to 1, or all 0 where the whole gradient is zero.
+
+    Examples:
+        >>> [round(float(part), 3) for part in share((jnp.array(3.0), jnp.array(1.0)))]
+        [0.9, 0.1]
+    """
+    grads = jax.tree.map(_widened, grads)
+    leaves = jax.tree.leaves(grads)
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(g), initial=0) for g in leaves])) if leaves else 0.0
+    unit = jnp.where(largest > 0, largest, 1)
+    squares = jax.tree.map(lambda g: (g / unit) ** 2, grads)
+    total = sum((jnp.sum(square) for square in jax.tree.leaves(squares)), start=jnp.zeros(()))
+    return jax.tree.map(lambda square: square / jnp.where(total > 0, total, 1), squares)
+
+
+def earned(grads: Any, updates: Any) -> Any:
+    """What the optimizer's real step buys through each parameter, to first order: -g * u; a decrease is positive.
+
+    Args:
+        grads: The cost's gradient (without weight decay or clipping: those belong to the updates).
+        updates: What the optimizer adds to the parameters, same structure.
+
+    Returns:
+        The predicted decrease of the cost by parameter; its sum is that of the whole step.
+    """
+    return jax.tree.map(lambda g, u: -_widened(g) * _widened(u), grads, updates)
+
+
+def by_leaf(values: Any) -> dict[str, float]:
+    """The sum of each array of a pytree, under the array's name such as `0/weights`: of shares, the part of each leaf."""
+    return {name: float(jnp.sum(_widened(leaf))) for name, leaf in named_leaves(values)}
+
+
+def by_neuron(values: Any, *, axis: int = 0) -> Any:
+    """The sum over everything that belongs to one neuron.
+
+    Args:
+        values: A pytree, for example of magnitudes or shares.
+        axis: Which axis of an array counts neurons: 0 for jaxnet's (out, in), -1 for flax's (in, out).
+
+    Returns:
+        The pytree with one vector in place of each array; a `Layer` becomes one vector, weights and bias together.
+    """
+
+    def total(leaf: Any) -> Any:
+        if isinstance(leaf, Layer):
+            return total(leaf.weights) + _widened(leaf.biases)
+        leaf = _widened(leaf)
+        return jnp.sum(leaf, axis=tuple(i for i in range(leaf.ndim) if i != axis % leaf.ndim)) if leaf.ndim else leaf
+
+    return jax.tree.map(total, values, is_leaf=lambda leaf: isinstance(leaf, Layer))
+
+
+class Nudge(NamedTuple):
+    """One component of the gradient, read on its own.
+
+    Attributes:
+        leaf: The name of the array it belongs to.
+        position: Where in that array.
+        gradient: dC/dp there.
+        up: Whether the parameter should grow to lower the cost.
+        ratio: How many times larger its magnitude is than the next one's in the ranking; infinite if that is zero or
+            there is none.
+        text: The same in words.
+    """
+
+    leaf: str
+    position: tuple[int, ...]
+    gradient: float
+    up: bool
+    ratio: float
+    text: str
+
+
+def top(grads: Any, k: int = 10) -> tuple[Nudge, ...]:
+    """The k components with the most bang for the buck, the largest first.
+
+    Args:
+        grads: A pytree of gradients from any library; None leaves are skipped. Layers are counted from 1 in words,
+            neurons and pixels from 0, so that "layer 2, neuron 7, weight from neuron 3" is `grads[1].weights[7, 3]`.
+        k: How many; fewer come back where there are fewer parameters.
+
+    Returns:
+        Nudges ordered by magnitude; equal ones in the order of the pytree.
+
+    Raises:
+        ValueError: If k is below 1, or a gradient is NaN or infinite.
+
+    Examples:
+        >>> [nudge.text for nudge in top({"x": jnp.array(3.0), "y": jnp.array(-1.0)})]
+        ['nudge x down; gradient 3 times the next', 'nudge y up']
+
+    Source: the film's "More on the gradient vector".
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    found: list[tuple[float, int, int, str, Any, Any, float]] = []
+    for order, (path, leaf) in enumerate(_leaves(grads)):
+        name = leaf_name(path)
+        flat = np.asarray(_widened(leaf)).ravel()
+        if not np.isfinite(flat).all():
+            raise ValueError(f"the gradient of {name!r} holds NaN or infinity; ranking needs finite numbers")
+        size = np.abs(flat)
+        best = np.argpartition(-size, min(k, len(size) - 1))[: k + 1] if len(size) else []
+        found += [(-float(size[i]), order, int(i), name, path, leaf, float(flat[i])) for i in best]
+    found.sort(key=lambda entry: entry[:3])
+    nudges = []
+    for rank, (_, _, flat_position, name, path, leaf, gradient) in enumerate(found[:k]):
+        following = abs(found[rank + 1][-1]) if rank + 1 < len(found) else 0.0
+        ratio = abs(gradient) / following if following else math.inf
+        position = tuple(int(i) for i in np.unravel_index(flat_position, leaf.shape))
+        text = _words(path, position, leaf.shape, gradient, ratio)
+        nudges.append(Nudge(name, position, gradient, gradient < 0, ratio, text))
+    return tuple(nudges)
+
+
+def leaf_name(path: Any) -> str:
+    """An array's name by its path in a pytree: `0/weights`; "parameter" for a bare array."""
+    if len(path) > 1 and path[-1] == jax.tree_util.GetAttrKey("value"):
+        path = path[:-1]  # the array inside an nnx variable
+    return jax.tree_util.keystr(path, simple=True, separator="/") or "parameter"
+
+
+def named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    """Every array of a pytree with its name; None leaves and those without a gradient (float0) are left out."""
+    return [(leaf_name(path), leaf) for path, leaf in _leaves(tree)]
+
+
+def _leaves(tree: Any) -> list[tuple[Any, Any]]:
+    return [
+        (path, leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+        if np.result_type(leaf) != jax.dtypes.float0
+    ]
+
+
+def _widened(leaf: Any) -> Any:
+    """At least float32, so that sums and squares of half precision keep their digits."""
+    leaf = jnp.asarray(leaf)
+    return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
+
+
+def _words(path: Any, position: tuple[int, ...], shape: tuple[int, ...], gradient: float, ratio: float) -> str:
+    where = _place(path, position, shape)
+    if gradient == 0:
+        return f"leave {where}: its gradient is zero"
+    direction = "up" if gradient < 0 else "down"
+    return f"nudge {where} {direction}" + (f"; gradient {ratio:.3g} times the next" if math.isfinite(ratio) else "")
+
+
+def _place(path: Any, position: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """What a reader calls one entry: by layer and neuron in jaxnet's own layers, else by name and position."""
+    field = getattr(path[-1], "name", None) if len(path) == 2 else None
+    layer = getattr(path[0], "idx", None) if field in Layer._fields else None
+    if layer is None:
+        return leaf_name(path) + (f"[{', '.join(map(str, position))}]" if position else "")
+    if field == "biases":
+        return f"layer {layer + 1}, neuron {position[0]}, bias"
+    side = math.isqrt(shape[1])
+    if layer == 0 and side > 4 and side * side == shape[1]:
+        row, column = divmod(position[1], side)
+        return f"layer 1, neuron {position[0]}, weight from pixel (row {row}, column {column})"
+    return f"layer {layer + 1}, neuron {position[0]}, weight from neuron {position[1]}"

@@ -1,0 +1,81 @@
+"""One step downhill: gradient descent on any cost, with any optax optimizer, as a pair of pure functions."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from jaxnet._types import Cost, Params
+
+
+class State(NamedTuple):
+    """What the next step needs.
+
+    Attributes:
+        params: Where on the cost surface we stand.
+        opt_state: The optimizer's memory.
+        step: How many steps were taken, a scalar int32.
+    """
+
+    params: Params
+    opt_state: optax.OptState
+    step: Int[Array, "..."]
+
+
+class Info(NamedTuple):
+    """What a person wants to see of one step.
+
+    Attributes:
+        cost: The cost of this step's batch before the step.
+        gradient_norm: The Euclidean length of the gradient: how steep it is here.
+    """
+
+    cost: Float[Array, "..."]
+    gradient_norm: Float[Array, "..."]
+
+
+class Descent(NamedTuple):
+    """A way downhill: `init(params) -> state` and `update(state, batch) -> (state, info)`.
+
+    `update` is what `jax.lax.scan` takes: `jax.lax.scan(descent.update, state, batches)` is a whole epoch in one program.
+    """
+
+    init: Callable[[Params], State]
+    update: Callable[[State, Any], tuple[State, Any]]
+
+
+def gradient_descent(cost: Cost, optimizer: optax.GradientTransformation | float) -> Descent:
+    """Repeatedly nudge every parameter by a multiple of the negative gradient.
+
+    Full batch, mini-batch or one example at a time: that is only a matter of the batches.
+
+    Args:
+        cost: `cost(params, batch) -> number`, for any pytree of parameters.
+        optimizer: Any optax transformation with any schedule, or a number, the learning rate of plain gradient descent.
+
+    Returns:
+        A `Descent` whose info is an `Info`. Wrap its `update` in `jax.jit`, or hand it to `jaxnet.train`.
+
+    Examples:
+        >>> descent = gradient_descent(lambda x, _: x**2, 0.25)
+        >>> state, info = descent.update(descent.init(jnp.array(2.0)), None)
+        >>> float(state.params), float(info.cost)
+        (1.0, 4.0)
+
+    Source: the film's "Gradient descent".
+    """
+    transform = optax.sgd(optimizer) if isinstance(optimizer, int | float) else optimizer
+
+    def init(params: Params) -> State:
+        return State(params, transform.init(params), jnp.zeros((), jnp.int32))
+
+    def update(state: State, batch: Any) -> tuple[State, Info]:
+        value, grads = jax.value_and_grad(cost)(state.params, batch)
+        updates, opt_state = transform.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return State(params, opt_state, state.step + 1), Info(value, optax.tree.norm(grads))
+
+    return Descent(init, update)

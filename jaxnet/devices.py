@@ -1,0 +1,61 @@
+"""Where the arithmetic happens: naming a device, and saying what there is."""
+
+import contextlib
+from collections.abc import Iterator
+
+import jax
+
+
+def find(name: str) -> jax.Device:
+    """The first device of a kind.
+
+    Args:
+        name: "cpu", "gpu" or "tpu".
+
+    Raises:
+        ValueError: If this machine, or this installation of jax, has none.
+    """
+    try:
+        return jax.devices(name)[0]
+    except RuntimeError as error:
+        kinds = sorted({device.platform for device in jax.devices()} | {"cpu"})
+        raise ValueError(
+            f"jax sees no {name!r} here, only {', '.join(kinds)}; for a GPU install jax[cuda13], for a TPU jax[tpu]"
+        ) from error
+
+
+def current() -> jax.Device:
+    """The device that computations go to now: the innermost `jax.default_device`, else jax's first."""
+    chosen = jax.config.jax_default_device
+    return jax.devices(chosen)[0] if isinstance(chosen, str) else chosen or jax.devices()[0]
+
+
+def describe() -> str:
+    """The current device in words, such as "1 x cpu (TFRT_CPU_0)"."""
+    device = current()
+    alike = sum(other.device_kind == device.device_kind for other in jax.devices(device.platform))
+    return f"{alike} x {device.device_kind}"
+
+
+@contextlib.contextmanager
+def arithmetic(*, device: str | None = None, dtype: str = "float32", precision: str = "highest") -> Iterator[jax.Device]:
+    """Compute in here on this device, in this type and with this precision of matrix products.
+
+    Args:
+        device: "cpu", "gpu" or "tpu"; None leaves the choice to jax.
+        dtype: "float64" turns on jax's 64-bit types, in here only.
+        precision: "default", "high" or "highest": on an accelerator "default" rounds the factors of float32 products
+            to TF32 or bfloat16.
+
+    Yields:
+        The device.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    with contextlib.ExitStack() as stack:
+        if device is not None:
+            stack.enter_context(jax.default_device(find(device)))
+        stack.enter_context(jax.default_matmul_precision(precision))
+        stack.enter_context(jax.enable_x64(dtype == "float64"))
+        yield current()

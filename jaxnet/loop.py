@@ -1,0 +1,91 @@
+"""The loop: a generator over chunks of steps, each chunk one compiled program, guarded against NaN and infinity."""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnet.descent import Descent, State
+
+
+class Diverged(FloatingPointError):
+    """The cost, the gradient or a parameter became NaN or infinite.
+
+    Attributes:
+        step: The step that did it, counted from 0.
+        leaf: The first array that is not finite: a parameter's name, or "cost".
+        state: The last good state: all parameters finite, before that step.
+    """
+
+    def __init__(self, step: int, leaf: str, state: State):
+        """Compose the message from where it happened."""
+        super().__init__(
+            f"step {step} made {leaf} NaN or infinite; the state before it is kept in `.state`. "
+            "A smaller learning rate or clipped gradients (optax.clip_by_global_norm) usually help."
+        )
+        self.step, self.leaf, self.state = step, leaf, state
+
+
+@functools.partial(jax.jit, static_argnames="update")
+def scan(update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any) -> tuple[Any, Any]:
+    """Take one step for each entry of the batches' leading axis, in one compiled program."""
+    return jax.lax.scan(update, state, batches)
+
+
+def train(descent: Descent, state: State, batches: Iterable[Any]) -> Iterator[tuple[State, Any]]:
+    """Walk downhill chunk by chunk.
+
+    Logging, saving, drawing and stopping early live in the caller's `for`. A state that was yielded stays valid.
+    Dispatch is asynchronous: while the device works on one chunk the host gathers the next.
+
+    Args:
+        descent: Whose `update` takes the steps; its info must have a field `cost`.
+        state: Where to start: `descent.init(params)`, or the last state of an earlier walk.
+        batches: Batches stacked along a new leading axis of steps, as `data.shuffled` yields them.
+
+    Yields:
+        The state after each chunk, and the chunk's infos stacked along that axis: the history.
+
+    Raises:
+        Diverged: As soon as a chunk holds a cost that is not finite, at the latest one chunk later; and at the end of
+            the walk if a parameter is not finite.
+    """
+    before = None
+    for chunk in batches:
+        after, info = scan(descent.update, state, chunk)
+        if before is not None:
+            _check(descent, *before)
+        before = (state, chunk, info)
+        yield after, info
+        state = after
+    if before is not None:
+        _check(descent, *before)
+        if (leaf := first_not_finite(state.params)) is not None:
+            _blame(descent, before[0], before[1], leaf)
+
+
+def first_not_finite(tree: Any) -> str | None:
+    """The name of the first leaf that holds a NaN or an infinity, None where all are finite."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.inexact) and not bool(jnp.all(jnp.isfinite(leaf))):
+            return jax.tree_util.keystr(path, simple=True, separator="/") or "the parameter"
+    return None
+
+
+def _check(descent: Descent, state: State, chunk: Any, info: Any) -> None:
+    if not np.isfinite(np.asarray(info.cost, dtype=np.float64)).all():
+        _blame(descent, state, chunk, "cost")
+
+
+def _blame(descent: Descent, state: State, chunk: Any, suspect: str) -> None:
+    """Walk the chunk again, one step at a time, to the step that went wrong."""
+    for i in range(len(jax.tree.leaves(chunk)[0])):
+        after, info = jax.jit(descent.update)(state, jax.tree.map(lambda leaf, i=i: leaf[i], chunk))
+        leaf = first_not_finite(after.params) or (None if np.isfinite(info.cost) else "cost")
+        if leaf is not None:
+            raise Diverged(int(state.step), leaf, state)
+        state = after
+    raise Diverged(int(state.step), suspect, state)  # fused and single steps round differently at the edge of overflow

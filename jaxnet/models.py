@@ -1,0 +1,131 @@
+"""Networks written in flax, and the way from any flax.nnx module to parameters and a pure function."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Key
+
+from jaxnet._types import Apply, Params
+from jaxnet.network import intensities
+
+
+class Functional(NamedTuple):
+    """A module as what jaxnet works on: `apply(params, image)` and the parameters to start from."""
+
+    apply: Apply
+    params: Params
+
+
+def functional(module: nnx.Module, *, batched: bool = False) -> Functional:
+    """Split a flax.nnx module into a pure function of one image and a pytree of parameters.
+
+    A parameter shared by two layers is one leaf, so its gradient is counted once.
+
+    Args:
+        module: Any module that maps an image to outputs and changes nothing while it does so.
+        batched: Whether the module insists on a leading batch axis; it then gets one of length 1.
+
+    Returns:
+        `Functional(apply, params)` for `losses.average(apply, loss)` and `descent.init(params)`.
+
+    Raises:
+        ValueError: If the module keeps statistics or random streams that a forward pass would change: those do not
+            fit a pure cost. Call `module.eval()` first where that freezes them, leave dropout out, or write
+            `cost(params, batch)` with the key in `batch.key`.
+
+    Examples:
+        >>> apply, params = functional(nnx.Linear(4, 2, rngs=nnx.Rngs(0)))
+        >>> apply(params, jnp.ones(4)).shape
+        (2,)
+    """
+    graph, params, rest = nnx.split(module, nnx.Param, ...)
+    moving = [path for path, layer in nnx.iter_graph(module) if _changes(layer)]
+    if moving:
+        names = ", ".join("/".join(map(str, path)) or type(module).__name__ for path in moving)
+        raise ValueError(
+            f"{names} would change while the module reads an image, which a pure cost(params, batch) cannot carry; "
+            "call module.eval() first, leave the layer out, or take its key from batch.key in a cost of your own"
+        )
+
+    def apply(params: Params, image: Any) -> Array:
+        read = nnx.merge(graph, params, rest)
+        return read(image[None])[0] if batched else read(image)
+
+    return Functional(apply, params)
+
+
+def _changes(layer: Any) -> bool:
+    """Whether a layer updates statistics or draws random numbers in the mode it is in."""
+    if isinstance(layer, nnx.BatchNorm):
+        return not layer.use_running_average
+    return isinstance(layer, nnx.Dropout) and not layer.deterministic and layer.rate > 0
+
+
+class ConvNet(nnx.Module):
+    """A small convolutional network: 3x3 convolutions, the first two followed by 2x2 max pooling, then two dense layers.
+
+    It reads one image of shape (height, width) or (height, width, channels) and returns logits.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, ...] = (28, 28),
+        classes: int = 10,
+        channels: tuple[int, ...] = (16, 32, 64),
+        hidden: int = 128,
+        dtype: Any = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        """Draw the parameters.
+
+        Args:
+            image_shape: Of one image, with or without a channel axis.
+            classes: How many outputs.
+            channels: Channels of each convolution.
+            hidden: Neurons of the dense layer before the outputs.
+            dtype: Type of parameters and arithmetic.
+            rngs: Where the random start comes from: `nnx.Rngs(seed)`.
+        """
+        height, width, depth = (*image_shape, 1)[:3]
+        draw = nnx.initializers.he_normal()
+        self.shape, self.dtype, self.pooled = (height, width, depth), dtype, min(2, len(channels))
+        self.convolutions = nnx.List(
+            nnx.Conv(before, after, (3, 3), kernel_init=draw, dtype=dtype, param_dtype=dtype, rngs=rngs)
+            for before, after in zip((depth, *channels[:-1]), channels, strict=True)
+        )
+        features = (height >> self.pooled) * (width >> self.pooled) * channels[-1]
+        self.dense = nnx.Linear(features, hidden, kernel_init=draw, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        self.out = nnx.Linear(hidden, classes, dtype=dtype, param_dtype=dtype, rngs=rngs)
+
+    def __call__(self, image: Any) -> Float[Array, "classes"]:
+        """Read one image."""
+        x = intensities(image, self.dtype).reshape(self.shape)
+        for i, convolution in enumerate(self.convolutions):
+            x = jax.nn.relu(convolution(x))
+            x = halved(x) if i < self.pooled else x
+        return self.out(jax.nn.relu(self.dense(x.reshape(-1))))
+
+
+def halved(image: Float[Array, "height width channels"]) -> Float[Array, "halfheight halfwidth channels"]:
+    """The largest of each 2x2 block, an odd last row or column left out.
+
+    As a reshape and a maximum: the gradient of a pooling window takes twice the time of the whole network on a CPU.
+    """
+    height, width, channels = image.shape
+    blocks = image[: height // 2 * 2, : width // 2 * 2].reshape(height // 2, 2, width // 2, 2, channels)
+    return blocks.max(axis=(1, 3))
+
+
+def convnet(
+    *, image_shape: tuple[int, ...], classes: int, dtype: Any = jnp.float32
+) -> tuple[Callable[[Key[Array, ""]], Params], Apply]:
+    """`ConvNet` as the pair `init(key) -> params` and `apply(params, image)`; the arguments are those of the class."""
+
+    def drawn(rngs: nnx.Rngs) -> Functional:
+        return functional(ConvNet(image_shape=image_shape, classes=classes, dtype=dtype, rngs=rngs))
+
+    return lambda key: drawn(nnx.Rngs(key)).params, drawn(nnx.Rngs(0)).apply

@@ -1,0 +1,193 @@
+"""What the network answers: digits read before and after training, mistakes, one image's cost, and what was seen."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxnet.plot.style import DARK, Theme, canvas, headline, quiet
+
+
+def _picture(axes: Axes, image: Any, theme: Theme) -> None:
+    quiet(axes, theme, frame=False)
+    image = np.asarray(image)
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else max(1.0, float(image.max())))
+
+
+def _bars(axes: Axes, values: Any, label: int | None, classes: Sequence[str], theme: Theme) -> None:
+    values = np.asarray(values, np.float64)
+    best = int(values.argmax())
+    colors = [theme.faint] * len(values)
+    colors[best] = theme.positive if label in (None, best) else theme.negative
+    quiet(axes, theme)
+    axes.bar(range(len(values)), values, color=colors)
+    axes.set_xticks(range(len(values)), classes, fontsize=7, rotation=0 if max(map(len, classes)) < 3 else 90)
+    axes.set_ylim(0, max(1.0, float(values.max())))
+    axes.set_yticks([0, 1])
+
+
+def digits_read(
+    images: Any, labels: Any, before: Any, after: Any, *, classes: Sequence[str], title: str = "", theme: Theme = DARK
+) -> Figure:
+    """The same digits read by the untrained and the trained network.
+
+    Args:
+        images: A few images.
+        labels: What they show.
+        before: (images, classes), outputs of the untrained network in 0..1.
+        after: The same, trained.
+        classes: The labels' names.
+        title: The headline.
+        theme: DARK or LIGHT.
+
+    Returns:
+        The figure: images above, untrained outputs in the middle, trained below; the strongest output is blue if it is
+        right and orange if it is wrong.
+    """
+    count = len(images)
+    figure = canvas(1.75 * count, 4.6, theme)
+    grid = figure.subplots(3, count, squeeze=False)
+    for i in range(count):
+        _picture(grid[0, i], images[i], theme)
+        _bars(grid[1, i], before[i], int(labels[i]), classes, theme)
+        _bars(grid[2, i], after[i], int(labels[i]), classes, theme)
+    for row, name in ((1, "untrained"), (2, "trained")):
+        grid[row, 0].set_ylabel(name, color=theme.ink)
+    headline(figure, title, theme)
+    return figure
+
+
+def cost_of_one(
+    image: Any, label: int, output: Any, *, classes: Sequence[str], loss: float | None = None, title: str = "",
+    theme: Theme = DARK,
+) -> Figure:  # fmt: skip
+    """The cost of one image, split over the outputs: what each says, what it should say, and the square of the difference.
+
+    Args:
+        image: The image.
+        label: What it shows.
+        output: The network's outputs, in 0..1.
+        classes: The labels' names.
+        loss: The loss that the network is trained by, if it is not this sum; named in the title.
+        title: The headline.
+        theme: DARK or LIGHT.
+
+    Returns:
+        The figure: bars for the outputs with rings at what is wanted; on the right the squared differences, which sum
+        to the film's cost.
+
+    Source: the film's "Cost functions".
+    """
+    output = np.asarray(output, np.float64)
+    wanted = np.eye(len(output))[label]
+    squares = (output - wanted) ** 2
+    figure = canvas(11, 3.6, theme)
+    axes = figure.subplots(1, 3, width_ratios=[1, 1.6, 1.6])
+    _picture(axes[0], image, theme)
+    positions = np.arange(len(output))
+    for part in axes[1:]:
+        quiet(part, theme).set_xticks(positions, classes, rotation=0 if max(map(len, classes)) < 3 else 90)
+    axes[1].bar(positions, output, color=theme.positive, label="output")
+    axes[1].scatter(positions, wanted, facecolors="none", edgecolors=theme.ink, s=50, label="wanted", zorder=3)
+    axes[1].legend(facecolor=theme.ground, edgecolor=theme.faint, labelcolor=theme.ink, fontsize=8)
+    axes[1].set_title("the outputs", color=theme.ink)
+    axes[2].bar(positions, squares, color=theme.negative)
+    extra = "" if loss is None else f"; trained by another loss, {loss:.3g} here"
+    axes[2].set_title(f"squared differences, sum {squares.sum():.3g}{extra}", color=theme.ink, fontsize=10)
+    headline(figure, title, theme)
+    return figure
+
+
+def mistakes_gallery(
+    images: Any, labels: Any, answers: Any, confidences: Any, *, classes: Sequence[str], title: str = "", theme: Theme = DARK
+) -> Figure:
+    """Misread images with what they are, what was read, and how sure the network was.
+
+    Args:
+        images: The misread images, in the order to show.
+        labels: What they are.
+        answers: What was read.
+        confidences: The strongest output for each, 0..1.
+        classes: The labels' names.
+        title: The headline.
+        theme: DARK or LIGHT.
+
+    Returns:
+        The figure: a grid of images; above each "label → answer" and the confidence in percent.
+    """
+    count = max(1, len(images))
+    columns = min(8, count)
+    rows = math.ceil(count / columns)
+    figure = canvas(1.3 * columns, 1.55 * rows + 0.6, theme)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        quiet(axes, theme, frame=False)
+    for axes, image, label, answer, sure in zip(grid.flat, images, labels, answers, confidences, strict=False):
+        _picture(axes, image, theme)
+        axes.set_title(f"{classes[label]} → {classes[answer]}  {100 * sure:.0f} %", color=theme.ink, fontsize=8, pad=2)
+    headline(figure, title, theme)
+    return figure
+
+
+def confusion(counts: Any, *, classes: Sequence[str], title: str = "", theme: Theme = DARK) -> Figure:
+    """Which label is read as which.
+
+    Args:
+        counts: (label, answer), numbers of images.
+        classes: The labels' names.
+        title: The headline.
+        theme: DARK or LIGHT.
+
+    Returns:
+        The figure: numbers of images; brightness shows the mistakes alone, so that the diagonal does not outshine them.
+    """
+    counts = np.asarray(counts)
+    off = np.where(np.eye(len(counts), dtype=bool), 0, counts)
+    size = max(5.5, 0.42 * len(counts) + 1.4)
+    figure = canvas(size, size, theme)
+    axes = quiet(figure.add_subplot(), theme)
+    axes.imshow(off, cmap=theme.gray, vmin=0, vmax=max(1, off.max()) * 1.15)
+    if len(counts) <= 20:
+        for label, answer in np.ndindex(counts.shape):
+            if counts[label, answer]:
+                bright = off[label, answer] > off.max() / 2
+                color = theme.positive if label == answer else theme.ground if bright else theme.ink
+                axes.text(answer, label, counts[label, answer], ha="center", va="center", fontsize=8, color=color)
+    rotation = 0 if max(map(len, classes)) < 3 else 90
+    axes.set_xticks(range(len(classes)), classes, rotation=rotation)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set(xlabel="answer", ylabel="label")
+    headline(figure, title, theme)
+    return figure
+
+
+def seen(
+    pages: Sequence[Any], images: Sequence[Any], outputs: Any, names: Sequence[str], *, classes: Sequence[str], theme: Theme = DARK
+) -> Figure:
+    """What `jaxnet predict` was given, what the network saw of it, and what it answered.
+
+    Args:
+        pages: The pictures as they were.
+        images: What the network read.
+        outputs: (pictures, classes), in 0..1.
+        names: What to call the pictures.
+        classes: The labels' names.
+        theme: DARK or LIGHT.
+
+    Returns:
+        The figure: one row a picture.
+    """
+    figure = canvas(8, 1.7 * len(pages) + 0.3, theme)
+    grid = figure.subplots(len(pages), 3, squeeze=False, width_ratios=[1, 1, 2])
+    for axes, page, image, output, name in zip(grid, pages, images, outputs, names, strict=True):
+        _picture(axes[0], page, theme)
+        axes[0].set_title(name[-28:], color=theme.ink, fontsize=8)
+        _picture(axes[1], image, theme)
+        axes[1].set_title("seen", color=theme.ink, fontsize=8)
+        _bars(axes[2], output, None, classes, theme)
+        best = int(np.argmax(output))
+        axes[2].set_title(f"{classes[best]}, {100 * float(output[best]):.0f} %", color=theme.ink, fontsize=10)
+    return figure

@@ -1,0 +1,189 @@
+"""The network itself: every weight as an edge, every bias as a ring, or one image's lit neurons."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import EllipseCollection, LineCollection
+from matplotlib.colors import FuncNorm
+from matplotlib.figure import Figure
+
+from jaxnet.network import Layer
+from jaxnet.plot.style import DARK, Theme, canvas, headline, quiet, signed, signed_power
+
+MOST_EDGES = 300_000
+"""Beyond this a picture of single edges takes minutes and shows a block of color."""
+
+SHEAR, DEPTH, HEIGHT = 0.12, 0.55, 1.7
+"""The input plane, seen from the side: how much it leans, how deep and how high it looks."""
+
+
+def edges(
+    values: Sequence[Layer],
+    *,
+    title: str = "",
+    unit: str = "",
+    image: Any = None,
+    classes: Sequence[str] | None = None,
+    exponent: float = 0.5,
+    theme: Theme = DARK,
+) -> Figure:
+    """Draw one value for every parameter of a fully connected network: none is sampled, none is left out.
+
+    Each edge is a weight, from its pixel in the plane on the left or its neuron to the neuron it feeds. Each ring is a
+    neuron's bias. Blue is positive, orange negative; brightness grows with magnitude, as (|value| / largest) ** exponent
+    over all layers alike, and so does thickness, which is finer in a layer of many edges. The largest are drawn last,
+    on top; zeros are invisible.
+
+    Args:
+        values: Layers of gradients, weights, updates or the like, shaped as the parameters.
+        title: The headline.
+        unit: What one unit of a value is, for the legend.
+        image: Shown on the input plane; None leaves it empty.
+        classes: Names of the outputs.
+        exponent: 1 shows magnitudes in proportion, so few edges are seen; 0.5 brings out the small ones.
+        theme: DARK or LIGHT.
+
+    Returns:
+        The figure. Its axes hold one `LineCollection` (edges) and, last, an `EllipseCollection` (rings), whose arrays
+        (`get_array`) are the values drawn, the weakest first.
+
+    Raises:
+        ValueError: If a value is not finite, or there are more than 300,000 edges.
+    """
+    layers = [Layer(np.asarray(w, np.float64), np.asarray(b, np.float64)) for w, b in values]
+    count = sum(layer.weights.size for layer in layers)
+    if count > MOST_EDGES:
+        raise ValueError(f"{count:,} edges are more than the {MOST_EDGES:,} that a picture can show; see plot.by_layer")
+    if not all(np.isfinite(array).all() for layer in layers for array in layer):
+        raise ValueError("there are NaN or infinite values; a picture needs finite numbers")
+    figure = canvas(13, 7.6, theme)
+    axes = quiet(figure.add_subplot(), theme, frame=False)
+    places = _places([layers[0].weights.shape[1], *(len(layer.biases) for layer in layers)])
+    largest = max((np.abs(array).max(initial=0) for layer in layers for array in layer), default=0) or 1.0
+    if image is not None:
+        _plane(axes, image, places[0], theme)
+    _edges(axes, layers, places, largest, exponent, theme)
+    _rings(axes, layers, places, largest, exponent, theme)
+    _names(axes, places, classes, theme)
+    headline(figure, title, theme)
+    legend(figure, axes, unit, signed_power(largest, exponent), theme)
+    return figure
+
+
+def legend(figure: Figure, axes: Axes, unit: str, norm: FuncNorm, theme: Theme) -> None:
+    """A bar that says which color is which value."""
+    bar = figure.colorbar(ScalarMappable(norm, signed(theme)), ax=axes, orientation="horizontal", shrink=0.4, aspect=45, pad=0.01)
+    largest = float(norm.vmax or 0)
+    bar.set_ticks([-largest, -largest / 4, 0, largest / 4, largest])
+    bar.ax.set_xticklabels([f"{tick:.2g}" for tick in bar.get_ticks()], color=theme.ink, fontsize=9)
+    bar.ax.set_facecolor(theme.ground)
+    bar.ax.tick_params(color=theme.faint)
+    bar.set_label(unit, color=theme.ink, fontsize=10)
+    bar.outline.set_edgecolor(theme.faint)  # pyright: ignore[reportCallIssue]
+
+
+def _places(sizes: Sequence[int]) -> list[Float[np.ndarray, "neuron 2"]]:
+    """Where every neuron stands: the inputs on a leaning plane, the rest in columns."""
+    side = math.ceil(math.sqrt(sizes[0]))
+    row, column = np.divmod(np.arange(sizes[0]), side)
+    across, down = (column + 0.5) / side, (row + 0.5) / side
+    plane = np.column_stack([DEPTH * across, HEIGHT * (0.5 - down) + SHEAR * (0.5 - across)])
+    if sizes[0] <= 40:
+        plane = np.column_stack([np.full(sizes[0], DEPTH), np.linspace(0.9, -0.9, sizes[0])])
+    columns = [
+        np.column_stack([np.full(size, 1.25 + 0.75 * i), np.linspace(0.85, -0.85, size) if size > 1 else np.zeros(1)])
+        for i, size in enumerate(sizes[1:])
+    ]
+    return [plane, *columns]
+
+
+def _plane(axes: Axes, image: Any, places: Float[np.ndarray, "pixel 2"], theme: Theme) -> None:
+    """The image as small squares at the inputs' places."""
+    pixels = np.asarray(image, np.float64).ravel()
+    pixels = pixels / (pixels.max() or 1)
+    axes.scatter(
+        *places.T, c=pixels, cmap=theme.gray, vmin=0, vmax=1, s=11, marker="s", linewidths=0, alpha=pixels, zorder=4
+    )  # fmt: skip
+
+
+def _edges(axes: Axes, layers: Sequence[Layer], places: list[Any], largest: float, exponent: float, theme: Theme) -> None:
+    values = np.concatenate([layer.weights.ravel() for layer in layers])
+    segments = np.concatenate(
+        [
+            np.stack([np.tile(start, (len(stop), 1)), np.repeat(stop, len(start), axis=0)], axis=1)
+            for start, stop in zip(places[:-1], places[1:], strict=True)
+        ]
+    )
+    fine = np.concatenate([np.full(layer.weights.size, min(1.0, 25 / layer.weights.size**0.5)) for layer in layers])
+    order = np.argsort(np.abs(values), kind="stable")
+    strength = (np.abs(values[order]) / largest) ** exponent
+    lines = LineCollection(segments[order], cmap=signed(theme), norm=signed_power(largest, exponent), zorder=1)
+    lines.set(array=values[order], linewidths=fine[order] * (0.4 + 2.6 * strength**1.5))
+    axes.add_collection(lines)
+
+
+def _rings(axes: Axes, layers: Sequence[Layer], places: list[Any], largest: float, exponent: float, theme: Theme) -> None:
+    values = np.concatenate([layer.biases for layer in layers])
+    order = np.argsort(np.abs(values), kind="stable")
+    strength = (np.abs(values[order]) / largest) ** exponent
+    size = np.full(len(values), min(0.075, 1.4 / max(len(layer.biases) for layer in layers)))
+    disk = {"units": "y", "offsets": np.concatenate(places[1:])[order], "offset_transform": axes.transData}
+    axes.add_collection(EllipseCollection(size, size, 0 * size, facecolors=theme.ground, linewidths=0, zorder=2, **disk))
+    rings = EllipseCollection(
+        size, size, 0 * size, **disk, facecolors="none", cmap=signed(theme, floor=0.3),
+        norm=signed_power(largest, exponent), zorder=3,
+    )  # fmt: skip
+    rings.set(array=values[order], linewidths=0.8 + 2.8 * strength)
+    axes.add_collection(rings)
+
+
+def _names(axes: Axes, places: list[Any], classes: Sequence[str] | None, theme: Theme) -> None:
+    for name, (x, y) in zip(classes or [], places[-1], strict=False):
+        axes.text(x + 0.08, y, name, color=theme.ink, va="center", fontsize=12)
+    for i, column in enumerate(places[1:], start=1):
+        label = "output" if i == len(places) - 1 else f"hidden {i}"
+        axes.text(column[0, 0], -0.98, f"{label}\n{len(column)}", color=theme.ink, ha="center", va="top", fontsize=9)
+    axes.text(DEPTH / 2, -0.98, f"input\n{len(places[0])}", color=theme.ink, ha="center", va="top", fontsize=9)
+    right = places[-1][0, 0]
+    axes.set(xlim=(-0.15, right + 0.3), ylim=(-1.12, 1.0))
+
+
+def activations(
+    lit: Sequence[Any], *, title: str = "", classes: Sequence[str] | None = None, theme: Theme = DARK
+) -> Figure:
+    """One image going through the network: every neuron as bright as it is lit.
+
+    Args:
+        lit: One array a layer, the pixels first, as `network.forward` returns them. A layer with values outside 0..1
+            is shown relative to its largest; its numbers stand beside the outputs.
+        title: The headline.
+        classes: Names of the outputs.
+        theme: DARK or LIGHT.
+
+    Returns:
+        The figure: one column of disks a layer, brightness for activation, the strongest output ringed.
+    """
+    layers = [np.asarray(layer, np.float64).ravel() for layer in lit]
+    places = _places([len(layer) for layer in layers])
+    figure = canvas(10, 6, theme)
+    axes = quiet(figure.add_subplot(), theme, frame=False)
+    _plane(axes, layers[0], places[0], theme)
+    for values, spots in zip(layers[1:], places[1:], strict=True):
+        scale = max(1.0, np.abs(values).max(initial=0))
+        axes.scatter(
+            *spots.T, c=np.clip(values / scale, 0, 1), cmap=theme.gray, vmin=0, vmax=1, s=150, edgecolors=theme.faint,
+            linewidths=1,
+        )  # fmt: skip
+    best = int(layers[-1].argmax())
+    axes.scatter(*places[-1][best], s=420, facecolors="none", edgecolors=theme.positive, linewidths=2.5)
+    for value, (x, y) in zip(layers[-1], places[-1], strict=True):
+        axes.text(x + 0.28, y, f"{value:.2f}", color=theme.ink, va="center", fontsize=9)
+    _names(axes, places, classes, theme)
+    axes.set_xlim(-0.15, places[-1][0, 0] + 0.55)
+    headline(figure, title, theme)
+    return figure

@@ -1,0 +1,78 @@
+"""The look of every picture: two themes, and the colors of plus and minus."""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import FuncNorm, LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
+
+
+class Theme(NamedTuple):
+    """Colors of a picture.
+
+    Attributes:
+        ground: Behind everything.
+        ink: Text and outlines.
+        faint: Grid lines and what should step back.
+        positive: Above zero; blue, told from orange by the color-blind too.
+        negative: Below zero; orange.
+        gray: Colormap of pixels, from 0 to 1.
+    """
+
+    ground: str
+    ink: str
+    faint: str
+    positive: str
+    negative: str
+    gray: str
+
+
+DARK = Theme("#0d1117", "#e6edf3", "#484f58", "#58c4dd", "#ff8c42", "gray")
+"""For the screen, as the film."""
+
+LIGHT = Theme("#ffffff", "#1f2328", "#c9d1d9", "#0969a8", "#c4500b", "gray_r")
+"""For print."""
+
+
+def canvas(width: float, height: float, theme: Theme) -> Figure:
+    """An empty figure of so many inches on the theme's ground."""
+    return Figure(figsize=(width, height), facecolor=theme.ground, layout="constrained")
+
+
+def quiet(axes: Axes, theme: Theme, *, frame: bool = True) -> Axes:
+    """Dress axes in the theme's colors; without a frame only the picture is left."""
+    axes.set_facecolor(theme.ground)
+    axes.tick_params(colors=theme.ink, which="both", labelsize=9)
+    for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
+        text.set_color(theme.ink)
+    for spine in axes.spines.values():
+        spine.set_color(theme.faint)
+    axes.spines[["top", "right"]].set_visible(False)
+    if not frame:
+        axes.set_axis_off()
+    return axes
+
+
+def headline(figure: Figure, text: str, theme: Theme) -> None:
+    """The one idea of the picture, above it."""
+    figure.suptitle(text, color=theme.ink, fontsize=14, fontweight="bold")
+
+
+def signed(theme: Theme, *, floor: float = 0.0) -> LinearSegmentedColormap:
+    """From the color of minus, opaque, over nothing (or `floor` opacity) at zero to the color of plus."""
+    minus, plus = to_rgb(theme.negative), to_rgb(theme.positive)
+    stops = [(0, (*minus, 1)), (0.5, (*minus, floor)), (0.5, (*plus, floor)), (1, (*plus, 1))]
+    return LinearSegmentedColormap.from_list("minus-plus", stops, N=1024)
+
+
+def signed_power(largest: float, exponent: float) -> FuncNorm:
+    """Put -largest..largest on 0..1 with zero in the middle, as sign * (magnitude / largest) ** exponent."""
+    return FuncNorm(
+        (
+            lambda v: np.sign(v) * (np.abs(v) / largest) ** exponent,
+            lambda u: np.sign(u) * np.abs(u) ** (1 / exponent) * largest,
+        ),
+        vmin=-largest,
+        vmax=largest,
+    )

@@ -1,0 +1,147 @@
+"""The pictures of one run: from parameters and data to figures, each with the sentence under it."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnet import bang, losses, network, plot
+from jaxnet._types import Batch, Dataset, Params
+from jaxnet.recipes import ACTIVATIONS, Recipe, Settings
+from jaxnet.record import Columns
+from jaxnet.report import Picture
+
+GRADIENT_IMAGES = 10_000
+"""Gradients are of the average cost over so many training images."""
+
+
+class Gradients(NamedTuple):
+    """The gradient of the cost before and after training, and what the optimizer makes of the first.
+
+    Attributes:
+        start: At the random start.
+        end: At the trained parameters.
+        first_updates: The optimizer's first step from `start`.
+        images: Images averaged over.
+    """
+
+    start: Params
+    end: Params
+    first_updates: Params
+    images: int
+
+
+def gradients(recipe: Recipe, start: Params, end: Params, train: Batch) -> Gradients:
+    """Differentiate the cost over the first training images at both ends of a run."""
+    count = min(GRADIENT_IMAGES, len(train.labels))
+    some = Batch(jnp.asarray(train.images[:count]), jnp.asarray(train.labels[:count]))
+    cost = losses.average(recipe.apply, recipe.loss, chunk_size=1000)
+    grad = jax.jit(jax.grad(cost))
+    first, last = grad(start, some), grad(end, some)
+    updates, _ = recipe.optimizer.update(first, recipe.optimizer.init(start), start)
+    return Gradients(first, last, updates, count)
+
+
+def certainty(recipe: Recipe, outputs: Any) -> np.ndarray:
+    """Outputs as numbers in 0..1: the softmax of logits, sigmoids as they are, others clipped."""
+    return np.asarray(jax.nn.softmax(outputs) if recipe.loss is losses.cross_entropy else jnp.clip(outputs, 0, 1))
+
+
+def of_gradients(settings: Settings, params: Params, found: Gradients, train: Batch, classes: Any) -> Iterator[tuple[str, Picture]]:
+    """The bang-for-buck pictures: the network with every gradient, maps by pixel, bars by layer, the ranking."""
+    average = f"average over {found.images:,} training images"
+    down = jax.tree.map(jnp.negative, found.start)
+    down_end = jax.tree.map(jnp.negative, found.end)
+    unit = "decrease of the cost per unit of the parameter"
+    if settings.model == "dense":
+        count = sum(leaf.size for leaf in jax.tree.leaves(params))
+        drawn = sum(layer.weights.size for layer in params) <= plot.MOST_EDGES
+        mean = np.asarray(train.images[: found.images]).reshape(found.images, -1).mean(0)
+        first = f"Where the bang for the buck is: all {count:,} components of the negative gradient"
+        told = f"Blue: nudge up; orange: nudge down; the brighter and thicker, the more the cost falls per unit ({average})."
+        if drawn:
+            yield "bang", Picture(
+                plot.edges(down, title=f"{first}, before training", unit=unit, image=mean, classes=classes),
+                f"Every weight is an edge and every bias a ring, none sampled or filled in. {told}",
+            )
+            yield "bang_trained", Picture(
+                plot.edges(down_end, title=f"{first}, after training", unit=unit, image=mean, classes=classes),
+                "The same after training: what is left to gain is small and lies elsewhere. "
+                "Each picture has its own scale, see the bar.",
+            )
+            yield "bang_print", Picture(
+                plot.edges(down, title=first, unit=unit, image=mean, classes=classes, theme=plot.LIGHT),
+                "The first picture on white, for print.",
+            )
+        shape = tuple(train.images.shape[1:])
+        yield "weights", Picture(
+            plot.pixel_maps(params[0].weights, image_shape=shape, title="What each first-layer neuron looks for"),
+            "The weights into each neuron of the first hidden layer, at their pixels: blue adds, orange subtracts.",
+        )
+        yield "gradient_maps", Picture(
+            plot.pixel_maps(down[0].weights, image_shape=shape, title="Which pixels' weights want to move", unit=unit),
+            f"The negative gradient of the same weights before training: black pixels, never lit, have none ({average}).",
+        )
+    shares = {"plain gradient descent": bang.by_leaf(bang.share(found.start))}
+    title = "Which layers earn the decrease of the first step"
+    if settings.optimizer != "sgd":
+        bought = bang.earned(found.start, found.first_updates)
+        total = sum(bang.by_leaf(bought).values()) or 1.0
+        shares[f"{settings.optimizer}, as trained"] = bang.by_leaf(jax.tree.map(lambda part: part / total, bought))
+    yield "layers", Picture(
+        plot.by_layer(shares, title=title),
+        "The predicted decrease of the first step, split over the arrays of parameters; it depends on the optimizer.",
+    )
+    yield "ranking", Picture(
+        plot.ranking(bang.top(found.start, 15), title="The most bang for the buck, before training"),
+        "The fifteen largest components of the gradient, each read on its own: which way to nudge, and how much it matters.",
+    )
+
+
+def of_reading(
+    settings: Settings, recipe: Recipe, start: Params, params: Params, dataset: Dataset, outputs: Any
+) -> Iterator[tuple[str, Picture]]:
+    """How the network reads: before and after, one image's cost, what is lit, the mistakes."""
+    images, labels, classes = dataset.test.images, np.asarray(dataset.test.labels), dataset.classes
+    after, count = certainty(recipe, outputs), min(8, len(labels))
+    before = certainty(recipe, losses.outputs(recipe.apply, start, images[:count], chunk_size=count))
+    yield "before_after", Picture(
+        plot.digits_read(images[:count], labels[:count], before, after[:count], classes=classes, title="Random start, trained network"),
+        "The first test images with the untrained network's outputs (middle) and the trained one's (below).",
+    )
+    lost = None if recipe.loss is losses.squared_error else float(recipe.loss(recipe.apply(start, images[0]), int(labels[0])))
+    yield "cost_of_one", Picture(
+        plot.cost_of_one(images[0], int(labels[0]), before[0], classes=classes, loss=lost, title="The cost of one image, before training"),
+        "Every output adds the square of its distance from what it should be.",
+    )
+    if settings.model == "dense":
+        squash = {"activation": ACTIVATIONS[settings.activation], "output": ACTIVATIONS[settings.output]}
+        lit = network.forward(params, images[0], **squash)
+        yield "lit", Picture(
+            plot.activations([*lit[:-1], after[0]], title=f"One image on its way: {classes[after[0].argmax()]}", classes=classes),
+            "The first test image: every neuron as bright as it is lit.",
+        )
+    wrong = losses.mistakes(outputs, labels)
+    answers = after.argmax(-1)
+    share = f"{len(wrong):,} of {len(labels):,} test images are misread"
+    yield "mistakes", Picture(
+        plot.mistakes_gallery(
+            images[wrong[:32]], labels[wrong[:32]], answers[wrong[:32]], after[wrong[:32]].max(-1), classes=classes, title=share
+        ),
+        "The most confident mistakes: label → answer and the strength of the answer. For some you may cut it slack.",
+    )
+    judged = losses.evaluate(recipe.loss, outputs, labels)
+    yield "confusion", Picture(
+        plot.confusion(judged.confusion, classes=classes, title="What is read as what"),
+        "Test images by label (row) and answer (column); brightness shows mistakes only.",
+    )
+
+
+def of_history(history: Columns, evaluations: Columns, judged_by: str) -> Picture:
+    """The training curve."""
+    return Picture(
+        plot.history(history, evaluations, judged_by=judged_by, title="Downhill"),
+        "The cost of every step's batch, and cost and error at every evaluation.",
+    )

@@ -1,0 +1,236 @@
+"""From plain settings to a network, a cost and a descent: the presets film, nielsen, modern, wide and convnet."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxnet import augment, devices, losses, network
+from jaxnet._types import Apply, Cost, Loss, Params
+from jaxnet.descent import Descent, gradient_descent
+
+ACTIVATIONS = {
+    f.__name__: f for f in (network.sigmoid, network.relu, network.tanh, network.gelu, network.step, network.identity)
+}
+LOSSES = {f.__name__: f for f in (losses.squared_error, losses.half_squared_error, losses.cross_entropy)}
+INITIALIZERS = {
+    "standard_normal": lambda gain: network.standard_normal,
+    "scaled": network.scaled,
+    "glorot": lambda gain: network.glorot,
+    "he": lambda gain: network.he,
+}
+OPTIMIZERS = {
+    "sgd": optax.sgd,
+    "momentum": functools.partial(optax.sgd, momentum=0.9, nesterov=True),
+    "adam": functools.partial(optax.adam, b2=0.99),
+    "adamw": functools.partial(optax.adamw, b2=0.99),
+}
+SCHEDULES = {
+    "constant": lambda rate, steps: optax.schedules.constant_schedule(rate),
+    "linear": lambda rate, steps: optax.schedules.linear_schedule(rate, 0.0, steps),
+    "cosine": lambda rate, steps: optax.schedules.cosine_decay_schedule(rate, steps),
+    "onecycle": lambda rate, steps: optax.schedules.warmup_cosine_decay_schedule(
+        rate / 25, rate, max(1, steps // 10), max(2, steps)
+    ),
+}
+
+
+class Settings(NamedTuple):
+    """Everything that decides a run; the same settings on the same machine give the same bits.
+
+    Attributes:
+        preset: The name the settings started from.
+        data: "mnist", another set's name as `data.load` takes it, or the path of an .npz as `data.from_file` takes it.
+        model: "dense", or "convnet" for `models.ConvNet`.
+        sizes: Neurons of the hidden layers; a full list, from the data's pixels to its classes, is understood too.
+        activation: Of the hidden layers: sigmoid, relu, tanh, gelu, step or identity.
+        output: Of the last layer, likewise; identity where the loss takes logits.
+        loss: squared_error (the film's), half_squared_error (Nielsen's) or cross_entropy.
+        initializer: standard_normal, scaled, glorot or he.
+        gain: For scaled: the deviation of weights is gain / sqrt(inputs).
+        random_biases: Whether biases start from N(0, 1) instead of 0.
+        optimizer: sgd, momentum, adam or adamw.
+        learning_rate: The schedule's peak.
+        schedule: constant, linear, cosine or onecycle.
+        weight_decay: For adamw.
+        epochs: How often to go through the training images.
+        batch_size: Images a step.
+        shift: Move every training image by up to so many pixels at random; 0 does not.
+        validation: Training images held out to judge by; 0 trains on all.
+        seed: Decides start, order, shifts and who is held out.
+        dtype: Of parameters and arithmetic: float32, float64 or bfloat16.
+        precision: Of matrix products on accelerators: default, high or highest.
+        device: cpu, gpu or tpu; None takes jax's choice.
+    """
+
+    preset: str = "film"
+    data: str = "mnist"
+    model: str = "dense"
+    sizes: tuple[int, ...] = (16, 16)
+    activation: str = "sigmoid"
+    output: str = "sigmoid"
+    loss: str = "squared_error"
+    initializer: str = "scaled"
+    gain: float = 1.5
+    random_biases: bool = False
+    optimizer: str = "sgd"
+    learning_rate: float = 1.5
+    schedule: str = "linear"
+    weight_decay: float = 0.0
+    epochs: int = 30
+    batch_size: int = 32
+    shift: int = 0
+    validation: int = 0
+    seed: int = 0
+    dtype: str = "float32"
+    precision: str = "highest"
+    device: str | None = None
+
+
+film = Settings()
+"""The film's network and cost by plain gradient descent, with nothing but a falling learning rate added."""
+
+nielsen = film._replace(
+    preset="nielsen",
+    sizes=(30,),
+    loss="half_squared_error",
+    initializer="standard_normal",
+    random_biases=True,
+    learning_rate=3.0,
+    schedule="constant",
+    batch_size=10,
+)
+"""The first network of Nielsen's book: 30 hidden neurons, half the film's cost, learning rate 3, batches of 10."""
+
+modern = film._replace(
+    preset="modern",
+    activation="gelu",
+    output="identity",
+    loss="cross_entropy",
+    initializer="he",
+    optimizer="adam",
+    learning_rate=0.006,
+    schedule="onecycle",
+    epochs=150,
+    batch_size=128,
+    shift=1,
+)
+"""The same 13,002 parameters, trained as one would today."""
+
+wide = modern._replace(
+    preset="wide", sizes=(256,), activation="relu", learning_rate=0.004, epochs=5, shift=0
+)
+"""One wide hidden layer, in seconds."""
+
+convnet = modern._replace(
+    preset="convnet", model="convnet", sizes=(), activation="relu", learning_rate=0.003, epochs=16, batch_size=64
+)
+"""`models.ConvNet`: three convolutions and two dense layers in flax.nnx."""
+
+PRESETS = {settings.preset: settings for settings in (film, nielsen, modern, wide, convnet)}
+
+
+class Recipe(NamedTuple):
+    """What settings mean: pure functions, ready to train.
+
+    Attributes:
+        init: `init(key) -> params`.
+        apply: `apply(params, image) -> output`.
+        loss: `loss(output, label) -> number`.
+        cost: `cost(params, batch) -> number`, on images as they are.
+        optimizer: What turns gradients into updates.
+        descent: The steps, on augmented images where the settings ask for shifts.
+        keyed: Whether its batches need a key.
+        steps_per_chunk: Steps to put into one program; None leaves it to `data.shuffled`.
+    """
+
+    init: Callable[[Any], Params]
+    apply: Apply
+    loss: Loss
+    cost: Cost
+    optimizer: optax.GradientTransformation
+    descent: Descent
+    keyed: bool
+    steps_per_chunk: int | None
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings that name something unknown or make no sense, before anything is loaded or compiled.
+
+    Raises:
+        ValueError: With the field, what came and what was expected.
+    """
+    choices = {
+        "model": ("dense", "convnet"), "activation": ACTIVATIONS, "output": ACTIVATIONS, "loss": LOSSES,
+        "initializer": INITIALIZERS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
+        "dtype": ("float32", "float64", "bfloat16"), "precision": ("default", "high", "highest"),
+    }  # fmt: skip
+    for field, allowed in choices.items():
+        if getattr(settings, field) not in allowed:
+            raise ValueError(f"{field} must be one of {', '.join(allowed)}, got {getattr(settings, field)!r}")
+    for field, least in {"epochs": 0, "batch_size": 1, "shift": 0, "validation": 0, "weight_decay": 0}.items():
+        if not getattr(settings, field) >= least:
+            raise ValueError(f"{field} must be at least {least}, got {getattr(settings, field)}")
+    for field in ("learning_rate", "gain"):
+        if not 0 < getattr(settings, field) < float("inf"):
+            raise ValueError(f"{field} must be a positive number, got {getattr(settings, field)}")
+    if any(size < 1 for size in settings.sizes):
+        raise ValueError(f"sizes are the hidden layers' neurons, each at least 1, got {settings.sizes}")
+    if settings.weight_decay and settings.optimizer != "adamw":
+        raise ValueError(f"weight_decay needs optimizer adamw, got {settings.optimizer}")
+
+
+def all_sizes(sizes: tuple[int, ...], pixels: int, classes: int) -> tuple[int, ...]:
+    """The sizes of all layers, whether the hidden ones are given or all of them.
+
+    Examples:
+        >>> all_sizes((16, 16), 784, 10), all_sizes((784, 16, 16, 10), 784, 10)
+        ((784, 16, 16, 10), (784, 16, 16, 10))
+    """
+    if len(sizes) > 1 and (sizes[0], sizes[-1]) == (pixels, classes):
+        return sizes
+    return (pixels, *sizes, classes)
+
+
+def build(settings: Settings, *, image_shape: tuple[int, ...], classes: int, steps: int) -> Recipe:
+    """Turn settings into functions.
+
+    Args:
+        settings: What to do.
+        image_shape: Shape of one image.
+        classes: How many labels there are.
+        steps: Steps of the whole run, which the schedule spans.
+
+    Returns:
+        The functions.
+
+    Raises:
+        ValueError: As `check`.
+    """
+    check(settings)
+    dtype, sizes = jnp.dtype(settings.dtype), all_sizes(settings.sizes, math.prod(image_shape), classes)
+    if settings.model == "convnet":
+        from jaxnet import models  # brings flax
+
+        init, apply = models.convnet(image_shape=image_shape, classes=classes, dtype=dtype)
+    else:
+        weights = INITIALIZERS[settings.initializer](settings.gain)
+        biases = network.standard_normal if settings.random_biases else jax.nn.initializers.zeros
+        init = functools.partial(network.init, sizes=sizes, weights=weights, biases=biases, dtype=dtype)
+        apply = functools.partial(
+            network.apply, activation=ACTIVATIONS[settings.activation], output=ACTIVATIONS[settings.output]
+        )
+    cost = losses.average(apply, LOSSES[settings.loss])
+    schedule = SCHEDULES[settings.schedule](settings.learning_rate, max(1, steps))
+    decay = {"weight_decay": settings.weight_decay} if settings.optimizer == "adamw" else {}
+    optimizer = OPTIMIZERS[settings.optimizer](schedule, **decay)
+    distortion = functools.partial(augment.shift, pixels=settings.shift)
+    trained_on = augment.augmented(cost, distortion) if settings.shift else cost
+    # XLA runs convolutions inside a loop about twenty times slower on a CPU: there one step is one program.
+    alone = settings.model == "convnet" and devices.current().platform == "cpu"
+    descent = gradient_descent(trained_on, optimizer)
+    return Recipe(init, apply, LOSSES[settings.loss], cost, optimizer, descent, settings.shift > 0, 1 if alone else None)

@@ -1,0 +1,42 @@
+"""What happened, as columns of arrays: stacked from infos, written as CSV and read back bit by bit from an archive."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+Columns = dict[str, np.ndarray]
+"""Arrays of equal length by name."""
+
+
+def stack(infos: Iterable[Any]) -> Any:
+    """Join the histories of several chunks into one, as numpy arrays along the axis of steps.
+
+    Args:
+        infos: Info tuples with a leading axis of steps, as `train` yields them; at least one.
+    """
+    return jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *infos)
+
+
+def columns(rows: Iterable[Mapping[str, Any]]) -> Columns:
+    """Turn rows with the same names into columns; no rows, no columns."""
+    rows = list(rows)
+    return {name: np.asarray([row[name] for row in rows]) for name in (rows[0] if rows else {})}
+
+
+def write_csv(path: Path, table: Columns) -> None:
+    """Write columns as a CSV file with a line of names; floats with all their digits."""
+    texts = [[_digits(column.dtype) % value for value in column.tolist()] for column in table.values()]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(table)
+        writer.writerows(zip(*texts, strict=True))
+
+
+def _digits(dtype: np.dtype) -> str:
+    if np.issubdtype(dtype, np.integer):
+        return "%d"
+    return "%.17g" if dtype == np.float64 else "%.9g"

@@ -1,0 +1,193 @@
+"""The run folder: settings, record, checkpoint and result of one run, written whole or not at all, and read back."""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnet import record
+from jaxnet._types import Params
+from jaxnet._version import __version__
+from jaxnet.descent import State
+from jaxnet.devices import arithmetic, describe
+from jaxnet.recipes import Recipe, Settings, build
+
+
+class Run(NamedTuple):
+    """A finished run.
+
+    Attributes:
+        settings: What was asked for.
+        params: The trained parameters.
+        state: The last state, optimizer's memory included.
+        history: Columns step, cost, gradient_norm: one row a step.
+        evaluations: Columns step, epoch, cost, accuracy: one row an evaluation on the way.
+        result: What came out: numbers and words.
+        image_shape: Shape of one image.
+        classes: The labels' names.
+        recipe: The functions the settings stand for; `recipe.apply(params, image)` reads an image.
+    """
+
+    settings: Settings
+    params: Params
+    state: State
+    history: record.Columns
+    evaluations: record.Columns
+    result: dict[str, Any]
+    image_shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    recipe: Recipe
+
+
+def write(folder: Path, run: Run) -> None:
+    """Write a run into an existing folder.
+
+    Args:
+        folder: Where to; use `fresh` so that it appears whole.
+        run: The run.
+    """
+    import orbax.checkpoint as ocp
+
+    told = {
+        "settings": run.settings._asdict(),
+        "image_shape": run.image_shape,
+        "classes": run.classes,
+        "num_steps": run.result["num_steps"],
+        "versions": versions(),
+    }
+    (folder / "settings.json").write_text(json.dumps(told, indent=1) + "\n")
+    (folder / "result.json").write_text(json.dumps(run.result, indent=1) + "\n")
+    record.write_csv(folder / "history.csv", run.history)
+    record.write_csv(folder / "evaluations.csv", run.evaluations)
+    tables = {"history": run.history, "evaluations": run.evaluations}
+    np.savez(
+        folder / "record.npz",
+        **{f"{table}/{name}": column for table, columns in tables.items() for name, column in columns.items()},
+    )
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save((folder / "checkpoint").resolve(), run.state)
+
+
+def load(folder: str | Path) -> Run:
+    """Read a run folder back.
+
+    Args:
+        folder: What `jaxnet train` wrote.
+
+    Returns:
+        The run, with the same parameters bit for bit.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If the folder holds no run, or one that this version cannot read.
+    """
+    import orbax.checkpoint as ocp
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no run folder {folder}; `jaxnet train --out {folder}` writes one")
+    try:
+        told = json.loads((folder / "settings.json").read_text())
+        settings = Settings(**told["settings"] | {"sizes": tuple(told["settings"]["sizes"])})
+        result = json.loads((folder / "result.json").read_text())
+        with np.load(folder / "record.npz") as file:
+            columns = dict(file)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder} holds no run of jaxnet that version {__version__} can read: {error}") from error
+    image_shape = tuple(told["image_shape"])
+    recipe = build(settings, image_shape=image_shape, classes=len(told["classes"]), steps=told["num_steps"])
+    with arithmetic(dtype=settings.dtype):
+        like = jax.eval_shape(lambda key: recipe.descent.init(recipe.init(key)), jax.random.key(0))
+        like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=_here()), like)
+        with ocp.StandardCheckpointer() as checkpointer:
+            state = checkpointer.restore((folder / "checkpoint").resolve(), like)
+    history, evaluations = (
+        {name.partition("/")[2]: column for name, column in columns.items() if name.startswith(table)}
+        for table in ("history/", "evaluations/")
+    )
+    return Run(
+        settings, state.params, state, history, evaluations, result, image_shape, tuple(told["classes"]), recipe
+    )
+
+
+def _here() -> jax.sharding.Sharding:
+    from jaxnet.devices import current
+
+    return jax.sharding.SingleDeviceSharding(current())
+
+
+def params_sha256(params: Params) -> str:
+    """The sha256 of all parameters' bytes, leaf after leaf."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(params):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a run depends on, and the device it ran on."""
+    names = ("jax", "jaxlib", "optax", "flax", "numpy", "orbax-checkpoint")
+    return {
+        "jaxnet": __version__,
+        **{name: importlib.metadata.version(name) for name in names},
+        "python": platform.python_version(),
+        "platform": f"{sys.platform} {platform.machine()}",
+        "device": describe(),
+    }
+
+
+def require_free(folder: Path, *, overwrite: bool) -> None:
+    """Make sure that a run may be written to a folder, before hours are spent on it.
+
+    Raises:
+        FileExistsError: If it exists and may not be replaced, or is no run folder.
+    """
+    if not folder.exists():
+        return
+    if not overwrite:
+        raise FileExistsError(f"{folder} exists; choose another --out, or --overwrite to replace it")
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "settings.json").is_file()):
+        raise FileExistsError(f"{folder} exists and is no run of jaxnet, so it is not replaced; choose another --out")
+
+
+@contextlib.contextmanager
+def fresh(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A new folder that takes its name only once it is complete.
+
+    Args:
+        folder: The name.
+        overwrite: Whether a run folder of that name may be replaced; it stays until the new one is complete.
+
+    Yields:
+        A temporary folder beside it, to write into.
+
+    Raises:
+        FileExistsError: As `require_free`.
+    """
+    require_free(folder, overwrite=overwrite)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        require_free(folder, overwrite=overwrite)
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
+            folder.replace(old)
+            temporary.replace(folder)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(folder)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)

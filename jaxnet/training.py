@@ -1,0 +1,128 @@
+"""From settings and a data set to a trained network: a generator that says how far it is."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import Array
+
+from jaxnet import data, losses
+from jaxnet._types import Batch, Dataset, Params
+from jaxnet.descent import State
+from jaxnet.loop import Diverged, train
+from jaxnet.recipes import Recipe, Settings, build
+
+JUDGED = 10_000
+"""Without held-out images the network is judged, on the way, by so many of the training images."""
+
+
+class Plan(NamedTuple):
+    """A run before its first step.
+
+    Attributes:
+        settings: What was asked for.
+        recipe: The functions.
+        train: The images to learn from.
+        judged: The images to judge by on the way: held out, or the first of the training images.
+        held_out: Whether `judged` was held out.
+        num_steps: Steps of the whole run.
+        params: The random start.
+        order_key: Decides the order of the images.
+    """
+
+    settings: Settings
+    recipe: Recipe
+    train: Batch
+    judged: Batch
+    held_out: bool
+    num_steps: int
+    params: Params
+    order_key: Array
+
+
+class Progress(NamedTuple):
+    """Where a run is after a chunk of steps.
+
+    Attributes:
+        step: Steps taken.
+        state: The state then.
+        info: The chunk's infos, stacked.
+        evaluation: Cost and accuracy on the judged images, at the cadence asked for; otherwise None.
+    """
+
+    step: int
+    state: State
+    info: Any
+    evaluation: losses.Evaluation | None
+
+
+def plan(settings: Settings, dataset: Dataset) -> Plan:
+    """Prepare a run: hold out, count the steps, build the functions, draw the start.
+
+    Args:
+        settings: What to do.
+        dataset: What to learn from; the test images are not touched.
+
+    Returns:
+        The plan. Same settings, same data: same plan.
+
+    Raises:
+        ValueError: If the settings make no sense, alone or with this data.
+    """
+    init_key, order_key, split_key = jax.random.split(jax.random.key(settings.seed), 3)
+    examples, judged = dataset.train, None
+    if settings.validation:
+        examples, judged = data.split(split_key, examples, settings.validation)
+    if settings.batch_size > len(examples.labels):
+        raise ValueError(
+            f"batch_size must be at most the {len(examples.labels):,} training images, got {settings.batch_size}"
+        )
+    num_steps = settings.epochs * (len(examples.labels) // settings.batch_size)
+    recipe = build(
+        settings, image_shape=tuple(examples.images.shape[1:]), classes=len(dataset.classes), steps=num_steps
+    )
+    first = Batch(examples.images[:JUDGED], examples.labels[:JUDGED])
+    return Plan(
+        settings, recipe, examples, judged or first, judged is not None, num_steps, recipe.init(init_key), order_key
+    )
+
+
+def fit(run: Plan, *, evaluate_every: int = 1) -> Iterator[Progress]:
+    """Train, and say after every chunk of steps how far it is.
+
+    Args:
+        run: From `plan`.
+        evaluate_every: Epochs from one evaluation to the next; the last epoch is always evaluated, 0 is never.
+
+    Yields:
+        Progress; stop asking for more to stop early.
+
+    Raises:
+        Diverged: If cost or parameters are no longer finite.
+
+    Examples:
+        >>> images = np.random.default_rng(0).random((64, 4, 4))
+        >>> batch = data.arrays(images, np.arange(64) % 2)
+        >>> run = plan(Settings(epochs=2, sizes=(3,)), Dataset(batch, batch, ("even", "odd")))
+        >>> [(progress.step, progress.evaluation is not None) for progress in fit(run)]
+        [(2, True), (4, True)]
+    """
+    settings, recipe = run.settings, run.recipe
+    per_epoch = run.num_steps // max(1, settings.epochs)
+    batches = data.shuffled(
+        run.order_key, run.train, settings.batch_size, epochs=settings.epochs, keyed=recipe.keyed,
+        steps=recipe.steps_per_chunk,
+    )  # fmt: skip
+    step = 0
+    for state, info in train(recipe.descent, recipe.descent.init(run.params), batches):
+        step += len(info.cost)
+        epoch, within = divmod(step, per_epoch)
+        due = evaluate_every and not within and (epoch % evaluate_every == 0 or epoch == settings.epochs)
+        yield Progress(step, state, info, judge(recipe, state.params, run.judged) if due else None)
+
+
+def judge(recipe: Recipe, params: Params, batch: Batch) -> losses.Evaluation:
+    """Cost and accuracy on all of a batch's images, whatever their number."""
+    answers = losses.outputs(recipe.apply, params, batch.images, chunk_size=min(1000, math.ceil(len(batch.labels) / 2)))
+    return losses.evaluate(recipe.loss, answers, batch.labels)
