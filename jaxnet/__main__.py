@@ -7,12 +7,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import tyro
 
 from jaxnet._version import __version__
-from jaxnet.recipes import PRESETS, Settings
+from jaxnet.recipes import PRESETS, Preset, Settings
 
 USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, ModuleNotFoundError, ConnectionError, FloatingPointError)
 
@@ -26,7 +26,7 @@ def _explained() -> dict[str, str]:
 Changes = TypedDict(
     "Changes",
     {
-        name: Annotated[kind, tyro.conf.arg(help=f"{_explained()[name]} (Default: the preset's.)")]
+        name: Annotated[kind, tyro.conf.arg(help=_explained()[name])]
         for name, kind in Settings.__annotations__.items()
         if name != "preset"
     },
@@ -36,7 +36,7 @@ Changes = TypedDict(
 
 def train(
     changes: Annotated[Changes, tyro.conf.arg(name="")],
-    preset: Literal["film", "nielsen", "modern", "wide", "convnet"] = "film",
+    preset: Preset = "film",
     out: Path | None = None,
     overwrite: bool = False,
     pictures: bool = True,
@@ -47,7 +47,7 @@ def train(
 
     The presets: film (the film's network, cost and plain gradient descent), nielsen (his book's first network), modern
     (the same 13,002 parameters trained as one would today), wide (one hidden layer of 256, in seconds) and convnet.
-    Everything a preset sets can be changed below.
+    Everything a preset sets can be changed below; what is not given stays as the preset has it.
 
     Args:
         changes: Settings that differ from the preset's.
@@ -165,6 +165,8 @@ def main() -> None:
             description="Gradient descent you can see through: train a network, look at every gradient, read your own digits.",
             config=(tyro.conf.OmitArgPrefixes,),
         )
+    except BrokenPipeError:
+        sys.exit(1)  # whoever read our output has gone
     except USER_ERRORS as error:
         print(f"jaxnet: {error}", file=sys.stderr)
         sys.exit(1)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Key, Shaped
 
 from jaxnet._types import Cost
@@ -12,8 +13,11 @@ from jaxnet._types import Cost
 Distortion = Callable[[Key[Array, ""], Any], Array]
 
 
+Pixels = Shaped[Array, "height width *channels"] | Shaped[np.ndarray, "height width *channels"]
+
+
 def shift(
-    key: Key[Array, ""], image: Shaped[Array, "height width *channels"], *, pixels: int = 1
+    key: Key[Array, ""], image: Pixels, *, pixels: int = 1
 ) -> Shaped[Array, "height width *channels"]:
     """Move one image by a random whole number of pixels along both axes; zeros come in at the edges.
 
@@ -29,7 +33,7 @@ def shift(
     rows, columns = (jnp.arange(size) + part for size, part in zip(image.shape[:2], move, strict=True))
     outside = {"mode": "fill", "fill_value": 0, "wrap_negative_indices": False}
     # Two gathers: under vmap on a CPU they take half the time of one dynamic_slice.
-    return image.at[rows].get(**outside).at[:, columns].get(**outside)
+    return jnp.asarray(image).at[rows].get(**outside).at[:, columns].get(**outside)
 
 
 def augmented(cost: Cost, distortion: Distortion) -> Cost:

@@ -32,6 +32,9 @@ class Diverged(FloatingPointError):
 @functools.partial(jax.jit, static_argnames="update")
 def scan(update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any) -> tuple[Any, Any]:
     """Take one step for each entry of the batches' leading axis, in one compiled program."""
+    if len(jax.tree.leaves(batches)[0]) == 1:  # no loop: inside one, XLA's convolutions crawl on a CPU
+        state, info = update(state, jax.tree.map(lambda leaf: leaf[0], batches))
+        return state, jax.tree.map(lambda leaf: leaf[None], info)
     return jax.lax.scan(update, state, batches)
 
 

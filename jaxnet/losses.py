@@ -1,7 +1,7 @@
 """How wrong: losses of one example, their average as a cost, and what the average is made of."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +12,16 @@ from jaxtyping import Array, Float, Int
 from jaxnet._types import Apply, Batch, Cost, Loss, Params
 
 
-def squared_errors(output: Float[Array, "classes"], label: Any) -> Float[Array, "classes"]:
+Output: TypeAlias = Float[Array, "classes"] | Float[np.ndarray, "classes"]
+Outputs: TypeAlias = Float[Array, "batch classes"] | Float[np.ndarray, "batch classes"]
+
+
+def squared_errors(output: Output, label: Any) -> Float[Array, "classes"]:
     """The squared difference of every output from what it should be: 1 for the right one, 0 elsewhere."""
     return (output - jax.nn.one_hot(label, output.shape[-1], dtype=output.dtype)) ** 2
 
 
-def squared_error(output: Float[Array, "classes"], label: Any) -> Float[Array, ""]:
+def squared_error(output: Output, label: Any) -> Float[Array, ""]:
     """The film's cost of one example: the sum of the squared differences over all outputs.
 
     Examples:
@@ -29,12 +33,12 @@ def squared_error(output: Float[Array, "classes"], label: Any) -> Float[Array, "
     return jnp.sum(squared_errors(output, label))
 
 
-def half_squared_error(output: Float[Array, "classes"], label: Any) -> Float[Array, ""]:
+def half_squared_error(output: Output, label: Any) -> Float[Array, ""]:
     """Half the film's cost of one example (Nielsen, "Neural Networks and Deep Learning", chapter 1, equation 6)."""
     return squared_error(output, label) / 2
 
 
-def cross_entropy(output: Float[Array, "classes"], label: Any) -> Float[Array, ""]:
+def cross_entropy(output: Output, label: Any) -> Float[Array, ""]:
     """Minus the log of the softmax probability of the right answer, in nats; outputs are logits."""
     return optax.losses.softmax_cross_entropy_with_integer_labels(output, label)
 
@@ -90,7 +94,7 @@ def outputs(apply: Apply, params: Params, images: Any, *, chunk_size: int = 1000
     return jax.lax.map(lambda image: apply(params, image), images, batch_size=min(chunk_size, len(images)))
 
 
-def accuracy(outputs: Float[Array, "batch classes"], labels: Any) -> Float[Array, ""]:
+def accuracy(outputs: Outputs, labels: Any) -> Float[Array, ""]:
     """The fraction of images whose brightest output is the right one."""
     return jnp.mean(jnp.argmax(outputs, axis=-1) == jnp.asarray(labels), dtype=jnp.float32)
 
@@ -116,7 +120,7 @@ class Evaluation(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnames="loss")
-def evaluate(loss: Loss, outputs: Float[Array, "batch classes"], labels: Any) -> Evaluation:
+def evaluate(loss: Loss, outputs: Outputs, labels: Any) -> Evaluation:
     """Judge outputs by their labels: one number, and what it is made of.
 
     Args:
@@ -138,12 +142,12 @@ def evaluate(loss: Loss, outputs: Float[Array, "batch classes"], labels: Any) ->
     return Evaluation(jnp.mean(lost), jnp.mean(right), total(lost) / count, total(right) / count, count, confusion)
 
 
-def by_output(outputs: Float[Array, "batch classes"], labels: Any) -> Float[Array, "classes"]:
+def by_output(outputs: Outputs, labels: Any) -> Float[Array, "classes"]:
     """The film's average cost split over the outputs that cause it; it sums to the mean `squared_error`."""
     return jnp.mean(jax.vmap(squared_errors)(outputs, jnp.asarray(labels)), axis=0)
 
 
-def mistakes(outputs: Float[Array, "batch classes"], labels: Any) -> Int[np.ndarray, "mistakes"]:
+def mistakes(outputs: Outputs, labels: Any) -> Int[np.ndarray, "mistakes"]:
     """The positions of the misread images, the most confident mistake first.
 
     Confidence is the gap between the brightest output and the right one.

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key, Num
 
 Activation: TypeAlias = Callable[[Array], Array]
 Initializer: TypeAlias = Callable[..., Array]
+Numbers: TypeAlias = Array | np.ndarray
 Image: TypeAlias = Num[Array, "..."] | Num[np.ndarray, "..."]
 
 
@@ -21,34 +22,34 @@ class Layer(NamedTuple):
     biases: Float[Array, "out"]
 
 
-def sigmoid(z: Array) -> Array:
+def sigmoid(z: Numbers) -> Array:
     """Squash every number into 0..1: the film's first choice, with a slope everywhere."""
     return jax.nn.sigmoid(z)
 
 
-def relu(z: Array) -> Array:
+def relu(z: Numbers) -> Array:
     """Zero below zero, unchanged above it."""
     return jax.nn.relu(z)
 
 
-def tanh(z: Array) -> Array:
+def tanh(z: Numbers) -> Array:
     """Squash every number into -1..1."""
     return jnp.tanh(z)
 
 
-def gelu(z: Array) -> Array:
+def gelu(z: Numbers) -> Array:
     """A smooth relative of ReLU: z times the normal distribution function of z (Hendrycks and Gimpel, 2016)."""
     return jax.nn.gelu(z, approximate=False)
 
 
-def step(z: Array) -> Array:
+def step(z: Numbers) -> Array:
     """On or off, as a neuron of flesh: 1 above zero, 0 elsewhere. Its gradient is zero, so nothing below it can learn."""
     return jnp.heaviside(z, jnp.zeros_like(z))
 
 
-def identity(z: Array) -> Array:
+def identity(z: Numbers) -> Array:
     """Leave the numbers as they are: for outputs that a loss reads as logits."""
-    return z
+    return jnp.asarray(z)
 
 
 standard_normal = jax.nn.initializers.normal(1.0)

@@ -1,5 +1,6 @@
 """The pictures of one run: from parameters and data to figures, each with the sentence under it."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -40,8 +41,8 @@ def gradients(recipe: Recipe, start: Params, end: Params, train: Batch) -> Gradi
     cost = losses.average(recipe.apply, recipe.loss, chunk_size=1000)
     grad = jax.jit(jax.grad(cost))
     first, last = grad(start, some), grad(end, some)
-    updates, _ = recipe.optimizer.update(first, recipe.optimizer.init(start), start)
-    return Gradients(first, last, updates, count)
+    first_step = jax.jit(lambda grads, params: recipe.optimizer.update(grads, recipe.optimizer.init(params), params)[0])
+    return Gradients(first, last, first_step(first, start), count)
 
 
 def certainty(recipe: Recipe, outputs: Any) -> np.ndarray:
@@ -52,8 +53,7 @@ def certainty(recipe: Recipe, outputs: Any) -> np.ndarray:
 def of_gradients(settings: Settings, params: Params, found: Gradients, train: Batch, classes: Any) -> Iterator[tuple[str, Picture]]:
     """The bang-for-buck pictures: the network with every gradient, maps by pixel, bars by layer, the ranking."""
     average = f"average over {found.images:,} training images"
-    down = jax.tree.map(jnp.negative, found.start)
-    down_end = jax.tree.map(jnp.negative, found.end)
+    down, down_end = (jax.tree.map(lambda leaf: -np.asarray(leaf), grads) for grads in (found.start, found.end))
     unit = "decrease of the cost per unit of the parameter"
     if settings.model == "dense":
         count = sum(leaf.size for leaf in jax.tree.leaves(params))
@@ -84,12 +84,12 @@ def of_gradients(settings: Settings, params: Params, found: Gradients, train: Ba
             plot.pixel_maps(down[0].weights, image_shape=shape, title="Which pixels' weights want to move", unit=unit),
             f"The negative gradient of the same weights before training: black pixels, never lit, have none ({average}).",
         )
-    shares = {"plain gradient descent": bang.by_leaf(bang.share(found.start))}
+    shares = {"plain gradient descent": bang.by_leaf(jax.jit(bang.share)(found.start))}
     title = "Which layers earn the decrease of the first step"
     if settings.optimizer != "sgd":
-        bought = bang.earned(found.start, found.first_updates)
-        total = sum(bang.by_leaf(bought).values()) or 1.0
-        shares[f"{settings.optimizer}, as trained"] = bang.by_leaf(jax.tree.map(lambda part: part / total, bought))
+        bought = bang.by_leaf(jax.jit(bang.earned)(found.start, found.first_updates))
+        total = sum(bought.values()) or 1.0
+        shares[f"{settings.optimizer}, as trained"] = {name: part / total for name, part in bought.items()}
     yield "layers", Picture(
         plot.by_layer(shares, title=title),
         "The predicted decrease of the first step, split over the arrays of parameters; it depends on the optimizer.",
@@ -118,7 +118,7 @@ def of_reading(
     )
     if settings.model == "dense":
         squash = {"activation": ACTIVATIONS[settings.activation], "output": ACTIVATIONS[settings.output]}
-        lit = network.forward(params, images[0], **squash)
+        lit = jax.jit(functools.partial(network.forward, **squash))(params, images[0])
         yield "lit", Picture(
             plot.activations([*lit[:-1], after[0]], title=f"One image on its way: {classes[after[0].argmax()]}", classes=classes),
             "The first test image: every neuron as bright as it is lit.",

@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 SIDE, BOX = 28, 20
+CENTER = 14.0
+"""Where the center of mass of MNIST digits lies, counted in pixels from 0: measured, the middle 90 % within half a pixel."""
 
 
 def read(path: str | Path) -> UInt8[np.ndarray, "height width"]:
@@ -31,8 +33,8 @@ def as_mnist(page: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "28 2
     """Find the digit on a page and size, center and shade it as MNIST's were.
 
     Ink may be darker or lighter than the paper. It is told from the paper by Otsu's threshold after a light blur,
-    specks are dropped, the rest is scaled to fit 20x20 with its proportions kept and put with its center of mass in
-    the middle of 28x28.
+    specks are dropped, the rest is scaled to fit 20x20 with its proportions kept and put with its center of mass at
+    the place where MNIST has it in 28x28.
 
     Args:
         page: Gray levels of a picture with one digit.
@@ -94,7 +96,7 @@ def _centered(small: Float[np.ndarray, "height width"]) -> UInt8[np.ndarray, "28
     total = max(small.sum(), 1e-9)
     mass = [(small.sum(1 - axis) * np.arange(small.shape[axis])).sum() / total for axis in (0, 1)]
     top, left = (
-        min(max(math.floor((SIDE - 1) / 2 - center + 0.5), 0), SIDE - length)
+        min(max(math.floor(CENTER - center + 0.5), 0), SIDE - length)
         for center, length in zip(mass, small.shape, strict=True)
     )
     out = np.zeros((SIDE, SIDE), np.uint8)

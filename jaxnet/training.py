@@ -83,9 +83,8 @@ def plan(settings: Settings, dataset: Dataset) -> Plan:
         settings, image_shape=tuple(examples.images.shape[1:]), classes=len(dataset.classes), steps=num_steps
     )
     first = Batch(examples.images[:JUDGED], examples.labels[:JUDGED])
-    return Plan(
-        settings, recipe, examples, judged or first, judged is not None, num_steps, recipe.init(init_key), order_key
-    )
+    params = jax.jit(recipe.init)(init_key)
+    return Plan(settings, recipe, examples, judged or first, judged is not None, num_steps, params, order_key)
 
 
 def fit(run: Plan, *, evaluate_every: int = 1) -> Iterator[Progress]:

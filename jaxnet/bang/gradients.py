@@ -61,7 +61,7 @@ def earned(grads: Any, updates: Any) -> Any:
 
 def by_leaf(values: Any) -> dict[str, float]:
     """The sum of each array of a pytree, under the array's name such as `0/weights`: of shares, the part of each leaf."""
-    return {name: float(jnp.sum(_widened(leaf))) for name, leaf in named_leaves(values)}
+    return {name: float(np.sum(np.asarray(leaf, np.float64))) for name, leaf in named_leaves(values)}
 
 
 def by_neuron(values: Any, *, axis: int = 0) -> Any:
@@ -134,8 +134,7 @@ def top(grads: Any, k: int = 10) -> tuple[Nudge, ...]:
         if not np.isfinite(flat).all():
             raise ValueError(f"the gradient of {name!r} holds NaN or infinity; ranking needs finite numbers")
         size = np.abs(flat)
-        best = np.argpartition(-size, min(k, len(size) - 1))[: k + 1] if len(size) else []
-        found += [(-float(size[i]), order, int(i), name, path, leaf, float(flat[i])) for i in best]
+        found += [(-float(size[i]), order, int(i), name, path, leaf, float(flat[i])) for i in _largest(size, k + 1)]
     found.sort(key=lambda entry: entry[:3])
     nudges = []
     for rank, (_, _, flat_position, name, path, leaf, gradient) in enumerate(found[:k]):
@@ -145,6 +144,15 @@ def top(grads: Any, k: int = 10) -> tuple[Nudge, ...]:
         text = _words(path, position, leaf.shape, gradient, ratio)
         nudges.append(Nudge(name, position, gradient, gradient < 0, ratio, text))
     return tuple(nudges)
+
+
+def _largest(sizes: np.ndarray, k: int) -> np.ndarray:
+    """Positions of the k largest, of equal ones the first, without sorting the rest."""
+    if len(sizes) <= k:
+        return np.arange(len(sizes))
+    least = np.partition(sizes, -k)[-k]
+    above = np.flatnonzero(sizes > least)
+    return np.concatenate([above, np.flatnonzero(sizes == least)[: k - len(above)]])
 
 
 def leaf_name(path: Any) -> str:
@@ -163,7 +171,7 @@ def _leaves(tree: Any) -> list[tuple[Any, Any]]:
     return [
         (path, leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-        if np.result_type(leaf) != jax.dtypes.float0
+        if getattr(leaf, "dtype", None) != jax.dtypes.float0
     ]
 
 

@@ -135,6 +135,7 @@ def _features(name: str, info: Any) -> tuple[str, str]:
 
 def _prepare(name: str, builder: Any, folder: Path, files: str | Path | None) -> None:
     import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
     from jaxnet.data.builders import FAMILY
 
@@ -144,7 +145,7 @@ def _prepare(name: str, builder: Any, folder: Path, files: str | Path | None) ->
     if files is not None and not Path(files).is_dir():
         raise ValueError(f"files must name a folder with the set's original files, got {files}")
     if files is None:
-        require_reachable(name, builder.url_infos)
+        require_reachable(name, builder.url_infos or ())
     elif _content_is_known(family, Path(files)):
         builder.local = Path(files)
     config = tfds.download.DownloadConfig(
@@ -155,7 +156,7 @@ def _prepare(name: str, builder: Any, folder: Path, files: str | Path | None) ->
     try:
         with contextlib.redirect_stdout(sys.stderr):
             builder.download_and_prepare(download_dir=str(folder / "downloads"), download_config=config)
-    except tfds.download.NonMatchingChecksumError as error:
+    except NonMatchingChecksumError as error:
         raise idx.CorruptFile(f"{name}: {error}; fetch the file again") from error
 
 

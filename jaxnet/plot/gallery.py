@@ -8,13 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxnet.plot.style import DARK, Theme, canvas, headline, quiet
+from jaxnet.plot.style import DARK, Theme, canvas, headline, quiet, sheet
 
 
 def _picture(axes: Axes, image: Any, theme: Theme) -> None:
     quiet(axes, theme, frame=False)
-    image = np.asarray(image)
-    axes.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else max(1.0, float(image.max())))
+    axes.imshow(np.asarray(image), cmap="gray", vmin=0, vmax=brightest(image))
 
 
 def _bars(axes: Axes, values: Any, label: int | None, classes: Sequence[str], theme: Theme) -> None:
@@ -47,15 +46,25 @@ def digits_read(
         The figure: images above, untrained outputs in the middle, trained below; the strongest output is blue if it is
         right and orange if it is wrong.
     """
-    count = len(images)
-    figure = canvas(1.75 * count, 4.6, theme)
-    grid = figure.subplots(3, count, squeeze=False)
-    for i in range(count):
-        _picture(grid[0, i], images[i], theme)
-        _bars(grid[1, i], before[i], int(labels[i]), classes, theme)
-        _bars(grid[2, i], after[i], int(labels[i]), classes, theme)
-    for row, name in ((1, "untrained"), (2, "trained")):
-        grid[row, 0].set_ylabel(name, color=theme.ink)
+    figure, axes = sheet(1.75 * len(images) + 0.8, 4.6, theme)
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        left = 1.15 * i
+        axes.imshow(np.asarray(image), cmap="gray", vmin=0, vmax=brightest(image), extent=(left, left + 1, 2.5, 3.5))
+        for bottom, outputs in ((1.25, before[i]), (0, after[i])):
+            values = np.asarray(outputs, np.float64)
+            width = 1 / len(values)
+            places = left + width * np.arange(len(values)) + width / 2
+            colors = [theme.faint] * len(values)
+            best = int(values.argmax())
+            colors[best] = theme.positive if best == label else theme.negative
+            axes.bar(places, values, 0.8 * width, bottom=bottom, color=colors)
+            axes.plot([left, left + 1], [bottom, bottom], color=theme.ink, linewidth=0.8)
+            if len(values) <= 10 and max(map(len, classes)) < 3:
+                for place, name in zip(places, classes, strict=True):
+                    axes.text(place, bottom - 0.04, name, color=theme.ink, fontsize=7, ha="center", va="top")
+    for middle, name in ((1.75, "untrained"), (0.5, "trained")):
+        axes.text(-0.08, middle, name, color=theme.ink, rotation=90, ha="center", va="center")
+    axes.set(xlim=(-0.2, 1.15 * len(images)), ylim=(-0.2, 3.6), aspect="auto")
     headline(figure, title, theme)
     return figure
 
@@ -118,18 +127,24 @@ def mistakes_gallery(
     Returns:
         The figure: a grid of images; above each "label → answer" and the confidence in percent.
     """
-    count = max(1, len(images))
-    columns = min(8, count)
-    rows = math.ceil(count / columns)
-    figure = canvas(1.3 * columns, 1.55 * rows + 0.6, theme)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        quiet(axes, theme, frame=False)
-    for axes, image, label, answer, sure in zip(grid.flat, images, labels, answers, confidences, strict=False):
-        _picture(axes, image, theme)
-        axes.set_title(f"{classes[label]} → {classes[answer]}  {100 * sure:.0f} %", color=theme.ink, fontsize=8, pad=2)
+    columns = max(1, min(8, len(images)))
+    rows = max(1, math.ceil(len(images) / columns))
+    figure, axes = sheet(1.35 * columns, 1.6 * rows + 0.6, theme)
+    height, width = np.shape(images)[1:3] if len(images) else (28, 28)
+    for i, (image, label, answer, sure) in enumerate(zip(images, labels, answers, confidences, strict=True)):
+        left, top = (i % columns) * width * 1.08, (i // columns) * height * 1.22
+        axes.imshow(image, cmap="gray", vmin=0, vmax=brightest(image), extent=(left, left + width, top + height, top))
+        text = f"{classes[label]} → {classes[answer]}  {100 * sure:.0f} %"
+        axes.text(left + width / 2, top - 1, text, color=theme.ink, fontsize=8, ha="center")
+    axes.set(xlim=(-1, columns * width * 1.08), ylim=(rows * height * 1.22, -0.2 * height))
     headline(figure, title, theme)
     return figure
+
+
+def brightest(image: Any) -> float:
+    """The value to show as white: 255 for uint8, 1 for floats unless they go beyond."""
+    image = np.asarray(image)
+    return 255.0 if image.dtype == np.uint8 else max(1.0, float(image.max()))
 
 
 def confusion(counts: Any, *, classes: Sequence[str], title: str = "", theme: Theme = DARK) -> Figure:

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxnet.plot.network import legend
-from jaxnet.plot.style import DARK, Theme, canvas, headline, quiet, signed, signed_power
+from jaxnet.plot.style import DARK, Theme, headline, legend, sheet, signed, signed_power
 
 
 def pixel_maps(
@@ -32,7 +31,7 @@ def pixel_maps(
         theme: DARK or LIGHT.
 
     Returns:
-        The figure; each axes holds one image with the values as its array.
+        The figure: one image a neuron, whose array is the values.
 
     Raises:
         ValueError: If the number of pixels does not fit the shape.
@@ -46,15 +45,14 @@ def pixel_maps(
     maps = maps.sum(-1) if maps.ndim == 4 else maps
     columns = min(8, len(maps))
     rows = math.ceil(len(maps) / columns)
-    figure = canvas(1.45 * columns, 1.6 * rows + 1.1, theme)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    largest = float(np.abs(maps).max()) or 1.0
-    norm = signed_power(largest, 0.75)
-    for i, axes in enumerate(grid.flat):
-        quiet(axes, theme, frame=False)
-        if i < len(maps):
-            axes.imshow(maps[i], cmap=signed(theme), norm=norm)
-            axes.set_title(f"neuron {i}", fontsize=8, color=theme.ink, pad=2)
+    height, width = image_shape[:2]
+    figure, axes = sheet(1.45 * columns + 0.2, 1.65 * rows + 1.3, theme, below=0.8)
+    norm = signed_power(float(np.abs(maps).max()) or 1.0, 0.75)
+    for i, values in enumerate(maps):
+        left, top = (i % columns) * width * 1.08, (i // columns) * height * 1.2
+        axes.imshow(values, cmap=signed(theme), norm=norm, extent=(left, left + width, top + height, top))
+        axes.text(left + width / 2, top - 1, f"neuron {i}", color=theme.ink, fontsize=8, ha="center")
+    axes.set(xlim=(-1, columns * width * 1.08), ylim=(rows * height * 1.2, -0.15 * height))
     headline(figure, title, theme)
-    legend(figure, grid, unit, norm, theme)
+    legend(figure, unit, norm, theme)
     return figure

@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.collections import EllipseCollection, LineCollection
-from matplotlib.colors import FuncNorm
 from matplotlib.figure import Figure
 
 from jaxnet.network import Layer
-from jaxnet.plot.style import DARK, Theme, canvas, headline, quiet, signed, signed_power
+from jaxnet.plot.style import DARK, Theme, headline, legend, sheet, signed, signed_power
 
 MOST_EDGES = 300_000
 """Beyond this a picture of single edges takes minutes and shows a block of color."""
@@ -61,8 +59,7 @@ def edges(
         raise ValueError(f"{count:,} edges are more than the {MOST_EDGES:,} that a picture can show; see plot.by_layer")
     if not all(np.isfinite(array).all() for layer in layers for array in layer):
         raise ValueError("there are NaN or infinite values; a picture needs finite numbers")
-    figure = canvas(13, 7.6, theme)
-    axes = quiet(figure.add_subplot(), theme, frame=False)
+    figure, axes = sheet(13, 7.6, theme, below=0.75)
     places = _places([layers[0].weights.shape[1], *(len(layer.biases) for layer in layers)])
     largest = max((np.abs(array).max(initial=0) for layer in layers for array in layer), default=0) or 1.0
     if image is not None:
@@ -71,20 +68,8 @@ def edges(
     _rings(axes, layers, places, largest, exponent, theme)
     _names(axes, places, classes, theme)
     headline(figure, title, theme)
-    legend(figure, axes, unit, signed_power(largest, exponent), theme)
+    legend(figure, unit, signed_power(largest, exponent), theme)
     return figure
-
-
-def legend(figure: Figure, axes: Axes, unit: str, norm: FuncNorm, theme: Theme) -> None:
-    """A bar that says which color is which value."""
-    bar = figure.colorbar(ScalarMappable(norm, signed(theme)), ax=axes, orientation="horizontal", shrink=0.4, aspect=45, pad=0.01)
-    largest = float(norm.vmax or 0)
-    bar.set_ticks([-largest, -largest / 4, 0, largest / 4, largest])
-    bar.ax.set_xticklabels([f"{tick:.2g}" for tick in bar.get_ticks()], color=theme.ink, fontsize=9)
-    bar.ax.set_facecolor(theme.ground)
-    bar.ax.tick_params(color=theme.faint)
-    bar.set_label(unit, color=theme.ink, fontsize=10)
-    bar.outline.set_edgecolor(theme.faint)  # pyright: ignore[reportCallIssue]
 
 
 def _places(sizes: Sequence[int]) -> list[Float[np.ndarray, "neuron 2"]]:
@@ -170,8 +155,7 @@ def activations(
     """
     layers = [np.asarray(layer, np.float64).ravel() for layer in lit]
     places = _places([len(layer) for layer in layers])
-    figure = canvas(10, 6, theme)
-    axes = quiet(figure.add_subplot(), theme, frame=False)
+    figure, axes = sheet(10, 6, theme)
     _plane(axes, layers[0], places[0], theme)
     for values, spots in zip(layers[1:], places[1:], strict=True):
         scale = max(1.0, np.abs(values).max(initial=0))

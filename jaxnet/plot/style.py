@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import FuncNorm, LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
@@ -36,8 +37,15 @@ LIGHT = Theme("#ffffff", "#1f2328", "#c9d1d9", "#0969a8", "#c4500b", "gray_r")
 
 
 def canvas(width: float, height: float, theme: Theme) -> Figure:
-    """An empty figure of so many inches on the theme's ground."""
+    """An empty figure of so many inches on the theme's ground, which makes room for labels by itself."""
     return Figure(figsize=(width, height), facecolor=theme.ground, layout="constrained")
+
+
+def sheet(width: float, height: float, theme: Theme, *, below: float = 0.0) -> tuple[Figure, Axes]:
+    """A figure of one frameless picture under its headline, with `below` inches kept free for a legend."""
+    figure = Figure(figsize=(width, height), facecolor=theme.ground)
+    top = 0.45 / height
+    return figure, quiet(figure.add_axes((0, below / height, 1, 1 - top - below / height)), theme, frame=False)
 
 
 def quiet(axes: Axes, theme: Theme, *, frame: bool = True) -> Axes:
@@ -56,7 +64,7 @@ def quiet(axes: Axes, theme: Theme, *, frame: bool = True) -> Axes:
 
 def headline(figure: Figure, text: str, theme: Theme) -> None:
     """The one idea of the picture, above it."""
-    figure.suptitle(text, color=theme.ink, fontsize=14, fontweight="bold")
+    figure.suptitle(text, color=theme.ink, fontsize=14, fontweight="bold", y=1 - 0.1 / figure.get_figheight())
 
 
 def signed(theme: Theme, *, floor: float = 0.0) -> LinearSegmentedColormap:
@@ -76,3 +84,17 @@ def signed_power(largest: float, exponent: float) -> FuncNorm:
         vmin=-largest,
         vmax=largest,
     )
+
+
+def legend(figure: Figure, unit: str, norm: FuncNorm, theme: Theme) -> None:
+    """A bar at the bottom of a `sheet` that says which color is which value."""
+    width, height = figure.get_size_inches()
+    room = figure.add_axes((0.5 - 2.4 / width, 0.48 / height, 4.8 / width, 0.13 / height))
+    bar = figure.colorbar(ScalarMappable(norm, signed(theme)), cax=room, orientation="horizontal")
+    largest = float(norm.vmax or 0)
+    bar.set_ticks([-largest, -largest / 4, 0, largest / 4, largest])
+    bar.ax.set_xticklabels([f"{tick:.2g}" for tick in bar.get_ticks()], color=theme.ink, fontsize=9)
+    bar.ax.set_facecolor(theme.ground)
+    bar.ax.tick_params(color=theme.faint)
+    bar.set_label(unit, color=theme.ink, fontsize=10)
+    bar.outline.set_edgecolor(theme.faint)  # pyright: ignore[reportCallIssue]

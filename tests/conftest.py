@@ -1,0 +1,48 @@
+"""Eight simulated CPU devices, and what several tests share."""
+
+import os
+
+os.environ["XLA_FLAGS"] = (os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8").strip()
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from jaxnet import data
+from jaxnet._types import Batch, Dataset
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+settings.register_profile("jaxnet", deadline=None, max_examples=25, derandomize=True)
+settings.load_profile("jaxnet")
+
+
+@pytest.fixture(autouse=True)
+def _names_for_doctests(doctest_namespace):
+    doctest_namespace.update(jax=jax, jnp=jnp, np=np)
+
+
+def pytest_collection_modifyitems(items):
+    if jax.default_backend() == "cpu":
+        for item in items:
+            if item.get_closest_marker("accelerator"):
+                item.add_marker(pytest.mark.skip(reason="there is no GPU or TPU here"))
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Dataset:
+    return data.mnist()
+
+
+@pytest.fixture(scope="session")
+def hundred(mnist) -> Batch:
+    """The first hundred training images."""
+    return Batch(jnp.asarray(mnist.train.images[:100]), jnp.asarray(mnist.train.labels[:100]))
+
+
+@pytest.fixture(scope="session")
+def small(mnist) -> Dataset:
+    """Real digits, few enough to train on in a moment."""
+    cut = lambda batch, count: Batch(batch.images[:count], batch.labels[:count])
+    return Dataset(cut(mnist.train, 2000), cut(mnist.test, 500), mnist.classes)

@@ -1,0 +1,115 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxnet import augment, data, losses, network
+from jaxnet._types import Batch
+from jaxnet.descent import gradient_descent
+from jaxnet.loop import Diverged, first_not_finite, scan, train
+
+film_cost = losses.average(network.apply, losses.squared_error)
+KEY = jax.random.key(11)
+
+
+def same(one, other):
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+@pytest.mark.parametrize("optimizer", [optax.sgd(1.0), optax.adam(1e-3)], ids=["sgd", "adam"])
+@pytest.mark.parametrize("shifted", [False, True])
+def test_loop_scan_and_chunks_give_the_same_bits(optimizer, shifted, small):
+    cost = augment.augmented(film_cost, augment.shift) if shifted else film_cost
+    descent = gradient_descent(cost, optimizer)
+    start = descent.init(network.init(jax.random.key(0)))
+    chunked = {}
+    for steps in (5, 15, 60):
+        for state, _ in train(descent, start, data.shuffled(KEY, small.train, 32, keyed=shifted, steps=steps)):
+            pass
+        chunked[steps] = state
+    update, looped = jax.jit(descent.update), start
+    for chunk in data.shuffled(KEY, small.train, 32, keyed=shifted, steps=1):
+        looped, _ = update(looped, jax.tree.map(lambda leaf: leaf[0], chunk))
+    (whole,) = data.shuffled(KEY, small.train, 32, keyed=shifted, steps=62)
+    scanned, history = scan(descent.update, start, whole)
+    assert history.cost.shape == (62,)
+    for state in (*chunked.values(), looped):
+        same(state.params, scanned.params)
+        same(state.opt_state, scanned.opt_state)
+        assert state.step == 62
+
+
+def test_a_run_repeated_gives_the_same_bits_and_another_key_others(small):
+    descent = gradient_descent(film_cost, 1.0)
+
+    def run(key):
+        state = descent.init(network.init(jax.random.key(0)))
+        for state, _ in train(descent, state, data.shuffled(key, small.train, 50, epochs=2)):
+            pass
+        return state.params
+
+    same(run(KEY), run(KEY))
+    assert not np.array_equal(run(KEY)[0].weights, run(jax.random.key(12))[0].weights)
+
+
+def test_a_state_that_was_yielded_stays_valid(small):
+    descent = gradient_descent(film_cost, 1.0)
+    start = descent.init(network.init(jax.random.key(0)))
+    states = [state for state, _ in train(descent, start, data.shuffled(KEY, small.train, 100, steps=5))]
+    assert [int(state.step) for state in states] == [5, 10, 15, 20]
+    assert all(np.isfinite(state.params[0].weights).all() for state in [start, *states])
+
+
+def test_stopping_early_is_a_break(small):
+    descent = gradient_descent(film_cost, 1.0)
+    for state, _info in train(descent, descent.init(network.init(jax.random.key(0))), data.shuffled(KEY, small.train, 10, steps=5)):
+        if int(state.step) >= 10:
+            break
+    assert int(state.step) == 10
+
+
+def cost_with_a_trap(params, batch):
+    """The mean of p * x: infinite at images that hold 255, and none of its business elsewhere."""
+    brightest = jnp.max(batch.images)
+    return params["a"] * jnp.where(brightest == 255, jnp.inf, 1.0) + 0 * params["b"]
+
+
+def trapped(position, steps):
+    images = np.zeros((12, 1, 2, 2), np.uint8)
+    images[position] = 255
+    whole = Batch(images, np.zeros((12, 1), np.int32))
+    return [jax.tree.map(lambda leaf, i=i: leaf[i : i + steps], whole) for i in range(0, 12, steps)]
+
+
+@pytest.mark.parametrize("position", [0, 4, 5, 11])
+@pytest.mark.parametrize("steps", [1, 3, 12])
+def test_infinity_stops_the_run_naming_step_and_leaf_with_the_last_good_state(position, steps):
+    descent = gradient_descent(cost_with_a_trap, 0.5)
+    with pytest.raises(Diverged, match=f"step {position} made a NaN or infinite") as caught:
+        for _ in train(descent, descent.init({"a": jnp.float32(1), "b": jnp.float32(1)}), trapped(position, steps)):
+            pass
+    assert caught.value.step == position
+    assert caught.value.leaf == "a"
+    assert float(caught.value.state.params["a"]) == pytest.approx(1 - 0.5 * position)
+    assert int(caught.value.state.step) == position
+
+
+def test_a_cost_that_is_nan_while_the_parameters_are_fine_is_named_too():
+    stopped = lambda params, batch: jax.lax.stop_gradient(jnp.where(jnp.max(batch.images) == 255, jnp.nan, 1.0)) + 0 * params
+    descent = gradient_descent(stopped, 0.5)
+    with pytest.raises(Diverged, match="step 7 made cost NaN") as caught:
+        list(train(descent, descent.init(jnp.float32(1)), trapped(7, 3)))
+    assert caught.value.leaf == "cost"
+
+
+def test_a_run_that_stays_finite_is_not_stopped():
+    descent = gradient_descent(cost_with_a_trap, 0.5)
+    harmless = [chunk._replace(images=0 * chunk.images) for chunk in trapped(0, 3)]
+    assert len(list(train(descent, descent.init({"a": jnp.float32(1), "b": jnp.float32(1)}), harmless))) == 4
+
+
+def test_the_first_leaf_that_is_not_finite_is_named():
+    tree = {"fine": jnp.ones(2), "kinds": (jnp.arange(3), jnp.array([1.0, jnp.nan])), "worse": jnp.array(jnp.inf)}
+    assert first_not_finite(tree) == "kinds/1"
+    assert first_not_finite({"fine": jnp.ones(2)}) is None
