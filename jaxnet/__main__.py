@@ -23,15 +23,12 @@ def _explained() -> dict[str, str]:
     return dict(line.strip().split(": ", 1) for line in lines if ": " in line)
 
 
-Changes = TypedDict(
-    "Changes",
-    {
-        name: Annotated[kind, tyro.conf.arg(help=_explained()[name])]
-        for name, kind in Settings.__annotations__.items()
-        if name != "preset"
-    },
-    total=False,
-)
+_FIELDS: dict[str, Any] = {
+    name: Annotated[kind, tyro.conf.arg(help=_explained()[name])]
+    for name, kind in Settings.__annotations__.items()
+    if name != "preset"
+}
+Changes = TypedDict("Changes", _FIELDS, total=False)  # pyright: ignore[reportArgumentType]
 
 
 def train(
@@ -77,6 +74,8 @@ def train(
     print(result["out"] + ("/report.html" if pictures else ""))
     if json:
         print(json_format.dumps(result))
+    if result["interrupted"]:
+        sys.exit(128 + result["signal"])
 
 
 def bang(run: tyro.conf.Positional[Path], k: int = 20, json: bool = False) -> None:
@@ -100,7 +99,10 @@ def bang(run: tyro.conf.Positional[Path], k: int = 20, json: bool = False) -> No
 
 
 def predict(
-    run: tyro.conf.Positional[Path], files: tyro.conf.Positional[tuple[Path, ...]], out: Path | None = None, json: bool = False
+    run: tyro.conf.Positional[Path],
+    files: tyro.conf.Positional[tuple[Path, ...]],
+    out: Path | None = None,
+    json: bool = False,
 ) -> None:
     """Read photos or scans of single digits with a trained network.
 
@@ -154,7 +156,11 @@ def _bar() -> Iterator[Callable[[Any], None]]:
 
 
 def main() -> None:
-    """Run the command that the arguments name; end with 2 for bad input, 1 for what went wrong, 130 for Ctrl-C."""
+    """Run the command that the arguments name.
+
+    Exit codes: 0 done; 1 could not be done, with one line why; 2 the arguments make no sense; 130 and 143 ended early by
+    Ctrl-C or SIGTERM, with what there was by then saved.
+    """
     if sys.argv[1:] == ["--version"]:
         print(f"jaxnet {__version__}")
         return

@@ -16,9 +16,7 @@ Distortion = Callable[[Key[Array, ""], Any], Array]
 Pixels = Shaped[Array, "height width *channels"] | Shaped[np.ndarray, "height width *channels"]
 
 
-def shift(
-    key: Key[Array, ""], image: Pixels, *, pixels: int = 1
-) -> Shaped[Array, "height width *channels"]:
+def shift(key: Key[Array, ""], image: Pixels, *, pixels: int = 1) -> Shaped[Array, "height width *channels"]:
     """Move one image by a random whole number of pixels along both axes; zeros come in at the edges.
 
     Args:

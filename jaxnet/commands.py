@@ -14,10 +14,11 @@ import jax
 import numpy as np
 
 from jaxnet import bang as bang_for_buck
-from jaxnet import data, losses, portraits, record, recipes, report, scan, training
+from jaxnet import data, losses, portraits, recipes, record, report, scan, training
 from jaxnet import run as folders
 from jaxnet._types import Dataset
 from jaxnet.devices import arithmetic, describe
+from jaxnet.loop import Diverged
 from jaxnet.recipes import Settings
 from jaxnet.report import Picture
 
@@ -127,8 +128,8 @@ class _Walked(NamedTuple):
     history: record.Columns
     evaluations: record.Columns
     seconds: float
-    interrupted: bool
-    diverged: training.Diverged | None
+    signal: int | None
+    diverged: Diverged | None
 
 
 def _walk(plan: training.Plan, evaluate_every: int, show: Callable[[Seen], None]) -> _Walked:
@@ -137,7 +138,7 @@ def _walk(plan: training.Plan, evaluate_every: int, show: Callable[[Seen], None]
     per_epoch = plan.num_steps / max(1, plan.settings.epochs)
     begun = time.perf_counter()
     first: tuple[float, int] | None = None
-    with _stoppable() as stopped:
+    with _stoppable() as asked:
         try:
             for progress in training.fit(plan, evaluate_every=evaluate_every):
                 state = progress.state
@@ -159,9 +160,9 @@ def _walk(plan: training.Plan, evaluate_every: int, show: Callable[[Seen], None]
                 # The chunk before this one is done for certain: looking at its cost does not wait for the device.
                 cost = float(np.mean(infos[max(0, len(infos) - 2)].cost))
                 show(Seen("training", progress.step, plan.num_steps, cost, accuracy, rate))
-                if stopped():
+                if asked:
                     break
-        except training.Diverged as error:
+        except Diverged as error:
             diverged, state = error, error.state
         jax.block_until_ready(state)
     seconds = time.perf_counter() - begun
@@ -169,8 +170,8 @@ def _walk(plan: training.Plan, evaluate_every: int, show: Callable[[Seen], None]
     info = record.stack(infos) if infos else None
     columns = {} if info is None else {name: column[:steps] for name, column in info._asdict().items()}
     history = {"step": np.arange(1, len(next(iter(columns.values()), ())) + 1), **columns}
-    interrupted = diverged is None and steps < plan.num_steps
-    return _Walked(state.params, state, history, record.columns(rows), seconds, interrupted, diverged)
+    number = asked[0] if asked and steps < plan.num_steps else None
+    return _Walked(state.params, state, history, record.columns(rows), seconds, number, diverged)
 
 
 def _finish(plan: training.Plan, images: Dataset, walked: _Walked, folder: Path) -> tuple[folders.Run, Any]:
@@ -195,7 +196,8 @@ def _finish(plan: training.Plan, images: Dataset, walked: _Walked, folder: Path)
         "train_images": len(plan.train.labels),
         "judged_by": f"{len(plan.judged.labels):,} {'held-out' if plan.held_out else 'training'} images",
         "seconds": walked.seconds,
-        "interrupted": walked.interrupted,
+        "interrupted": walked.signal is not None,
+        "signal": walked.signal,
         "diverged": None if walked.diverged is None else str(walked.diverged),
         "device": describe(),
         "out": str(folder),
@@ -214,9 +216,9 @@ def _free(parent: Path, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def _stoppable() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a flag, so that a step is never cut in two; a second one ends at once."""
-    asked = []
+def _stoppable() -> Iterator[list[int]]:
+    """Note the first Ctrl-C or SIGTERM in a list, so that a step is never cut in two; a second one ends at once."""
+    asked: list[int] = []
     before = {}
 
     def ask(number: int, frame: Any) -> None:
@@ -229,7 +231,7 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
     except ValueError:
         before.clear()  # not in the main thread: signals are somebody else's business
     try:
-        yield lambda: bool(asked)
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -319,9 +321,7 @@ def bang(run: str | Path, *, k: int = 20) -> tuple[bang_for_buck.Nudge, ...]:
     return nudges
 
 
-def predict(
-    run: str | Path, files: Iterable[str | Path], *, out: str | Path | None = None
-) -> tuple[Answer, ...]:
+def predict(run: str | Path, files: Iterable[str | Path], *, out: str | Path | None = None) -> tuple[Answer, ...]:
     """Read photos or scans of single digits with a trained network.
 
     Args:

@@ -2,11 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 
 
-def find(name: str) -> jax.Device:
+def find(name: str) -> jax.Device:  # pyright: ignore[reportInvalidTypeForm]
     """The first device of a kind.
 
     Args:
@@ -24,9 +25,9 @@ def find(name: str) -> jax.Device:
         ) from error
 
 
-def current() -> jax.Device:
+def current() -> jax.Device:  # pyright: ignore[reportInvalidTypeForm]
     """The device that computations go to now: the innermost `jax.default_device`, else jax's first."""
-    chosen = jax.config.jax_default_device
+    chosen = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     return jax.devices(chosen)[0] if isinstance(chosen, str) else chosen or jax.devices()[0]
 
 
@@ -38,7 +39,7 @@ def describe() -> str:
 
 
 @contextlib.contextmanager
-def arithmetic(*, device: str | None = None, dtype: str = "float32", precision: str = "highest") -> Iterator[jax.Device]:
+def arithmetic(*, device: str | None = None, dtype: str = "float32", precision: str = "highest") -> Iterator[Any]:
     """Compute in here on this device, in this type and with this precision of matrix products.
 
     Args:

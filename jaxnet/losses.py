@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from jaxnet._types import Apply, Batch, Cost, Loss, Params
-
 
 Output: TypeAlias = Float[Array, "classes"] | Float[np.ndarray, "classes"]
 Outputs: TypeAlias = Float[Array, "batch classes"] | Float[np.ndarray, "batch classes"]
@@ -18,7 +18,7 @@ Outputs: TypeAlias = Float[Array, "batch classes"] | Float[np.ndarray, "batch cl
 
 def squared_errors(output: Output, label: Any) -> Float[Array, "classes"]:
     """The squared difference of every output from what it should be: 1 for the right one, 0 elsewhere."""
-    return (output - jax.nn.one_hot(label, output.shape[-1], dtype=output.dtype)) ** 2
+    return (jnp.asarray(output) - jax.nn.one_hot(label, output.shape[-1], dtype=output.dtype)) ** 2
 
 
 def squared_error(output: Output, label: Any) -> Float[Array, ""]:
@@ -84,7 +84,7 @@ def of_vector(cost: Cost, params: Params) -> Cost:
     Returns:
         `cost(vector, batch)`; `jax.flatten_util.ravel_pytree(params)` gives the vector and the way back.
     """
-    unravel = jax.flatten_util.ravel_pytree(params)[1]
+    unravel = ravel_pytree(params)[1]
     return lambda vector, batch: cost(unravel(vector), batch)
 
 
@@ -96,7 +96,7 @@ def outputs(apply: Apply, params: Params, images: Any, *, chunk_size: int = 1000
 
 def accuracy(outputs: Outputs, labels: Any) -> Float[Array, ""]:
     """The fraction of images whose brightest output is the right one."""
-    return jnp.mean(jnp.argmax(outputs, axis=-1) == jnp.asarray(labels), dtype=jnp.float32)
+    return jnp.mean(jnp.argmax(jnp.asarray(outputs), axis=-1) == jnp.asarray(labels), dtype=jnp.float32)
 
 
 class Evaluation(NamedTuple):
@@ -134,7 +134,7 @@ def evaluate(loss: Loss, outputs: Outputs, labels: Any) -> Evaluation:
     labels = jnp.asarray(labels).astype(jnp.int32)
     classes = outputs.shape[-1]
     lost = jax.vmap(loss)(outputs, labels)
-    answers = jnp.argmax(outputs, axis=-1)
+    answers = jnp.argmax(jnp.asarray(outputs), axis=-1)
     right = (answers == labels).astype(lost.dtype)
     total = functools.partial(jax.ops.segment_sum, segment_ids=labels, num_segments=classes)
     count = total(jnp.ones_like(labels))

@@ -1,5 +1,6 @@
 """A fully connected network: a pytree of layers and the function that reads one image with it."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
@@ -62,7 +63,7 @@ he = jax.nn.initializers.he_normal(in_axis=-1, out_axis=-2)
 """Variance 2 / in (He et al., 2015)."""
 
 
-def scaled(gain: float = 1.0) -> Initializer:
+def scaled(gain: float | int = 1.0) -> Initializer:
     """Every weight from a normal distribution of deviation gain / sqrt(inputs).
 
     Args:
@@ -114,7 +115,7 @@ def init(
     keys = jax.random.split(key, (len(sizes) - 1, 2))
     return tuple(
         Layer(weights(keys[i, 0], (fan_out, fan_in), dtype), biases(keys[i, 1], (fan_out,), dtype))
-        for i, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+        for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes))
     )
 
 

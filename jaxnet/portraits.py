@@ -37,10 +37,19 @@ class Gradients(NamedTuple):
 def gradients(recipe: Recipe, start: Params, end: Params, train: Batch) -> Gradients:
     """Differentiate the cost over the first training images at both ends of a run."""
     count = min(GRADIENT_IMAGES, len(train.labels))
-    some = Batch(jnp.asarray(train.images[:count]), jnp.asarray(train.labels[:count]))
-    cost = losses.average(recipe.apply, recipe.loss, chunk_size=1000)
-    grad = jax.jit(jax.grad(cost))
-    first, last = grad(start, some), grad(end, some)
+    grad = jax.jit(jax.grad(recipe.cost))
+
+    def average(params: Params) -> Params:
+        """In a loop here rather than in the program: inside one, XLA's convolutions crawl on a CPU."""
+        total = None
+        for start in range(0, count, 1000):
+            cut = slice(start, min(start + 1000, count))
+            part = grad(params, Batch(jnp.asarray(train.images[cut]), jnp.asarray(train.labels[cut])))
+            part = jax.tree.map(lambda leaf, size=cut.stop - cut.start: leaf * (size / count), part)
+            total = part if total is None else jax.tree.map(jnp.add, total, part)
+        return total
+
+    first, last = average(start), average(end)
     first_step = jax.jit(lambda grads, params: recipe.optimizer.update(grads, recipe.optimizer.init(params), params)[0])
     return Gradients(first, last, first_step(first, start), count)
 
@@ -50,7 +59,9 @@ def certainty(recipe: Recipe, outputs: Any) -> np.ndarray:
     return np.asarray(jax.nn.softmax(outputs) if recipe.loss is losses.cross_entropy else jnp.clip(outputs, 0, 1))
 
 
-def of_gradients(settings: Settings, params: Params, found: Gradients, train: Batch, classes: Any) -> Iterator[tuple[str, Picture]]:
+def of_gradients(
+    settings: Settings, params: Params, found: Gradients, train: Batch, classes: Any
+) -> Iterator[tuple[str, Picture]]:
     """The bang-for-buck pictures: the network with every gradient, maps by pixel, bars by layer, the ranking."""
     average = f"average over {found.images:,} training images"
     down, down_end = (jax.tree.map(lambda leaf: -np.asarray(leaf), grads) for grads in (found.start, found.end))
@@ -62,27 +73,44 @@ def of_gradients(settings: Settings, params: Params, found: Gradients, train: Ba
         first = f"Where the bang for the buck is: all {count:,} components of the negative gradient"
         told = f"Blue: nudge up; orange: nudge down; the brighter and thicker, the more the cost falls per unit ({average})."
         if drawn:
-            yield "bang", Picture(
-                plot.edges(down, title=f"{first}, before training", unit=unit, image=mean, classes=classes),
-                f"Every weight is an edge and every bias a ring, none sampled or filled in. {told}",
+            yield (
+                "bang",
+                Picture(
+                    plot.edges(down, title=f"{first}, before training", unit=unit, image=mean, classes=classes),
+                    f"Every weight is an edge and every bias a ring, none sampled or filled in. {told}",
+                ),
             )
-            yield "bang_trained", Picture(
-                plot.edges(down_end, title=f"{first}, after training", unit=unit, image=mean, classes=classes),
-                "The same after training: what is left to gain is small and lies elsewhere. "
-                "Each picture has its own scale, see the bar.",
+            yield (
+                "bang_trained",
+                Picture(
+                    plot.edges(down_end, title=f"{first}, after training", unit=unit, image=mean, classes=classes),
+                    "The same after training: what is left to gain is small and lies elsewhere. "
+                    "Each picture has its own scale, see the bar.",
+                ),
             )
-            yield "bang_print", Picture(
-                plot.edges(down, title=first, unit=unit, image=mean, classes=classes, theme=plot.LIGHT),
-                "The first picture on white, for print.",
+            yield (
+                "bang_print",
+                Picture(
+                    plot.edges(down, title=first, unit=unit, image=mean, classes=classes, theme=plot.LIGHT),
+                    "The first picture on white, for print.",
+                ),
             )
         shape = tuple(train.images.shape[1:])
-        yield "weights", Picture(
-            plot.pixel_maps(params[0].weights, image_shape=shape, title="What each first-layer neuron looks for"),
-            "The weights into each neuron of the first hidden layer, at their pixels: blue adds, orange subtracts.",
+        yield (
+            "weights",
+            Picture(
+                plot.pixel_maps(params[0].weights, image_shape=shape, title="What each first-layer neuron looks for"),
+                "The weights into each neuron of the first hidden layer, at their pixels: blue adds, orange subtracts.",
+            ),
         )
-        yield "gradient_maps", Picture(
-            plot.pixel_maps(down[0].weights, image_shape=shape, title="Which pixels' weights want to move", unit=unit),
-            f"The negative gradient of the same weights before training: black pixels, never lit, have none ({average}).",
+        yield (
+            "gradient_maps",
+            Picture(
+                plot.pixel_maps(
+                    down[0].weights, image_shape=shape, title="Which pixels' weights want to move", unit=unit
+                ),
+                f"The negative gradient of the same weights before training: black pixels, never lit, have none ({average}).",
+            ),
         )
     shares = {"plain gradient descent": bang.by_leaf(jax.jit(bang.share)(found.start))}
     title = "Which layers earn the decrease of the first step"
@@ -90,13 +118,19 @@ def of_gradients(settings: Settings, params: Params, found: Gradients, train: Ba
         bought = bang.by_leaf(jax.jit(bang.earned)(found.start, found.first_updates))
         total = sum(bought.values()) or 1.0
         shares[f"{settings.optimizer}, as trained"] = {name: part / total for name, part in bought.items()}
-    yield "layers", Picture(
-        plot.by_layer(shares, title=title),
-        "The predicted decrease of the first step, split over the arrays of parameters; it depends on the optimizer.",
+    yield (
+        "layers",
+        Picture(
+            plot.by_layer(shares, title=title),
+            "The predicted decrease of the first step, split over the arrays of parameters; it depends on the optimizer.",
+        ),
     )
-    yield "ranking", Picture(
-        plot.ranking(bang.top(found.start, 15), title="The most bang for the buck, before training"),
-        "The fifteen largest components of the gradient, each read on its own: which way to nudge, and how much it matters.",
+    yield (
+        "ranking",
+        Picture(
+            plot.ranking(bang.top(found.start, 15), title="The most bang for the buck, before training"),
+            "The fifteen largest components of the gradient, each read on its own: which way to nudge, and how much it matters.",
+        ),
     )
 
 
@@ -107,35 +141,75 @@ def of_reading(
     images, labels, classes = dataset.test.images, np.asarray(dataset.test.labels), dataset.classes
     after, count = certainty(recipe, outputs), min(8, len(labels))
     before = certainty(recipe, losses.outputs(recipe.apply, start, images[:count], chunk_size=count))
-    yield "before_after", Picture(
-        plot.digits_read(images[:count], labels[:count], before, after[:count], classes=classes, title="Random start, trained network"),
-        "The first test images with the untrained network's outputs (middle) and the trained one's (below).",
+    yield (
+        "before_after",
+        Picture(
+            plot.digits_read(
+                images[:count],
+                labels[:count],
+                before,
+                after[:count],
+                classes=classes,
+                title="Random start, trained network",
+            ),
+            "The first test images with the untrained network's outputs (middle) and the trained one's (below).",
+        ),
     )
-    lost = None if recipe.loss is losses.squared_error else float(recipe.loss(recipe.apply(start, images[0]), int(labels[0])))
-    yield "cost_of_one", Picture(
-        plot.cost_of_one(images[0], int(labels[0]), before[0], classes=classes, loss=lost, title="The cost of one image, before training"),
-        "Every output adds the square of its distance from what it should be.",
+    lost = (
+        None
+        if recipe.loss is losses.squared_error
+        else float(recipe.loss(recipe.apply(start, images[0]), int(labels[0])))
+    )
+    yield (
+        "cost_of_one",
+        Picture(
+            plot.cost_of_one(
+                images[0],
+                int(labels[0]),
+                before[0],
+                classes=classes,
+                loss=lost,
+                title="The cost of one image, before training",
+            ),
+            "Every output adds the square of its distance from what it should be.",
+        ),
     )
     if settings.model == "dense":
         squash = {"activation": ACTIVATIONS[settings.activation], "output": ACTIVATIONS[settings.output]}
         lit = jax.jit(functools.partial(network.forward, **squash))(params, images[0])
-        yield "lit", Picture(
-            plot.activations([*lit[:-1], after[0]], title=f"One image on its way: {classes[after[0].argmax()]}", classes=classes),
-            "The first test image: every neuron as bright as it is lit.",
+        yield (
+            "lit",
+            Picture(
+                plot.activations(
+                    [*lit[:-1], after[0]], title=f"One image on its way: {classes[after[0].argmax()]}", classes=classes
+                ),
+                "The first test image: every neuron as bright as it is lit.",
+            ),
         )
     wrong = losses.mistakes(outputs, labels)
     answers = after.argmax(-1)
     share = f"{len(wrong):,} of {len(labels):,} test images are misread"
-    yield "mistakes", Picture(
-        plot.mistakes_gallery(
-            images[wrong[:32]], labels[wrong[:32]], answers[wrong[:32]], after[wrong[:32]].max(-1), classes=classes, title=share
+    yield (
+        "mistakes",
+        Picture(
+            plot.mistakes_gallery(
+                images[wrong[:32]],
+                labels[wrong[:32]],
+                answers[wrong[:32]],
+                after[wrong[:32]].max(-1),
+                classes=classes,
+                title=share,
+            ),
+            "The most confident mistakes: label → answer and the strength of the answer. For some you may cut it slack.",
         ),
-        "The most confident mistakes: label → answer and the strength of the answer. For some you may cut it slack.",
     )
     judged = losses.evaluate(recipe.loss, outputs, labels)
-    yield "confusion", Picture(
-        plot.confusion(judged.confusion, classes=classes, title="What is read as what"),
-        "Test images by label (row) and answer (column); brightness shows mistakes only.",
+    yield (
+        "confusion",
+        Picture(
+            plot.confusion(judged.confusion, classes=classes, title="What is read as what"),
+            "Test images by label (row) and answer (column); brightness shows mistakes only.",
+        ),
     )
 
 

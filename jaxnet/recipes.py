@@ -135,9 +135,7 @@ modern = film._replace(
 wide = modern._replace(preset="wide", sizes=(256,), learning_rate=0.004, epochs=5, shift=0)
 """One wide hidden layer, in seconds."""
 
-convnet = modern._replace(
-    preset="convnet", model="convnet", sizes=(), learning_rate=0.003, epochs=12, batch_size=64
-)
+convnet = modern._replace(preset="convnet", model="convnet", sizes=(), learning_rate=0.003, epochs=12, batch_size=64)
 """`models.ConvNet`: three convolutions and two dense layers in flax.nnx."""
 
 PRESETS = {settings.preset: settings for settings in (film, nielsen, modern, wide, convnet)}
@@ -239,4 +237,6 @@ def build(settings: Settings, *, image_shape: tuple[int, ...], classes: int, ste
     # XLA runs convolutions inside a loop about twenty times slower on a CPU: there one step is one program.
     alone = settings.model == "convnet" and devices.current().platform == "cpu"
     descent = gradient_descent(trained_on, optimizer)
-    return Recipe(init, apply, LOSSES[settings.loss], cost, optimizer, descent, settings.shift > 0, 1 if alone else None)
+    return Recipe(
+        init, apply, LOSSES[settings.loss], cost, optimizer, descent, settings.shift > 0, 1 if alone else None
+    )

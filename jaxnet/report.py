@@ -90,5 +90,7 @@ def page(
             f"<figcaption>{text}</figcaption></figure>"
         )
     parts += [f"<h2>{html.escape(heading)}</h2>{content}" for heading, content in (tables or {}).items()]
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title>'
+    head = (
+        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title>'
+    )
     return f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body>{"".join(parts)}</body></html>\n'

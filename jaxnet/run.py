@@ -70,10 +70,10 @@ def write(folder: Path, run: Run) -> None:
     record.write_csv(folder / "history.csv", run.history)
     record.write_csv(folder / "evaluations.csv", run.evaluations)
     tables = {"history": run.history, "evaluations": run.evaluations}
-    np.savez(
-        folder / "record.npz",
-        **{f"{table}/{name}": column for table, columns in tables.items() for name, column in columns.items()},
-    )
+    flat: dict[str, Any] = {
+        f"{table}/{name}": column for table, columns in tables.items() for name, column in columns.items()
+    }
+    np.savez(folder / "record.npz", **flat)
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save((folder / "checkpoint").resolve(), run.state)
 
@@ -115,9 +115,7 @@ def load(folder: str | Path) -> Run:
         {name.partition("/")[2]: column for name, column in columns.items() if name.startswith(table)}
         for table in ("history/", "evaluations/")
     )
-    return Run(
-        settings, state.params, state, history, evaluations, result, image_shape, tuple(told["classes"]), recipe
-    )
+    return Run(settings, state.params, state, history, evaluations, result, image_shape, tuple(told["classes"]), recipe)
 
 
 def _here() -> jax.sharding.Sharding:

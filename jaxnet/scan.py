@@ -55,21 +55,24 @@ def as_mnist(page: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "28 2
     ink = _ink(page.astype(np.float64))
     blurred = ndimage.gaussian_filter(ink, max(page.shape) / 150)
     dark = blurred > otsu(blurred)
-    pieces, count = ndimage.label(dark, structure=np.ones((3, 3)))
+    pieces = np.zeros(dark.shape, np.int32)
+    ndimage.label(dark, structure=np.ones((3, 3)), output=pieces)
+    count = int(pieces.max())
     areas = np.bincount(pieces.ravel(), minlength=count + 1)
     areas[0] = 0
     if not count or areas.max() < 4 or dark.mean() > 0.8:
         raise ValueError("there is no digit to be seen: the picture has no ink that stands out from the paper")
     stroke = np.isin(pieces, np.flatnonzero(areas >= 0.05 * areas.max()))
-    near = ndimage.binary_dilation(stroke, iterations=max(1, round(max(page.shape) / 100)))
+    near = np.asarray(ndimage.binary_dilation(stroke, iterations=max(1, round(max(page.shape) / 100))), bool)
     full = np.percentile(ink[stroke], 75)
     floor = np.percentile(ink[~near], 95) if (~near).any() else 0.0
     shade = np.where(near, np.clip((ink - floor) / max(full - floor, 1e-9), 0, 1), 0)
     rows, columns = np.flatnonzero(stroke.any(1)), np.flatnonzero(stroke.any(0))
     cut = shade[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = BOX / max(cut.shape)
-    size = tuple(max(1, round(length * scale)) for length in cut.shape[::-1])
-    small = np.asarray(Image.fromarray(cut.astype(np.float32)).resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC))
+    size = max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale))
+    filtered = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    small = np.asarray(Image.fromarray(cut.astype(np.float32)).resize(size, filtered))
     return _centered(np.clip(small, 0, 1))
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array
 from jaxnet import data, losses
 from jaxnet._types import Batch, Dataset, Params
 from jaxnet.descent import State
-from jaxnet.loop import Diverged, train
+from jaxnet.loop import train
 from jaxnet.recipes import Recipe, Settings, build
 
 JUDGED = 10_000

@@ -19,7 +19,9 @@ def test_mnist_is_the_original_files_in_full(mnist):
     assert mnist.train.images.shape == (60_000, 28, 28)
     assert mnist.test.images.shape == (10_000, 28, 28)
     assert mnist.train.images.dtype == mnist.train.labels.dtype == np.uint8
-    np.testing.assert_array_equal(np.bincount(mnist.test.labels), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
+    np.testing.assert_array_equal(
+        np.bincount(mnist.test.labels), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    )
     assert list(mnist.train.labels[:10]) == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert mnist.classes == tuple("0123456789")
 
@@ -31,7 +33,7 @@ def test_a_changed_file_is_refused_by_its_sum(tmp_path, monkeypatch):
     content[-20] ^= 1
     path.write_bytes(content)
     monkeypatch.setattr(embedded, "FOLDER", tmp_path / "mnist")
-    with pytest.raises(idx.CorruptFile, match="t10k-labels.*has the sha256 .*, expected f7ae60"):
+    with pytest.raises(idx.CorruptFile, match=r"t10k-labels.*has the sha256 .*, expected f7ae60"):
         data.mnist()
 
 
@@ -137,7 +139,9 @@ def test_an_epoch_shows_every_example_once_in_a_new_order(batch_size, steps):
 
 def test_the_order_does_not_depend_on_the_chunks_or_the_device():
     orders = [
-        np.concatenate([chunk.labels.ravel() for chunk in data.shuffled(jax.random.key(2), numbered(40), 4, steps=steps)])
+        np.concatenate(
+            [chunk.labels.ravel() for chunk in data.shuffled(jax.random.key(2), numbered(40), 4, steps=steps)]
+        )
         for steps in (1, 3, 10)
     ]
     assert all(np.array_equal(order, orders[0]) for order in orders)
@@ -156,20 +160,29 @@ def test_data_resident_on_a_device_gives_the_same_batches(monkeypatch):
 
 def test_keys_are_all_different_and_the_same_in_any_chunks():
     keys = [
-        np.concatenate([jax.random.key_data(c.key) for c in data.shuffled(jax.random.key(2), numbered(20), 2, epochs=2, keyed=True, steps=s)])
+        np.concatenate(
+            [
+                jax.random.key_data(c.key)
+                for c in data.shuffled(jax.random.key(2), numbered(20), 2, epochs=2, keyed=True, steps=s)
+            ]
+        )
         for s in (1, 4)
     ]
     np.testing.assert_array_equal(*keys)
     assert len({bytes(key) for key in keys[0]}) == 20
 
 
-@pytest.mark.parametrize(("batch_size", "message"), [(0, "got 0"), (41, "between 1 and the 40 examples there are, got 41")])
+@pytest.mark.parametrize(
+    ("batch_size", "message"), [(0, "got 0"), (41, "between 1 and the 40 examples there are, got 41")]
+)
 def test_impossible_batches_are_refused(batch_size, message):
     with pytest.raises(ValueError, match=message):
         data.shuffled(jax.random.key(0), numbered(40), batch_size)
 
 
-@pytest.mark.parametrize(("steps", "batch_size", "length"), [(1875, 32, 25), (468, 128, 26), (1, 60_000, 1), (937, 64, 25)])
+@pytest.mark.parametrize(
+    ("steps", "batch_size", "length"), [(1875, 32, 25), (468, 128, 26), (1, 60_000, 1), (937, 64, 25)]
+)
 def test_chunks_divide_the_epoch_where_they_can(steps, batch_size, length):
     assert chunk_length(steps, batch_size) == length
 
@@ -179,7 +192,9 @@ def test_offline_is_noticed_within_seconds():
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         started = time.perf_counter()
-        with pytest.raises(reach.Offline, match=f"'some' must be fetched first and 127.0.0.1:{port} cannot be reached.*files="):
+        with pytest.raises(
+            reach.Offline, match=f"'some' must be fetched first and 127.0.0.1:{port} cannot be reached.*files="
+        ):
             reach.require_reachable("some", [f"http://127.0.0.1:{port}/file.gz"])
     assert time.perf_counter() - started < 4
 

@@ -139,7 +139,10 @@ def test_emnist_comes_out_of_its_archive_upright(tmp_path, served, monkeypatch):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for split, count in (("train", 30), ("test", 10)):
-            parts[split] = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8), rng.integers(1, 27, count, dtype=np.uint8)
+            parts[split] = (
+                rng.integers(0, 256, (count, 28, 28), dtype=np.uint8),
+                rng.integers(1, 27, count, dtype=np.uint8),
+            )
             for part, array in zip(("images-idx3", "labels-idx1"), parts[split], strict=True):
                 archive.writestr(f"gzip/emnist-letters-{split}-{part}-ubyte.gz", as_idx(array))
     (folder / "gzip.zip").write_bytes(packed.getvalue())
@@ -155,7 +158,9 @@ def test_a_prepared_copy_that_lost_rows_is_refused(tmp_path, monkeypatch):
     write_four(tmp_path / "files")
     monkeypatch.setattr(named, "_content_is_known", lambda *args: True)
     real = builders.MNIST.as_data_source
-    monkeypatch.setattr(builders.MNIST, "as_data_source", lambda self, split: list(range(len(real(self, split=split)) - 1)))
+    monkeypatch.setattr(
+        builders.MNIST, "as_data_source", lambda self, split: list(range(len(real(self, split=split)) - 1))
+    )
     with pytest.raises(idx.CorruptFile, match="should have 60 examples in 'train' but 59 are on disk; delete"):
         data.load("mnist", source="tfds", folder=tmp_path / "kept", files=tmp_path / "files")
 
@@ -167,7 +172,10 @@ class TinyColors(tfds.core.GeneratorBasedBuilder):
     images = np.random.default_rng(0).integers(0, 256, (12, 5, 4, 3), dtype=np.uint8)
 
     def _info(self):
-        features = {"image": tfds.features.Image(shape=(5, 4, 3)), "label": tfds.features.ClassLabel(names=["warm", "cold"])}
+        features = {
+            "image": tfds.features.Image(shape=(5, 4, 3)),
+            "label": tfds.features.ClassLabel(names=["warm", "cold"]),
+        }
         return tfds.core.DatasetInfo(
             builder=self, features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
         )
@@ -183,7 +191,9 @@ class TinyColors(tfds.core.GeneratorBasedBuilder):
 def test_other_sets_that_tfds_describes_are_prepared_and_read(tmp_path, monkeypatch):
     monkeypatch.setattr(named.importlib.util, "find_spec", lambda name: object())  # this one does not need TensorFlow
     loaded = data.load("tiny_colors", folder=tmp_path)
-    assert sorted(image.tobytes() for image in loaded.train.images) == sorted(i.tobytes() for i in TinyColors.images[:8])
+    assert sorted(image.tobytes() for image in loaded.train.images) == sorted(
+        i.tobytes() for i in TinyColors.images[:8]
+    )
     for image, label in zip(loaded.test.images, loaded.test.labels, strict=True):
         assert TinyColors.images.reshape(12, -1).tolist().index(image.ravel().tolist()) % 2 == label
     assert loaded.classes == ("warm", "cold")

@@ -16,7 +16,9 @@ floats = st.floats(-2, 2, allow_nan=False).map(lambda x: float(np.float32(x)))
 
 
 def test_the_gradient_of_the_slope_is_3_and_1():
-    state, info = gradient_descent(problems.slope, 1.0).update(State(jnp.zeros(2), optax.sgd(1.0).init(0), jnp.int32(0)), None)
+    state, info = gradient_descent(problems.slope, 1.0).update(
+        State(jnp.zeros(2), optax.sgd(1.0).init(0), jnp.int32(0)), None
+    )
     np.testing.assert_array_equal(state.params, [-3, -1])
     assert info.gradient_norm == pytest.approx(10**0.5)
 
@@ -44,13 +46,15 @@ def test_gradient_descent_finds_the_bottom_of_the_bowl_and_of_the_bent_valley():
 @pytest.mark.parametrize(("start", "end"), [(0.1, 1), (-0.1, -1)])
 def test_which_minimum_is_found_depends_on_the_start(start, end):
     descent = gradient_descent(problems.quartic_saddle, 0.3)
-    state, _ = jax.lax.scan(descent.update, descent.init({"x": jnp.float32(start), "y": jnp.float32(1)}), None, length=100)
+    state, _ = jax.lax.scan(
+        descent.update, descent.init({"x": jnp.float32(start), "y": jnp.float32(1)}), None, length=100
+    )
     assert state.params["x"] == pytest.approx(end, abs=1e-5)
 
 
 def test_too_long_steps_overshoot_and_diverge():
     descent = gradient_descent(problems.bowl, 0.21)  # beyond 2 / 10, the stability edge along y
-    state, info = jax.lax.scan(descent.update, descent.init({"x": jnp.float32(0), "y": jnp.float32(1)}), None, length=50)
+    _, info = jax.lax.scan(descent.update, descent.init({"x": jnp.float32(0), "y": jnp.float32(1)}), None, length=50)
     assert info.cost[-1] > 100 * info.cost[0]
 
 
@@ -105,7 +109,8 @@ def test_jit_vmap_and_grad_of_an_update_work():
     states, infos = jax.jit(jax.vmap(lambda p: descent.update(descent.init(p), None)))(starts)
     assert infos.cost.shape == (3,)
     after = lambda rate: problems.bowl(
-        gradient_descent(problems.bowl, optax.sgd(rate)).update(descent.init({"x": 1.0, "y": 0.0}), None)[0].params, None
+        gradient_descent(problems.bowl, optax.sgd(rate)).update(descent.init({"x": 1.0, "y": 0.0}), None)[0].params,
+        None,
     )
     assert jax.grad(after)(0.1) == pytest.approx(-0.9)  # d/dr (1 - r)^2 / 2
     np.testing.assert_allclose(states.params["x"], [0, 0.9, 1.8], rtol=1e-6)

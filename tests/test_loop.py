@@ -13,6 +13,10 @@ film_cost = losses.average(network.apply, losses.squared_error)
 KEY = jax.random.key(11)
 
 
+def last(walk):
+    return list(walk)[-1][0]
+
+
 def same(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
@@ -25,9 +29,7 @@ def test_loop_scan_and_chunks_give_the_same_bits(optimizer, shifted, small):
     start = descent.init(network.init(jax.random.key(0)))
     chunked = {}
     for steps in (5, 15, 60):
-        for state, _ in train(descent, start, data.shuffled(KEY, small.train, 32, keyed=shifted, steps=steps)):
-            pass
-        chunked[steps] = state
+        chunked[steps] = last(train(descent, start, data.shuffled(KEY, small.train, 32, keyed=shifted, steps=steps)))
     update, looped = jax.jit(descent.update), start
     for chunk in data.shuffled(KEY, small.train, 32, keyed=shifted, steps=1):
         looped, _ = update(looped, jax.tree.map(lambda leaf: leaf[0], chunk))
@@ -44,10 +46,8 @@ def test_a_run_repeated_gives_the_same_bits_and_another_key_others(small):
     descent = gradient_descent(film_cost, 1.0)
 
     def run(key):
-        state = descent.init(network.init(jax.random.key(0)))
-        for state, _ in train(descent, state, data.shuffled(key, small.train, 50, epochs=2)):
-            pass
-        return state.params
+        start = descent.init(network.init(jax.random.key(0)))
+        return last(train(descent, start, data.shuffled(key, small.train, 50, epochs=2))).params
 
     same(run(KEY), run(KEY))
     assert not np.array_equal(run(KEY)[0].weights, run(jax.random.key(12))[0].weights)
@@ -63,7 +63,9 @@ def test_a_state_that_was_yielded_stays_valid(small):
 
 def test_stopping_early_is_a_break(small):
     descent = gradient_descent(film_cost, 1.0)
-    for state, _info in train(descent, descent.init(network.init(jax.random.key(0))), data.shuffled(KEY, small.train, 10, steps=5)):
+    for state, _info in train(
+        descent, descent.init(network.init(jax.random.key(0))), data.shuffled(KEY, small.train, 10, steps=5)
+    ):
         if int(state.step) >= 10:
             break
     assert int(state.step) == 10
@@ -96,7 +98,9 @@ def test_infinity_stops_the_run_naming_step_and_leaf_with_the_last_good_state(po
 
 
 def test_a_cost_that_is_nan_while_the_parameters_are_fine_is_named_too():
-    stopped = lambda params, batch: jax.lax.stop_gradient(jnp.where(jnp.max(batch.images) == 255, jnp.nan, 1.0)) + 0 * params
+    stopped = lambda params, batch: (
+        jax.lax.stop_gradient(jnp.where(jnp.max(batch.images) == 255, jnp.nan, 1.0)) + 0 * params
+    )
     descent = gradient_descent(stopped, 0.5)
     with pytest.raises(Diverged, match="step 7 made cost NaN") as caught:
         list(train(descent, descent.init(jnp.float32(1)), trapped(7, 3)))

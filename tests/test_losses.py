@@ -86,7 +86,9 @@ def test_one_example_at_a_time_accumulated_equals_the_batch_gradient(mnist):
         grad = jax.jit(jax.grad(film_cost))
         single = [grad(params, Batch(images[i : i + 1], labels[i : i + 1])) for i in range(50)]
         mean = jax.tree.map(lambda *parts: sum(parts) / 50, *single)
-        for found, whole in zip(jax.tree.leaves(mean), jax.tree.leaves(grad(params, Batch(images, labels))), strict=True):
+        for found, whole in zip(
+            jax.tree.leaves(mean), jax.tree.leaves(grad(params, Batch(images, labels))), strict=True
+        ):
             np.testing.assert_allclose(found, whole, rtol=0, atol=1e-12)
 
 
@@ -104,7 +106,9 @@ def test_the_cost_in_chunks_is_the_cost_and_so_is_its_gradient(params, hundred):
     chunked = average(network.apply, squared_error, chunk_size=32)
     assert chunked(params, hundred) == pytest.approx(float(film_cost(params, hundred)), rel=1e-6)
     for found, whole in zip(
-        jax.tree.leaves(jax.grad(chunked)(params, hundred)), jax.tree.leaves(jax.grad(film_cost)(params, hundred)), strict=True
+        jax.tree.leaves(jax.grad(chunked)(params, hundred)),
+        jax.tree.leaves(jax.grad(film_cost)(params, hundred)),
+        strict=True,
     ):
         np.testing.assert_allclose(found, whole, atol=1e-6)
 

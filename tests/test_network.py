@@ -33,7 +33,10 @@ def test_the_pytree_and_the_long_column_vector_are_each_others_inverse(hundred):
 
 
 def test_apply_is_a_weighted_sum_plus_a_bias_squashed():
-    params = (Layer(jnp.array([[1.0, -2.0]]), jnp.array([0.5])), Layer(jnp.array([[3.0], [-1.0]]), jnp.array([0.0, 1.0])))
+    params = (
+        Layer(jnp.array([[1.0, -2.0]]), jnp.array([0.5])),
+        Layer(jnp.array([[3.0], [-1.0]]), jnp.array([0.0, 1.0])),
+    )
     image = np.array([0.2, 0.4])
     sigmoid = lambda z: 1 / (1 + np.exp(-z))
     hidden = sigmoid(0.2 - 0.8 + 0.5)
@@ -56,7 +59,8 @@ def test_a_batch_in_the_place_of_an_image_is_refused_with_the_remedy():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "message"), [([784], r"at least 2 sizes \(input, output\), got \[784\]"), ([4, 0, 2], "at least 1 neuron")]
+    ("sizes", "message"),
+    [([784], r"at least 2 sizes \(input, output\), got \[784\]"), ([4, 0, 2], "at least 1 neuron")],
 )
 def test_a_network_that_cannot_be_is_refused(sizes, message):
     with pytest.raises(ValueError, match=message):
@@ -100,7 +104,9 @@ def test_relu_passes_positive_slopes_only():
 def test_a_step_activation_is_on_or_off_and_has_no_gradient_below_it(hundred):
     np.testing.assert_array_equal(network.step(jnp.array([-0.1, 0.1])), [0, 1])
     params = init(jax.random.key(0))
-    cost = losses.average(functools.partial(apply, activation=network.step, output=network.sigmoid), losses.squared_error)
+    cost = losses.average(
+        functools.partial(apply, activation=network.step, output=network.sigmoid), losses.squared_error
+    )
     grads = jax.grad(cost)(params, hundred)
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(grads[:2]))
     assert np.any(grads[2].weights)

@@ -15,7 +15,9 @@ def count(params):
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("film", 13_002), ("modern", 13_002), ("nielsen", 23_860), ("wide", 203_530)])
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("film", 13_002), ("modern", 13_002), ("nielsen", 23_860), ("wide", 203_530)]
+)
 def test_presets_have_the_networks_they_promise(name, parameters):
     assert count(recipe(PRESETS[name]).init(jax.random.key(0))) == parameters
 

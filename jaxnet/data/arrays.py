@@ -125,7 +125,9 @@ def from_file(path: str | Path) -> Dataset:
     count = len(columns["classes"]) if "classes" in columns else int(train.labels.max()) + 1
     test = arrays(columns[names[2]], columns[names[3]], num_classes=count)
     if train.images.shape[1:] != test.images.shape[1:]:
-        raise ValueError(f"training images are {train.images.shape[1:]}, test images {test.images.shape[1:]}; make them equal")
+        raise ValueError(
+            f"training images are {train.images.shape[1:]}, test images {test.images.shape[1:]}; make them equal"
+        )
     return Dataset(train, test, tuple(str(name) for name in columns.get("classes", range(count))))
 
 

@@ -61,7 +61,9 @@ def _chunks(key: Array, data: Batch, batch_size: int, epochs: int, keyed: bool, 
         for start in range(0, per_epoch, steps):
             stop = min(start + steps, per_epoch)
             chosen = order[start * batch_size : stop * batch_size].reshape(stop - start, batch_size)
-            yield gather(chosen)._replace(key=_keys(batch_key, epoch * per_epoch + start, stop - start) if keyed else None)
+            yield gather(chosen)._replace(
+                key=_keys(batch_key, epoch * per_epoch + start, stop - start) if keyed else None
+            )
 
 
 def _gather_on_host(data: Batch):

@@ -78,11 +78,15 @@ class EMNIST(_FourFiles, tfds.image_classification.EMNIST, skip_registration=Tru
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         """Read the four members of the archive that belong to this configuration."""
         with zipfile.ZipFile(dl_manager.download(self.URL)) as archive:
-            read = {split: [self._member(archive, split, part) for part in ("images-idx3", "labels-idx1")] for split in PARTS}
+            read = {
+                split: [self._member(archive, split, part) for part in ("images-idx3", "labels-idx1")]
+                for split in PARTS
+            }
         return {split: self._generate_examples(*pair) for split, pair in read.items()}
 
     def _member(self, archive: zipfile.ZipFile, split: str, part: str) -> np.ndarray:
-        name = f"gzip/emnist-{self.builder_config.name}-{split}-{part}-ubyte.gz"
+        config: Any = self.builder_config
+        name = f"gzip/emnist-{config.name}-{split}-{part}-ubyte.gz"
         return idx.parse(idx.unpack(archive.read(name), name), name)
 
 

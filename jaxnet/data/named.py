@@ -129,7 +129,9 @@ def _features(name: str, info: Any) -> tuple[str, str]:
         raise ValueError(f"{name!r} has the splits {sorted(info.splits)}; train and test are needed")
     size = sum(split.num_examples for split in info.splits.values()) * int(np.prod(shape))
     if size > MOST_BYTES:
-        raise ValueError(f"{name!r} decoded takes {size / 1024**3:.0f} GiB, more than the {MOST_BYTES >> 30} GiB that fit here")
+        raise ValueError(
+            f"{name!r} decoded takes {size / 1024**3:.0f} GiB, more than the {MOST_BYTES >> 30} GiB that fit here"
+        )
     return image, label
 
 

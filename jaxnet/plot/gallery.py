@@ -93,7 +93,7 @@ def cost_of_one(
     output = np.asarray(output, np.float64)
     wanted = np.eye(len(output))[label]
     squares = (output - wanted) ** 2
-    figure = canvas(11, 3.6, theme)
+    figure = canvas(11.0, 3.6, theme)
     axes = figure.subplots(1, 3, width_ratios=[1, 1.6, 1.6])
     _picture(axes[0], image, theme)
     positions = np.arange(len(output))
@@ -111,7 +111,14 @@ def cost_of_one(
 
 
 def mistakes_gallery(
-    images: Any, labels: Any, answers: Any, confidences: Any, *, classes: Sequence[str], title: str = "", theme: Theme = DARK
+    images: Any,
+    labels: Any,
+    answers: Any,
+    confidences: Any,
+    *,
+    classes: Sequence[str],
+    title: str = "",
+    theme: Theme = DARK,
 ) -> Figure:
     """Misread images with what they are, what was read, and how sure the network was.
 
@@ -180,7 +187,13 @@ def confusion(counts: Any, *, classes: Sequence[str], title: str = "", theme: Th
 
 
 def seen(
-    pages: Sequence[Any], images: Sequence[Any], outputs: Any, names: Sequence[str], *, classes: Sequence[str], theme: Theme = DARK
+    pages: Sequence[Any],
+    images: Sequence[Any],
+    outputs: Any,
+    names: Sequence[str],
+    *,
+    classes: Sequence[str],
+    theme: Theme = DARK,
 ) -> Figure:
     """What `jaxnet predict` was given, what the network saw of it, and what it answered.
 
@@ -195,7 +208,7 @@ def seen(
     Returns:
         The figure: one row a picture.
     """
-    figure = canvas(8, 1.7 * len(pages) + 0.3, theme)
+    figure = canvas(8.0, 1.7 * len(pages) + 0.3, theme)
     grid = figure.subplots(len(pages), 3, squeeze=False, width_ratios=[1, 1, 2])
     for axes, page, image, output, name in zip(grid, pages, images, outputs, names, strict=True):
         _picture(axes[0], page, theme)

@@ -7,7 +7,9 @@ from jaxnet.plot.style import DARK, Theme, canvas, headline, quiet
 from jaxnet.record import Columns
 
 
-def history(steps: Columns, evaluations: Columns, *, judged_by: str = "", title: str = "", theme: Theme = DARK) -> Figure:
+def history(
+    steps: Columns, evaluations: Columns, *, judged_by: str = "", title: str = "", theme: Theme = DARK
+) -> Figure:
     """Draw a run: the cost of every step's batch, and the error at every evaluation.
 
     Args:
@@ -20,17 +22,25 @@ def history(steps: Columns, evaluations: Columns, *, judged_by: str = "", title:
     Returns:
         The figure: cost on the left, the percentage misread on the right, both on logarithmic scales.
     """
-    figure = canvas(11, 4.4, theme)
+    figure = canvas(11.0, 4.4, theme)
     left, right = (quiet(axes, theme) for axes in figure.subplots(1, 2))
     if len(steps.get("step", ())):
         left.plot(steps["step"], steps["cost"], color=theme.faint, linewidth=0.4, rasterized=True, label="each batch")
         width = max(1, len(steps["cost"]) // 100)
         blocks = len(steps["cost"]) // width * width
         means = steps["cost"][:blocks].astype(np.float64).reshape(-1, width).mean(1)
-        left.plot(steps["step"][width - 1 : blocks : width], means, color=theme.negative, linewidth=2, label=f"mean of {width} steps")
+        left.plot(
+            steps["step"][width - 1 : blocks : width],
+            means,
+            color=theme.negative,
+            linewidth=2,
+            label=f"mean of {width} steps",
+        )
     if len(evaluations.get("step", ())):
         wrong = 100 * (1 - evaluations["accuracy"])
-        left.plot(evaluations["step"], evaluations["cost"], color=theme.positive, marker="o", markersize=3, label=judged_by)
+        left.plot(
+            evaluations["step"], evaluations["cost"], color=theme.positive, marker="o", markersize=3, label=judged_by
+        )
         right.plot(evaluations["step"], wrong, color=theme.positive, marker="o", markersize=3, label=judged_by)
         right.annotate(
             f"{wrong[-1]:.2f} %", (evaluations["step"][-1], wrong[-1]), color=theme.ink, xytext=(-6, 10), ha="right",
@@ -43,6 +53,7 @@ def history(steps: Columns, evaluations: Columns, *, judged_by: str = "", title:
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("{x:g}")
         axes.grid(color=theme.faint, alpha=0.3)
-    left.legend(facecolor=theme.ground, edgecolor=theme.faint, labelcolor=theme.ink)
+    if left.get_legend_handles_labels()[0]:
+        left.legend(facecolor=theme.ground, edgecolor=theme.faint, labelcolor=theme.ink)
     headline(figure, title, theme)
     return figure

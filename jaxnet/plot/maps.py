@@ -40,7 +40,9 @@ def pixel_maps(
     """
     weights = np.asarray(weights, np.float64)
     if weights.ndim != 2 or weights.shape[1] != math.prod(image_shape):
-        raise ValueError(f"maps of shape {image_shape} need weights (neurons, {math.prod(image_shape)}), got {weights.shape}")
+        raise ValueError(
+            f"maps of shape {image_shape} need weights (neurons, {math.prod(image_shape)}), got {weights.shape}"
+        )
     maps = weights[:most].reshape(-1, *image_shape)
     maps = maps.sum(-1) if maps.ndim == 4 else maps
     columns = min(8, len(maps))

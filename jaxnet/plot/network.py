@@ -1,8 +1,9 @@
 """The network itself: every weight as an edge, every bias as a ring, or one image's lit neurons."""
 
+import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -27,7 +28,7 @@ def edges(
     unit: str = "",
     image: Any = None,
     classes: Sequence[str] | None = None,
-    exponent: float = 0.5,
+    exponent: float | int = 0.5,
     theme: Theme = DARK,
 ) -> Figure:
     """Draw one value for every parameter of a fully connected network: none is sampled, none is left out.
@@ -53,13 +54,13 @@ def edges(
     Raises:
         ValueError: If a value is not finite, or there are more than 300,000 edges.
     """
-    layers = [Layer(np.asarray(w, np.float64), np.asarray(b, np.float64)) for w, b in values]
+    layers = [_Arrays(np.asarray(w, np.float64), np.asarray(b, np.float64)) for w, b in values]
     count = sum(layer.weights.size for layer in layers)
     if count > MOST_EDGES:
         raise ValueError(f"{count:,} edges are more than the {MOST_EDGES:,} that a picture can show; see plot.by_layer")
     if not all(np.isfinite(array).all() for layer in layers for array in layer):
         raise ValueError("there are NaN or infinite values; a picture needs finite numbers")
-    figure, axes = sheet(13, 7.6, theme, below=0.75)
+    figure, axes = sheet(13.0, 7.6, theme, below=0.75)
     places = _places([layers[0].weights.shape[1], *(len(layer.biases) for layer in layers)])
     largest = max((np.abs(array).max(initial=0) for layer in layers for array in layer), default=0) or 1.0
     if image is not None:
@@ -70,6 +71,13 @@ def edges(
     headline(figure, title, theme)
     legend(figure, unit, signed_power(largest, exponent), theme)
     return figure
+
+
+class _Arrays(NamedTuple):
+    """A layer's values, float64."""
+
+    weights: np.ndarray
+    biases: np.ndarray
 
 
 def _places(sizes: Sequence[int]) -> list[Float[np.ndarray, "neuron 2"]]:
@@ -91,34 +99,39 @@ def _plane(axes: Axes, image: Any, places: Float[np.ndarray, "pixel 2"], theme: 
     """The image as small squares at the inputs' places."""
     pixels = np.asarray(image, np.float64).ravel()
     pixels = pixels / (pixels.max() or 1)
-    axes.scatter(
-        *places.T, c=pixels, cmap=theme.gray, vmin=0, vmax=1, s=11, marker="s", linewidths=0, alpha=pixels, zorder=4
-    )  # fmt: skip
+    squares = axes.scatter(*places.T, c=pixels, cmap=theme.gray, vmin=0, vmax=1, s=11, marker="s", linewidths=0, zorder=4)
+    squares.set_alpha(pixels)
 
 
-def _edges(axes: Axes, layers: Sequence[Layer], places: list[Any], largest: float, exponent: float, theme: Theme) -> None:
+def _edges(
+    axes: Axes, layers: Sequence[_Arrays], places: list[Any], largest: float, exponent: float, theme: Theme
+) -> None:
     values = np.concatenate([layer.weights.ravel() for layer in layers])
     segments = np.concatenate(
         [
             np.stack([np.tile(start, (len(stop), 1)), np.repeat(stop, len(start), axis=0)], axis=1)
-            for start, stop in zip(places[:-1], places[1:], strict=True)
+            for start, stop in itertools.pairwise(places)
         ]
     )
     fine = np.concatenate([np.full(layer.weights.size, min(1.0, 25 / layer.weights.size**0.5)) for layer in layers])
     order = np.argsort(np.abs(values), kind="stable")
     strength = (np.abs(values[order]) / largest) ** exponent
-    lines = LineCollection(segments[order], cmap=signed(theme), norm=signed_power(largest, exponent), zorder=1)
+    lines = LineCollection(list(segments[order]), cmap=signed(theme), norm=signed_power(largest, exponent), zorder=1)
     lines.set(array=values[order], linewidths=fine[order] * (0.4 + 2.6 * strength**1.5))
     axes.add_collection(lines)
 
 
-def _rings(axes: Axes, layers: Sequence[Layer], places: list[Any], largest: float, exponent: float, theme: Theme) -> None:
+def _rings(
+    axes: Axes, layers: Sequence[_Arrays], places: list[Any], largest: float, exponent: float, theme: Theme
+) -> None:
     values = np.concatenate([layer.biases for layer in layers])
     order = np.argsort(np.abs(values), kind="stable")
     strength = (np.abs(values[order]) / largest) ** exponent
     size = np.full(len(values), min(0.075, 1.4 / max(len(layer.biases) for layer in layers)))
     disk = {"units": "y", "offsets": np.concatenate(places[1:])[order], "offset_transform": axes.transData}
-    axes.add_collection(EllipseCollection(size, size, 0 * size, facecolors=theme.ground, linewidths=0, zorder=2, **disk))
+    axes.add_collection(
+        EllipseCollection(size, size, 0 * size, facecolors=theme.ground, linewidths=0, zorder=2, **disk)
+    )
     rings = EllipseCollection(
         size, size, 0 * size, **disk, facecolors="none", cmap=signed(theme, floor=0.3),
         norm=signed_power(largest, exponent), zorder=3,
@@ -155,7 +168,7 @@ def activations(
     """
     layers = [np.asarray(layer, np.float64).ravel() for layer in lit]
     places = _places([len(layer) for layer in layers])
-    figure, axes = sheet(10, 6, theme)
+    figure, axes = sheet(10.0, 6.0, theme)
     _plane(axes, layers[0], places[0], theme)
     for values, spots in zip(layers[1:], places[1:], strict=True):
         scale = max(1.0, np.abs(values).max(initial=0))

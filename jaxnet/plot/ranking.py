@@ -22,7 +22,7 @@ def by_layer(columns: Mapping[str, Mapping[str, float]], *, title: str = "", the
         The figure: a group of bars a leaf, one bar a quantity.
     """
     names = list(next(iter(columns.values())))
-    figure = canvas(9, 1.2 + 0.36 * len(names) * max(1, len(columns)), theme)
+    figure = canvas(9.0, 1.2 + 0.36 * len(names) * max(1, len(columns)), theme)
     axes = quiet(figure.add_subplot(), theme)
     colors = (theme.positive, theme.negative, theme.ink)
     height = 0.8 / len(columns)
@@ -50,7 +50,7 @@ def ranking(nudges: Sequence[Nudge], *, title: str = "", theme: Theme = DARK) ->
     Returns:
         The figure: one bar a nudge, its length |dC/dp|; blue says nudge the parameter up, orange down.
     """
-    figure = canvas(11, 1.3 + 0.32 * len(nudges), theme)
+    figure = canvas(11.0, 1.3 + 0.32 * len(nudges), theme)
     axes = quiet(figure.add_subplot(), theme)
     sizes = [abs(nudge.gradient) for nudge in nudges]
     axes.barh(range(len(nudges)), sizes, 0.7, color=[theme.positive if n.up else theme.negative for n in nudges])

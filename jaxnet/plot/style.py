@@ -74,7 +74,7 @@ def signed(theme: Theme, *, floor: float = 0.0) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list("minus-plus", stops, N=1024)
 
 
-def signed_power(largest: float, exponent: float) -> FuncNorm:
+def signed_power(largest: float, exponent: float | int) -> FuncNorm:
     """Put -largest..largest on 0..1 with zero in the middle, as sign * (magnitude / largest) ** exponent."""
     return FuncNorm(
         (

@@ -1,0 +1,256 @@
+import contextlib
+import csv
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import matplotlib.image
+import numpy as np
+import pytest
+from PIL import Image
+from test_scan import on_paper
+
+from jaxnet import Diverged, commands, recipes
+from jaxnet import run as folders
+
+QUICK = recipes.film._replace(epochs=2, seed=3)
+
+
+@pytest.fixture(scope="module")
+def npz(small, tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "digits.npz"
+    np.savez(
+        path,
+        images=small.train.images,
+        labels=small.train.labels,
+        test_images=small.test.images,
+        test_labels=small.test.labels,
+    )
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def finished(npz, tmp_path_factory):
+    """A run folder with everything in it, and the result that was returned."""
+    folder = tmp_path_factory.mktemp("runs") / "quick"
+    return folder, commands.train(QUICK._replace(data=npz), out=folder)
+
+
+def jaxnet(*arguments, cwd, check=True, **options):
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxnet", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        **options,
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def test_a_run_folder_holds_everything(finished):
+    folder, result = finished
+    assert {path.name for path in folder.iterdir()} == {
+        "settings.json", "result.json", "history.csv", "evaluations.csv", "record.npz", "checkpoint", "pictures", "report.html",
+    }  # fmt: skip
+    assert {path.stem for path in (folder / "pictures").iterdir()} == {
+        "bang", "bang_trained", "bang_print", "weights", "gradient_maps", "layers", "ranking", "history", "before_after",
+        "cost_of_one", "lit", "mistakes", "confusion",
+    }  # fmt: skip
+    assert json.loads((folder / "result.json").read_text()) == result
+    assert result["parameters"] == 13_002
+    assert result["test_images"] == 500
+    assert re.fullmatch("[0-9a-f]{64}", result["params_sha256"])
+    with (folder / "history.csv").open() as file:
+        assert len(list(csv.reader(file))) == 1 + result["steps"] == 1 + 2 * (2000 // 32)
+
+
+def test_pictures_are_pictures(finished):
+    for path in (finished[0] / "pictures").iterdir():
+        picture = matplotlib.image.imread(path)
+        assert min(picture.shape[:2]) > 200
+        assert picture[..., :3].std() > 0.02, path
+
+
+def test_the_report_is_one_file_that_loads_nothing(finished):
+    page = (finished[0] / "report.html").read_text()
+    assert page.count("<img") == 12
+    assert page.count("data:image/png;base64,") == 12
+    assert "http" not in re.sub(r"base64,[^\"]*", "", page)
+    assert "of 500 test images" in page
+    assert "learning_rate" in page
+
+
+def test_save_then_load_is_the_identity(finished):
+    folder, result = finished
+    run = folders.load(folder)
+    assert folders.params_sha256(run.params) == result["params_sha256"]
+    assert run.settings._replace(data="") == QUICK._replace(data="")
+    assert run.result == result
+    assert list(run.history) == ["step", "cost", "gradient_norm"]
+    assert run.history["cost"].dtype == np.float32
+    assert len(run.evaluations["accuracy"]) == 2
+    assert int(run.state.step) == result["steps"]
+    again = commands.train(run.settings, out=folder.parent / "again", pictures=False)
+    assert again["params_sha256"] == result["params_sha256"]
+    assert again["cost"] == result["cost"]
+    wrong = jax.tree.map(lambda leaf: leaf.T if leaf.shape == (16, 16) else leaf, run.params)
+    assert folders.params_sha256(wrong) != result["params_sha256"]
+
+
+def test_an_existing_folder_is_never_overwritten_without_being_told_to(finished, npz, tmp_path):
+    folder, _ = finished
+    with pytest.raises(FileExistsError, match="exists; choose another --out, or --overwrite"):
+        commands.train(QUICK, out=folder)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match="is no run of jaxnet, so it is not replaced"):
+        commands.train(QUICK, out=tmp_path / "mine", overwrite=True)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+    for seed in (1, 2):
+        settings = QUICK._replace(data=npz, seed=seed, epochs=1)
+        commands.train(settings, out=tmp_path / "run", overwrite=True, pictures=False)
+    assert folders.load(tmp_path / "run").settings.seed == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "run"}
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
+    with contextlib.suppress(RuntimeError), folders.fresh(tmp_path / "run") as folder:
+        (folder / "half").write_text("half")
+        raise RuntimeError("disk full")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_run_is_refused(tmp_path, finished):
+    with pytest.raises(FileNotFoundError, match="no run folder"):
+        folders.load(tmp_path / "none")
+    with pytest.raises(ValueError, match="holds no run of jaxnet"):
+        folders.load(tmp_path)
+
+
+def test_divergence_is_told_and_the_last_good_state_saved(npz, tmp_path):
+    settings = QUICK._replace(
+        data=npz, activation="relu", output="identity", learning_rate=1e6, schedule="constant", initializer="he"
+    )
+    with pytest.raises(Diverged, match=r"step \d+ made .* NaN or infinite"):
+        commands.train(settings, out=tmp_path / "run")
+    run = folders.load(tmp_path / "run")
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.params))
+    assert len(run.history["step"]) == int(run.state.step)
+    assert "NaN or infinite" in run.result["diverged"]
+
+
+def test_no_epochs_leave_the_random_start(npz, tmp_path):
+    result = commands.train(QUICK._replace(data=npz, epochs=0), out=tmp_path / "run")
+    assert result["steps"] == 0
+    assert result["test_accuracy"] < 0.3
+    assert not result["interrupted"]
+
+
+def test_bang_ranks_the_trained_gradient_and_draws_again(finished):
+    folder, _ = finished
+    (folder / "pictures" / "bang.png").unlink()
+    nudges = commands.bang(folder, k=7)
+    assert len(nudges) == 7
+    assert abs(nudges[0].gradient) >= abs(nudges[-1].gradient) > 0
+    assert (folder / "pictures" / "bang.png").is_file()
+
+
+def test_predict_reads_pictures(finished, mnist, tmp_path):
+    folder, _ = finished
+    rng = np.random.default_rng(0)
+    files = []
+    for i in range(3):
+        files.append(tmp_path / f"{i}.png")
+        Image.fromarray(on_paper(mnist.test.images[i], rng)).save(files[-1])
+    answers = commands.predict(folder, files, out=tmp_path / "seen.png")
+    assert [answer.file for answer in answers] == [str(file) for file in files]
+    assert all(answer.answer in "0123456789" and 0 <= answer.confidence <= 1 for answer in answers)
+    assert (tmp_path / "seen.png").is_file()
+    with pytest.raises(ValueError, match="no picture to read"):
+        commands.predict(folder, [])
+
+
+@pytest.mark.slow
+def test_wide_reads_hand_drawn_like_digits_as_it_reads_the_originals(mnist, tmp_path):
+    commands.train(recipes.wide, out=tmp_path / "wide", pictures=False)
+    rng = np.random.default_rng(1)
+    files = []
+    for i in range(20):
+        files.append(tmp_path / f"{i}.png")
+        Image.fromarray(on_paper(mnist.test.images[100 + i], rng, invert=i % 4 != 0)).save(files[-1])
+    answers = commands.predict(tmp_path / "wide", files)
+    run = folders.load(tmp_path / "wide")
+    originals = jax.vmap(run.recipe.apply, (None, 0))(run.params, mnist.test.images[100:120]).argmax(-1)
+    assert sum(answer.answer == str(original) for answer, original in zip(answers, originals, strict=True)) >= 18
+
+
+def test_a_convnet_goes_all_the_way(npz, tmp_path):
+    settings = recipes.convnet._replace(data=npz, epochs=1, learning_rate=2e-3)
+    result = commands.train(settings, out=tmp_path / "run", evaluate_every=0)
+    assert result["test_accuracy"] > 0.5
+    assert (tmp_path / "run" / "pictures" / "layers.png").is_file()
+    assert not (tmp_path / "run" / "pictures" / "bang.png").exists()
+
+
+def test_the_command_line_trains_ranks_and_predicts(npz, tmp_path, mnist):
+    done = jaxnet(
+        "train", "--data", npz, "--epochs", 1, "--sizes", 8, "--seed", 4, "--no-pictures", "--json", cwd=tmp_path
+    )
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["out"] == "runs/film-1"
+    assert result["parameters"] == 784 * 8 + 8 + 8 * 10 + 10
+    assert {"test_accuracy", "cost", "seconds", "params_sha256"} <= set(result)
+    assert "\r" not in done.stderr
+    assert done.stderr.startswith("jaxnet 0")
+    ranked = jaxnet("bang", "runs/film-1", "--k", 3, cwd=tmp_path).stdout
+    assert len(re.findall(r"^ +\d  [+-]\d\.\d+e-\d+  nudge layer", ranked, re.M)) == 3
+    Image.fromarray(on_paper(mnist.test.images[0], np.random.default_rng(0))).save(tmp_path / "digit.png")
+    told = jaxnet("predict", "runs/film-1", "digit.png", cwd=tmp_path).stdout
+    assert re.fullmatch(r"digit\.png: \d \(\d+ %\)\n", told)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train", "--data", "nothing.npz"], 1, "jaxnet: no file nothing.npz"),
+        (["train", "--out", "taken"], 1, "jaxnet: taken exists"),
+        (["train", "--activation", "relo"], 2, "relu"),
+        (["train", "--learning-rate", "-1"], 1, "jaxnet: learning_rate must be a positive number, got -1"),
+        (["predict", "runs/none", "a.png"], 1, "jaxnet: no run folder runs/none"),
+        (["bang", "taken"], 1, "jaxnet: taken holds no run"),
+    ],
+)
+def test_what_a_user_can_get_wrong_is_one_line_and_an_exit_code(arguments, code, message, tmp_path):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    done = jaxnet(*arguments, cwd=tmp_path, check=False)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert code == 2 or len([line for line in done.stderr.splitlines() if line.startswith("jaxnet: ")]) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_training_cleanly_with_what_there_is_saved(number, npz, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jaxnet", "train", "--data", npz, "--epochs", "100000", "--no-pictures", "--json"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(12)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    result = json.loads(out.splitlines()[-1])
+    assert result["interrupted"]
+    assert 0 < result["steps"] < result["num_steps"]
+    run = folders.load(tmp_path / result["out"])
+    assert int(run.state.step) == result["steps"] == len(run.history["step"])
+    assert folders.params_sha256(run.params) == result["params_sha256"]
+    assert [path.name for path in Path(tmp_path / "runs").iterdir()] == ["film-1"]

@@ -1,0 +1,97 @@
+import jax
+import numpy as np
+import pytest
+
+from jaxnet import devices, losses, record, training
+from jaxnet.recipes import film, modern
+
+
+def finished(settings, small, **options):
+    plan = training.plan(settings, small)
+    return plan, list(training.fit(plan, **options))
+
+
+def test_training_learns_to_read(small):
+    plan, progress = finished(film._replace(epochs=10), small)
+    before = training.judge(plan.recipe, plan.params, plan.judged)
+    after = progress[-1].evaluation
+    assert before.accuracy < 0.3
+    assert after.accuracy > 0.8
+    assert after.cost < before.cost / 2
+    assert progress[-1].step == plan.num_steps == 10 * (2000 // 32)
+
+
+def test_the_same_settings_give_the_same_bits(small):
+    one, other = (finished(modern._replace(epochs=2, seed=5), small)[1][-1].state.params for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+    third = finished(modern._replace(epochs=2, seed=6), small)[1][-1].state.params
+    assert not np.array_equal(one[0].weights, third[0].weights)
+
+
+@pytest.mark.parametrize(("every", "expected"), [(1, [1, 2, 3]), (2, [2, 3]), (0, [])])
+def test_evaluations_come_at_the_cadence_asked_for_and_at_the_end(every, expected, small):
+    plan, progress = finished(film._replace(epochs=3), small, evaluate_every=every)
+    per_epoch = plan.num_steps // 3
+    assert [p.step / per_epoch for p in progress if p.evaluation is not None] == expected
+
+
+def test_held_out_images_are_not_trained_on(small):
+    plan = training.plan(film._replace(validation=500), small)
+    assert len(plan.train.labels), len(plan.judged.labels) == (1500, 500)
+    assert plan.held_out
+    seen = {image.tobytes() for image in plan.train.images}
+    assert not any(image.tobytes() in seen for image in plan.judged.images)
+    assert not training.plan(film, small).held_out
+
+
+def test_a_batch_larger_than_the_data_is_refused(small):
+    with pytest.raises(ValueError, match="at most the 2,000 training images, got 3000"):
+        training.plan(film._replace(batch_size=3000), small)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2000])
+def test_one_example_at_a_time_and_full_batch_are_only_batch_sizes(batch_size, small):
+    plan, progress = finished(film._replace(batch_size=batch_size, epochs=1, learning_rate=0.05), small)
+    assert progress[-1].step == 2000 // batch_size
+    assert progress[-1].evaluation.cost < training.judge(plan.recipe, plan.params, plan.judged).cost
+
+
+def test_histories_of_chunks_join_to_one_of_steps(small):
+    plan, progress = finished(film._replace(epochs=1), small)
+    history = record.stack(p.info for p in progress)
+    assert history.cost.shape == history.gradient_norm.shape == (plan.num_steps,)
+    first = losses.average(plan.recipe.apply, plan.recipe.loss)
+    assert history.cost[0] == pytest.approx(float(first(plan.params, plan.judged)), rel=0.3)
+
+
+def test_columns_survive_a_csv_file(tmp_path):
+    table = record.columns([{"step": i, "cost": np.float32(0.1) * i} for i in range(5)])
+    record.write_csv(tmp_path / "a.csv", table)
+    back = np.genfromtxt(tmp_path / "a.csv", delimiter=",", names=True)
+    np.testing.assert_array_equal(back["cost"].astype(np.float32), table["cost"])
+    assert record.columns([]) == {}
+
+
+def test_the_device_is_an_argument():
+    with devices.arithmetic(device="cpu", dtype="float64", precision="highest") as device:
+        assert device.platform == "cpu"
+        assert jax.numpy.zeros(1).dtype == "float64"
+    assert jax.numpy.zeros(1).dtype == "float32"
+    assert "cpu" in devices.describe()
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="there is an accelerator")
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match=r"jax sees no 'gpu' here, only cpu; for a GPU install"):
+        devices.find("gpu")
+
+
+@pytest.mark.accelerator
+def test_training_on_an_accelerator_agrees_with_the_cpu_over_the_first_steps(small):
+    settings = film._replace(epochs=1, batch_size=100)
+    first = {}
+    for device in (jax.default_backend(), "cpu"):
+        with devices.arithmetic(device=device):
+            progress = next(training.fit(training.plan(settings, small)))
+            first[device] = np.asarray(progress.info.cost)
+    np.testing.assert_allclose(*first.values(), rtol=1e-4)
