@@ -133,7 +133,7 @@ def evaluate(loss: Loss, outputs: Outputs, labels: Any) -> Evaluation:
     """
     labels = jnp.asarray(labels).astype(jnp.int32)
     classes = outputs.shape[-1]
-    lost = jax.vmap(loss)(outputs, labels)
+    lost = jax.vmap(loss)(jnp.asarray(outputs), labels)
     answers = jnp.argmax(jnp.asarray(outputs), axis=-1)
     right = (answers == labels).astype(lost.dtype)
     total = functools.partial(jax.ops.segment_sum, segment_ids=labels, num_segments=classes)

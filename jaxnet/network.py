@@ -140,10 +140,17 @@ def forward(
         One array a layer, of lengths `sizes`.
 
     Raises:
-        ValueError: If the image has another number of pixels than the network reads.
+        ValueError: If the image has another number of pixels than the network reads, or layers do not fit together.
 
     Source: the film's "Recap": a weighted sum of the previous layer plus a bias, then a sigmoid or a ReLU.
     """
+    for i, layer in enumerate(params, start=1):
+        before = np.shape(params[i - 2].weights)[0] if i > 1 else np.shape(layer.weights)[-1]
+        if np.shape(layer.weights) != (*np.shape(layer.biases), before):
+            raise ValueError(
+                f"layer {i} has weights {np.shape(layer.weights)} and biases {np.shape(layer.biases)} after {before} neurons; "
+                "weights are (out, in), biases (out,)"
+            )
     inputs = params[0].weights.shape[-1]
     if math.prod(np.shape(image)) != inputs:
         raise ValueError(

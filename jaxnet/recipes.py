@@ -91,7 +91,7 @@ class Settings(NamedTuple):
     learning_rate: float = 1.5
     schedule: Schedule = "linear"
     weight_decay: float = 0.0
-    epochs: int = 20
+    epochs: int = 25
     batch_size: int = 32
     shift: int = 0
     validation: int = 0
@@ -132,7 +132,7 @@ modern = film._replace(
 )
 """The same 13,002 parameters, trained as one would today."""
 
-wide = modern._replace(preset="wide", sizes=(256,), learning_rate=0.004, epochs=5, shift=0)
+wide = modern._replace(preset="wide", sizes=(256,), learning_rate=0.008, epochs=6, batch_size=256)
 """One wide hidden layer, in seconds."""
 
 convnet = modern._replace(preset="convnet", model="convnet", sizes=(), learning_rate=0.003, epochs=12, batch_size=64)

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import shutil
 import sys
@@ -156,6 +157,15 @@ def require_free(folder: Path, *, overwrite: bool) -> None:
         raise FileExistsError(f"{folder} exists; choose another --out, or --overwrite to replace it")
     if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "settings.json").is_file()):
         raise FileExistsError(f"{folder} exists and is no run of jaxnet, so it is not replaced; choose another --out")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    Path(temporary).chmod(0o644)
+    Path(temporary).replace(path)
 
 
 @contextlib.contextmanager

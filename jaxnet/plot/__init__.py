@@ -1,10 +1,10 @@
 """Arrays to matplotlib Figures: nothing here shows, saves or prints."""
 
+from jaxnet.plot.bars import by_layer, ranking
+from jaxnet.plot.curves import history
 from jaxnet.plot.gallery import confusion, cost_of_one, digits_read, mistakes_gallery, seen
-from jaxnet.plot.history import history
 from jaxnet.plot.maps import pixel_maps
 from jaxnet.plot.network import MOST_EDGES, activations, edges
-from jaxnet.plot.ranking import by_layer, ranking
 from jaxnet.plot.style import DARK, LIGHT, Theme
 
 __all__ = [

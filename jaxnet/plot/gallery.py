@@ -187,8 +187,8 @@ def confusion(counts: Any, *, classes: Sequence[str], title: str = "", theme: Th
 
 
 def seen(
-    pages: Sequence[Any],
-    images: Sequence[Any],
+    pages: Any,
+    images: Any,
     outputs: Any,
     names: Sequence[str],
     *,

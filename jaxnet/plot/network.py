@@ -99,8 +99,10 @@ def _plane(axes: Axes, image: Any, places: Float[np.ndarray, "pixel 2"], theme: 
     """The image as small squares at the inputs' places."""
     pixels = np.asarray(image, np.float64).ravel()
     pixels = pixels / (pixels.max() or 1)
-    squares = axes.scatter(*places.T, c=pixels, cmap=theme.gray, vmin=0, vmax=1, s=11, marker="s", linewidths=0, zorder=4)
-    squares.set_alpha(pixels)
+    squares = axes.scatter(
+        *places.T, c=pixels, cmap=theme.gray, vmin=0, vmax=1, s=11, marker="s", linewidths=0, zorder=4
+    )
+    squares.set_alpha(pixels.tolist())
 
 
 def _edges(

@@ -1,0 +1,75 @@
+"""The pictures of a run drawn into its folder, and its report."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jaxnet import bang, losses, portraits, report
+from jaxnet import run as folders
+from jaxnet._types import Batch, Dataset, Params
+from jaxnet.report import Picture
+
+
+def publish(folder: Path, run: folders.Run, start: Params, train: Batch, images: Dataset) -> portraits.Gradients:
+    """Draw every picture of a run into its folder and compose `report.html`.
+
+    Args:
+        folder: The run folder.
+        run: What is in it.
+        start: The parameters before training.
+        train: The images it was trained on.
+        images: The data set, for test images and names of classes.
+
+    Returns:
+        The gradients that were drawn.
+    """
+    found = portraits.gradients(run.recipe, start, run.params, train)
+    outputs = losses.outputs(run.recipe.apply, run.params, images.test.images)
+    drawn = {
+        **dict(portraits.of_gradients(run.settings, run.params, found, train, images.classes)),
+        "history": portraits.of_history(run.history, run.evaluations, run.result["judged_by"]),
+        **dict(portraits.of_reading(run.settings, run.recipe, start, run.params, images, outputs)),
+    }
+    _write(folder, run, drawn, bang.top(found.start, 50))
+    return found
+
+
+def _write(folder: Path, run: folders.Run, pictures: Mapping[str, Picture], nudges: Sequence[bang.Nudge]) -> None:
+    """Draw the pictures into the run folder and compose its report."""
+    (folder / "pictures").mkdir(exist_ok=True)
+    drawn = {}
+    for name, (figure, caption) in pictures.items():
+        image = report.png(figure)
+        folders.write_file(folder / "pictures" / f"{name}.png", image)
+        drawn[name] = (image, caption)
+    shown = {name: picture for name, picture in drawn.items() if name != "bang_print"}
+    result, settings = run.result, run.settings
+    right = 100 * result["test_accuracy"]
+    facts = {
+        "right on test images": f"{right:.2f} %",
+        "parameters": f"{result['parameters']:,}",
+        "steps": f"{result['steps']:,}",
+        "average cost": f"{result['cost']:.4g}",
+        "seconds of training": f"{result['seconds']:.1f}",
+        "seed": str(settings.seed),
+    }
+    ended = " It was stopped early." if result["interrupted"] else ""
+    lead = (
+        f"A network with {result['parameters']:,} parameters, started at random, walked {result['steps']:,} steps downhill "
+        f"on {result['train_images']:,} images and now reads {right:.2f} % of {result['test_images']:,} "
+        f"test images it has never seen.{ended}"
+    )
+    ranking = [(i, *_told(nudge)) for i, nudge in enumerate(nudges, start=1)]
+    tables = {
+        "The fifty largest components of the gradient, before training": report.table(
+            ("rank", "what to do", "array", "position", "dC/dp", "times the next"), ranking
+        ),
+        "Settings, enough to repeat the run": report.table(("setting", "value"), settings._asdict().items()),
+        "Versions": report.table(("package", "version"), folders.versions().items()),
+    }
+    page = report.page(f"jaxnet: {settings.preset} on {settings.data}", lead, facts, shown, tables)
+    folders.write_file(folder / "report.html", page.encode())
+
+
+def _told(nudge: bang.Nudge) -> tuple[str, str, str, float, float]:
+    words = nudge.text.partition(";")[0]
+    return words, nudge.leaf, ", ".join(map(str, nudge.position)), nudge.gradient, nudge.ratio

@@ -1,0 +1,124 @@
+"""A training run from start to end, or until somebody or NaN stops it, with what happened kept."""
+
+import contextlib
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnet import record, training
+from jaxnet.loop import Diverged
+
+
+class Seen(NamedTuple):
+    """What `train` tells while it works.
+
+    Attributes:
+        phase: "loading", "compiling", "training", "drawing".
+        step: Steps taken.
+        num_steps: Steps of the whole run.
+        cost: Mean cost of the latest chunk's batches.
+        accuracy: At the last evaluation, None before the first.
+        examples_per_second: Since the first chunk was done.
+    """
+
+    phase: str
+    step: int = 0
+    num_steps: int = 0
+    cost: float = math.nan
+    accuracy: float | None = None
+    examples_per_second: float = 0.0
+
+
+class Walked(NamedTuple):
+    """What a walk leaves.
+
+    Attributes:
+        state: The last state, or the last good one before NaN or infinity.
+        history: Columns step, cost, gradient_norm: one row a step.
+        evaluations: Columns step, epoch, cost, accuracy: one row an evaluation.
+        seconds: From the first step's compilation to the last step.
+        signal: The number of the signal that ended it early, or None.
+        diverged: What made it stop, or None.
+    """
+
+    state: Any
+    history: record.Columns
+    evaluations: record.Columns
+    seconds: float
+    signal: int | None
+    diverged: Diverged | None
+
+
+def walk(plan: training.Plan, *, evaluate_every: int = 1, show: Callable[[Seen], None] = lambda seen: None) -> Walked:
+    """Train to the end, or until Ctrl-C, SIGTERM or NaN stops it, and keep what happened.
+
+    Args:
+        plan: From `training.plan`.
+        evaluate_every: Epochs between evaluations.
+        show: Called with what there is to see, after every chunk of steps.
+    """
+    state, infos, rows, accuracy, diverged = plan.recipe.descent.init(plan.params), [], [], None, None
+    per_epoch = plan.num_steps / max(1, plan.settings.epochs)
+    begun = time.perf_counter()
+    first: tuple[float, int] | None = None
+    with _stoppable() as asked:
+        try:
+            for progress in training.fit(plan, evaluate_every=evaluate_every):
+                state = progress.state
+                infos.append(progress.info)
+                if progress.evaluation is not None:
+                    accuracy = float(progress.evaluation.accuracy)
+                    rows.append(
+                        {
+                            "step": progress.step,
+                            "epoch": progress.step / per_epoch,
+                            "cost": float(progress.evaluation.cost),
+                            "accuracy": accuracy,
+                        }
+                    )
+                if first is None:
+                    first = (time.perf_counter(), progress.step)
+                elapsed = time.perf_counter() - first[0]
+                rate = (progress.step - first[1]) * plan.settings.batch_size / elapsed if elapsed > 0 else 0.0
+                # The chunk before this one is done for certain: looking at its cost does not wait for the device.
+                cost = float(np.mean(infos[max(0, len(infos) - 2)].cost))
+                show(Seen("training", progress.step, plan.num_steps, cost, accuracy, rate))
+                if asked:
+                    break
+        except Diverged as error:
+            diverged, state = error, error.state
+        jax.block_until_ready(state)
+    seconds = time.perf_counter() - begun
+    steps = int(state.step)
+    info = record.stack(infos) if infos else None
+    columns = {} if info is None else {name: column[:steps] for name, column in info._asdict().items()}
+    history = {"step": np.arange(1, len(next(iter(columns.values()), ())) + 1), **columns}
+    number = asked[0] if asked and steps < plan.num_steps else None
+    return Walked(state, history, record.columns(rows), seconds, number, diverged)
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[list[int]]:
+    """Note the first Ctrl-C or SIGTERM in a list, so that a step is never cut in two; a second one ends at once."""
+    asked: list[int] = []
+    before = {}
+
+    def ask(number: int, frame: Any) -> None:
+        asked.append(number)
+        signal.signal(number, before[number])
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, ask)
+    except ValueError:
+        before.clear()  # not in the main thread: signals are somebody else's business
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,42 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", README, re.S)
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize(("code", "told"), EXAMPLES, ids=["teacher", "researcher", "trainer"])
+def test_readmes_code_runs_and_prints_what_it_says(code, told, tmp_path):
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == told
+    assert len([line for line in code.splitlines() if line.strip()]) <= 15
+
+
+def test_files_that_readme_names_exist():
+    for name in re.findall(r"\]\(([^)#]+)\)|`([\w./]+/[\w.]+\.(?:py|ipynb|md))`", README):
+        path = next(filter(None, name))
+        assert path.startswith("http") or (ROOT / path).exists(), path
+
+
+def test_every_room_of_the_architecture_exists_and_none_is_missing():
+    rooms = set(re.findall(r"\b(\w+)/?(?=\s|$)", re.search(r"```text\n __main__.*?```", README, re.S).group()))
+    modules = {path.stem for path in (ROOT / "jaxnet").glob("*.py")} | {"bang", "plot", "data"}
+    assert modules - {"__init__", "_version"} <= rooms
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_run(path):
+    notebook = nbformat.read(path, 4)
+    kept = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
+    assert kept
+    assert all(cell.get("execution_count") for cell in notebook.cells if cell.cell_type == "code")
