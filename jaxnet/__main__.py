@@ -104,7 +104,7 @@ def predict(
     out: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Read photos or scans of single digits with a trained network.
+    """Read photos or scans of single digits with a trained network, and show what it saw of them.
 
     Args:
         run: The run folder.
@@ -113,12 +113,14 @@ def predict(
         json: Print the answers as one last line of JSON.
     """
     from jaxnet import commands
+    from jaxnet.scan import as_text
 
     answers = commands.predict(run, files, out=out)
     for answer in answers:
+        print(as_text(answer.image))
         print(f"{answer.file}: {answer.answer} ({100 * answer.confidence:.0f} %)")
     if json:
-        print(json_format.dumps([answer._asdict() for answer in answers]))
+        print(json_format.dumps([answer._asdict() | {"image": answer.image.tolist()} for answer in answers]))
 
 
 @contextlib.contextmanager

@@ -25,12 +25,14 @@ class Answer(NamedTuple):
         answer: The class it answers.
         confidence: The strongest output, 0..1: the softmax of logits, a sigmoid as it is.
         outputs: All outputs, 0..1.
+        image: What the network saw, (28, 28).
     """
 
     file: str
     answer: str
     confidence: float
     outputs: tuple[float, ...]
+    image: np.ndarray
 
 
 def dataset(name: str) -> Dataset:
@@ -188,6 +190,6 @@ def predict(run: str | Path, files: Iterable[str | Path], *, out: str | Path | N
         figure = plot.seen(pages, images, sure, [file.name for file in files], classes=loaded.classes)
         folders.write_file(Path(out), report.png(figure))
     return tuple(
-        Answer(str(file), loaded.classes[int(row.argmax())], float(row.max()), tuple(map(float, row)))
-        for file, row in zip(files, sure, strict=True)
+        Answer(str(file), loaded.classes[int(row.argmax())], float(row.max()), tuple(map(float, row)), image)
+        for file, row, image in zip(files, sure, images, strict=True)
     )

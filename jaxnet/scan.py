@@ -76,6 +76,18 @@ def as_mnist(page: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "28 2
     return _centered(np.clip(small, 0, 1))
 
 
+def as_text(image: UInt8[np.ndarray, "height width"]) -> str:
+    """Draw an image with characters, two pixels above each other in one: what a terminal can show.
+
+    Examples:
+        >>> print(as_text(np.array([[0, 255, 0], [255, 255, 0]], np.uint8)))
+        ▄█
+    """
+    lit = np.vstack([image, np.zeros((len(image) % 2, image.shape[1]), np.uint8)]) >= 96
+    signs = np.array([" ", "▄", "▀", "█"])[2 * lit[::2].astype(int) + lit[1::2]]
+    return "\n".join("".join(row).rstrip() for row in signs)
+
+
 def _ink(page: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
     """How far every pixel is from the paper, towards whichever side, dark or light, the ink lies."""
     paper = np.median(page)

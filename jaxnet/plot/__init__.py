@@ -1,4 +1,4 @@
-"""Arrays to matplotlib Figures: nothing here shows, saves or prints."""
+"""Arrays to matplotlib Figures: nothing here shows, saves or prints; notebooks show them after `%matplotlib inline`."""
 
 from jaxnet.plot.bars import by_layer, ranking
 from jaxnet.plot.curves import history
