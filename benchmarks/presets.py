@@ -20,7 +20,7 @@ def scored(settings: recipes.Settings, images: data.Dataset) -> tuple[float, flo
     plan = training.plan(settings, images)
     begun = time.perf_counter()
     (last,) = collections.deque(training.fit(plan, evaluate_every=0), maxlen=1)
-    params = jax.block_until_ready(last.state.params)
+    params = jax.block_until_ready(training.member(last.state.params, training.choose(plan, last.state.params)))
     seconds = time.perf_counter() - begun
     outputs = losses.outputs(plan.recipe.apply, params, images.test.images)
     return float(losses.accuracy(outputs, images.test.labels)), seconds
@@ -44,8 +44,8 @@ def main(names: list[str]) -> None:
         runs = [scored(recipes.PRESETS[name]._replace(seed=seed), images) for seed in SEEDS[name]]
         right, seconds = 100 * np.array(runs).T[0], np.array(runs).T[1]
         low, high = interval(right)
-        params = training.plan(recipes.PRESETS[name], images).params
-        count = sum(leaf.size for leaf in jax.tree.leaves(params))
+        plan = training.plan(recipes.PRESETS[name]._replace(candidates=1), images)
+        count = sum(leaf.size for leaf in jax.tree.leaves(plan.params))
         print(
             f"| {name} | {count:,} | {np.median(right):.2f} | {low:.2f} to {high:.2f} | {right.min():.2f} to {right.max():.2f} "
             f"| 0-{len(right) - 1} | {np.median(seconds):.1f} |",

@@ -37,7 +37,7 @@ def train(
     out: Path | None = None,
     overwrite: bool = False,
     pictures: bool = True,
-    evaluate_every: int = 1,
+    evaluate_every: int | None = None,
     json: bool = False,
 ) -> None:
     """Train a network by gradient descent and write a run folder with its report.
@@ -52,7 +52,7 @@ def train(
         out: The run folder to write; by default the first free of runs/PRESET-1, runs/PRESET-2, ...
         overwrite: Replace the run folder if it exists.
         pictures: Draw the pictures and compose report.html.
-        evaluate_every: Epochs between evaluations on the way; 0 evaluates only at the end.
+        evaluate_every: Epochs between evaluations on the way; 0 for none, by default at most 25 of them.
         json: Print the result as one last line of JSON.
     """
     from jaxnet import commands

@@ -46,7 +46,7 @@ def train(
     out: str | Path | None = None,
     overwrite: bool = False,
     pictures: bool = True,
-    evaluate_every: int = 1,
+    evaluate_every: int | None = None,
     show: Callable[[Seen], None] = lambda seen: None,
 ) -> dict[str, Any]:
     """Train a network, score the test images once, and write a run folder.
@@ -58,7 +58,8 @@ def train(
         out: The run folder; None takes the first free of runs/PRESET-1, runs/PRESET-2, ...
         overwrite: Whether an existing run folder may be replaced.
         pictures: Whether to draw the pictures and compose `report.html`.
-        evaluate_every: Epochs between evaluations on held-out images (or on training images where none are held out).
+        evaluate_every: Epochs between evaluations on held-out images (or on training images where none are held out);
+            0 for none, None for at most 25 of them.
         show: Called with what there is to see, after every chunk of steps.
 
     Returns:
@@ -86,7 +87,7 @@ def train(
             raise walked.diverged
         if pictures:
             show(Seen("drawing", run.result["steps"], plan.num_steps))
-            publish(folder, run, plan.params, plan.train, images)
+            publish(folder, run, training.member(plan.params, walked.chosen), plan.train, images)
     return run.result
 
 
@@ -109,6 +110,7 @@ def _finished(plan: training.Plan, images: Dataset, walked: Walked, folder: Path
         "test_cost": float(test.cost),
         "cost": float(trained_on.cost),
         "train_accuracy": float(trained_on.accuracy),
+        "chosen": walked.chosen,
         "train_images": len(plan.train.labels),
         "judged_by": f"{len(plan.judged.labels):,} {'held-out' if plan.held_out else 'training'} images",
         "seconds": walked.seconds,
@@ -149,7 +151,8 @@ def bang(run: str | Path, *, k: int = 20) -> tuple[bang_for_buck.Nudge, ...]:
     with arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision):
         images = dataset(settings.data)
         plan = training.plan(settings, images)
-        found = publish(folder, loaded, plan.params, plan.train, images)
+        start = training.member(plan.params, loaded.result["chosen"])
+        found = publish(folder, loaded, start, plan.train, images)
         return bang_for_buck.top(found.end, k)
 
 

@@ -84,8 +84,7 @@ def of_gradients(
                 "bang_trained",
                 Picture(
                     plot.edges(down_end, title=f"{first}, after training", unit=unit, image=mean, classes=classes),
-                    "The same after training: what is left to gain is small and lies elsewhere. "
-                    "Each picture has its own scale, see the bar.",
+                    "The same after training. Each picture has its own scale, see the bar.",
                 ),
             )
             yield (

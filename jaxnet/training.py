@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxnet import data, losses
 from jaxnet._types import Batch, Dataset, Params
-from jaxnet.descent import State
+from jaxnet.descent import State, side_by_side
 from jaxnet.loop import train
 from jaxnet.recipes import Recipe, Settings, build
 
@@ -27,7 +28,7 @@ class Plan(NamedTuple):
         judged: The images to judge by on the way: held out, or the first of the training images.
         held_out: Whether `judged` was held out.
         num_steps: Steps of the whole run.
-        params: The random start.
+        params: The random start, with a leading axis where there are several candidates.
         order_key: Decides the order of the images.
     """
 
@@ -46,8 +47,8 @@ class Progress(NamedTuple):
 
     Attributes:
         step: Steps taken.
-        state: The state then.
-        info: The chunk's infos, stacked.
+        state: The state then; with several candidates its arrays, and the evaluation's, have a leading axis of them.
+        info: The chunk's infos, stacked; the candidates' axis is behind that of the steps.
         evaluation: Cost and accuracy on the judged images, at the cadence asked for; otherwise None.
     """
 
@@ -83,7 +84,10 @@ def plan(settings: Settings, dataset: Dataset) -> Plan:
         settings, image_shape=tuple(examples.images.shape[1:]), classes=len(dataset.classes), steps=num_steps
     )
     first = Batch(examples.images[:JUDGED], examples.labels[:JUDGED])
-    params = jax.jit(recipe.init)(init_key)
+    draw, keys = recipe.init, init_key
+    if settings.candidates > 1:
+        draw, keys = jax.vmap(recipe.init), jax.random.split(init_key, settings.candidates)
+    params = jax.jit(draw)(keys)
     return Plan(settings, recipe, examples, judged or first, judged is not None, num_steps, params, order_key)
 
 
@@ -113,15 +117,34 @@ def fit(run: Plan, *, evaluate_every: int = 1) -> Iterator[Progress]:
         run.order_key, run.train, settings.batch_size, epochs=settings.epochs, keyed=recipe.keyed,
         steps=recipe.steps_per_chunk,
     )  # fmt: skip
+    descent = side_by_side(recipe.descent) if settings.candidates > 1 else recipe.descent
     step = 0
-    for state, info in train(recipe.descent, recipe.descent.init(run.params), batches):
+    for state, info in train(descent, descent.init(run.params), batches):
         step += len(info.cost)
         epoch, within = divmod(step, per_epoch)
         due = evaluate_every and not within and (epoch % evaluate_every == 0 or epoch == settings.epochs)
-        yield Progress(step, state, info, judge(recipe, state.params, run.judged) if due else None)
+        yield Progress(step, state, info, judge_all(run, state.params, run.judged) if due else None)
 
 
 def judge(recipe: Recipe, params: Params, batch: Batch) -> losses.Evaluation:
-    """Cost and accuracy on all of a batch's images, whatever their number."""
+    """Cost and accuracy of one network on all of a batch's images, whatever their number."""
     answers = losses.outputs(recipe.apply, params, batch.images, chunk_size=min(1000, math.ceil(len(batch.labels) / 2)))
     return losses.evaluate(recipe.loss, answers, batch.labels)
+
+
+def judge_all(run: Plan, params: Params, batch: Batch) -> losses.Evaluation:
+    """The same of every candidate, along a leading axis, where there are several."""
+    if run.settings.candidates == 1:
+        return judge(run.recipe, params, batch)
+    each = [judge(run.recipe, member(params, i), batch) for i in range(run.settings.candidates)]
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *each)
+
+
+def choose(run: Plan, params: Params) -> int | None:
+    """The candidate with the lowest cost over all training images; None where there is only one network."""
+    return None if run.settings.candidates == 1 else int(jnp.argmin(judge_all(run, params, run.train).cost))
+
+
+def member(tree: Any, chosen: int | None) -> Any:
+    """One candidate's part of a pytree with a leading axis of candidates; the pytree itself where there is only one."""
+    return tree if chosen is None else jax.tree.map(lambda leaf: leaf[chosen], tree)

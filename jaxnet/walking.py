@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxnet import record, training
+from jaxnet.descent import side_by_side
 from jaxnet.loop import Diverged
 
 
@@ -38,6 +39,7 @@ class Walked(NamedTuple):
     """What a walk leaves.
 
     Attributes:
+        chosen: Which candidate was kept; None where there was only one network.
         state: The last state, or the last good one before NaN or infinity.
         history: Columns step, cost, gradient_norm: one row a step.
         evaluations: Columns step, epoch, cost, accuracy: one row an evaluation.
@@ -46,6 +48,7 @@ class Walked(NamedTuple):
         diverged: What made it stop, or None.
     """
 
+    chosen: int | None
     state: Any
     history: record.Columns
     evaluations: record.Columns
@@ -54,15 +57,20 @@ class Walked(NamedTuple):
     diverged: Diverged | None
 
 
-def walk(plan: training.Plan, *, evaluate_every: int = 1, show: Callable[[Seen], None] = lambda seen: None) -> Walked:
+def walk(
+    plan: training.Plan, *, evaluate_every: int | None = None, show: Callable[[Seen], None] = lambda seen: None
+) -> Walked:
     """Train to the end, or until Ctrl-C, SIGTERM or NaN stops it, and keep what happened.
 
     Args:
         plan: From `training.plan`.
-        evaluate_every: Epochs between evaluations.
+        evaluate_every: Epochs between evaluations; 0 for none, None for at most 25 of them.
         show: Called with what there is to see, after every chunk of steps.
     """
-    state, infos, rows, accuracy, diverged = plan.recipe.descent.init(plan.params), [], [], None, None
+    if evaluate_every is None:
+        evaluate_every = math.ceil(plan.settings.epochs / 25)
+    descent = side_by_side(plan.recipe.descent) if plan.settings.candidates > 1 else plan.recipe.descent
+    state, infos, rows, accuracy, diverged = descent.init(plan.params), [], [], None, None
     per_epoch = plan.num_steps / max(1, plan.settings.epochs)
     begun = time.perf_counter()
     first: tuple[float, int] | None = None
@@ -72,21 +80,15 @@ def walk(plan: training.Plan, *, evaluate_every: int = 1, show: Callable[[Seen],
                 state = progress.state
                 infos.append(progress.info)
                 if progress.evaluation is not None:
-                    accuracy = float(progress.evaluation.accuracy)
-                    rows.append(
-                        {
-                            "step": progress.step,
-                            "epoch": progress.step / per_epoch,
-                            "cost": float(progress.evaluation.cost),
-                            "accuracy": accuracy,
-                        }
-                    )
+                    judged = progress.evaluation
+                    accuracy = float(np.max(judged.accuracy))
+                    rows.append((progress.step, progress.step / per_epoch, judged.cost, judged.accuracy))
                 if first is None:
                     first = (time.perf_counter(), progress.step)
                 elapsed = time.perf_counter() - first[0]
                 rate = (progress.step - first[1]) * plan.settings.batch_size / elapsed if elapsed > 0 else 0.0
                 # The chunk before this one is done for certain: looking at its cost does not wait for the device.
-                cost = float(np.mean(infos[max(0, len(infos) - 2)].cost))
+                cost = float(np.min(np.mean(infos[max(0, len(infos) - 2)].cost, axis=0)))
                 show(Seen("training", progress.step, plan.num_steps, cost, accuracy, rate))
                 if asked:
                     break
@@ -94,12 +96,18 @@ def walk(plan: training.Plan, *, evaluate_every: int = 1, show: Callable[[Seen],
             diverged, state = error, error.state
         jax.block_until_ready(state)
     seconds = time.perf_counter() - begun
-    steps = int(state.step)
-    info = record.stack(infos) if infos else None
-    columns = {} if info is None else {name: column[:steps] for name, column in info._asdict().items()}
+    chosen = training.choose(plan, state.params)
+    state = training.member(state, chosen)
+    steps, of_chosen = int(state.step), (..., chosen) if chosen is not None else ...
+    info = record.stack(infos)._asdict() if infos else {}
+    columns = {name: column[of_chosen][:steps] for name, column in info.items()}
     history = {"step": np.arange(1, len(next(iter(columns.values()), ())) + 1), **columns}
+    evaluations = record.columns(
+        {"step": step, "epoch": epoch, "cost": float(cost[of_chosen]), "accuracy": float(right[of_chosen])}
+        for step, epoch, cost, right in rows
+    )
     number = asked[0] if asked and steps < plan.num_steps else None
-    return Walked(state, history, record.columns(rows), seconds, number, diverged)
+    return Walked(chosen, state, history, evaluations, seconds, number, diverged)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnet import devices, losses, record, training
+from jaxnet import data, devices, losses, record, training, walking
+from jaxnet.descent import side_by_side
+from jaxnet.loop import train
 from jaxnet.recipes import film, modern
 
 
@@ -22,9 +24,11 @@ def test_training_learns_to_read(small):
 
 
 def test_the_same_settings_give_the_same_bits(small):
-    one, other = (finished(modern._replace(epochs=2, seed=5), small)[1][-1].state.params for _ in range(2))
+    one, other = (
+        finished(modern._replace(candidates=1, epochs=2, seed=5), small)[1][-1].state.params for _ in range(2)
+    )
     jax.tree.map(np.testing.assert_array_equal, one, other)
-    third = finished(modern._replace(epochs=2, seed=6), small)[1][-1].state.params
+    third = finished(modern._replace(candidates=1, epochs=2, seed=6), small)[1][-1].state.params
     assert not np.array_equal(one[0].weights, third[0].weights)
 
 
@@ -54,6 +58,35 @@ def test_one_example_at_a_time_and_full_batch_are_only_batch_sizes(batch_size, s
     plan, progress = finished(film._replace(batch_size=batch_size, epochs=1, learning_rate=0.05), small)
     assert progress[-1].step == 2000 // batch_size
     assert progress[-1].evaluation.cost < training.judge(plan.recipe, plan.params, plan.judged).cost
+
+
+def test_of_several_candidates_the_one_that_fits_the_training_images_best_is_kept(small):
+    plan, progress = finished(modern._replace(candidates=3, epochs=2), small)
+    state = progress[-1].state
+    costs = [float(training.judge(plan.recipe, training.member(state.params, i), plan.train).cost) for i in range(3)]
+    assert len(set(costs)) == 3
+    assert progress[-1].info.cost.shape[1] == progress[-1].evaluation.cost.shape[0] == 3
+    walked = walking.walk(plan)
+    assert walked.chosen == int(np.argmin(costs))
+    np.testing.assert_array_equal(walked.state.params[0].weights, state.params[0].weights[walked.chosen])
+    assert walked.history["cost"].shape == (plan.num_steps,)
+    np.testing.assert_array_equal(walked.history["cost"][-3:], progress[-1].info.cost[-3:, walked.chosen])
+    assert walked.evaluations["cost"][-1] == progress[-1].evaluation.cost[walked.chosen]
+
+
+def test_a_candidate_trained_side_by_side_is_the_network_trained_alone():
+    with jax.enable_x64(True):
+        batch = data.arrays(np.random.default_rng(0).integers(0, 256, (64, 5, 5)), np.arange(64) % 3)
+        settings = film._replace(dtype="float64", sizes=(4,), candidates=2, epochs=3)
+        plan = training.plan(settings, data.Dataset(batch, batch, ("a", "b", "c")))
+        batches = list(data.shuffled(plan.order_key, plan.train, 8, epochs=3))
+        end = lambda descent, params: list(train(descent, descent.init(params), batches))[-1][0].params
+        together = end(side_by_side(plan.recipe.descent), plan.params)
+        for i in range(2):
+            alone = end(plan.recipe.descent, training.member(plan.params, i))
+            for one, other in zip(jax.tree.leaves(alone), jax.tree.leaves(training.member(together, i)), strict=True):
+                np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+            assert not np.allclose(alone[0].weights, training.member(together, 1 - i)[0].weights)
 
 
 def test_histories_of_chunks_join_to_one_of_steps(small):
