@@ -3,6 +3,7 @@
 import contextlib
 import json as json_format
 import math
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -163,6 +164,7 @@ def main() -> None:
     Exit codes: 0 done; 1 could not be done, with one line why; 2 the arguments make no sense; 130 and 143 ended early by
     Ctrl-C or SIGTERM, with what there was by then saved.
     """
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that temporary folders are removed
     if sys.argv[1:] == ["--version"]:
         print(f"jaxnet {__version__}")
         return

@@ -43,7 +43,7 @@ class Walked(NamedTuple):
         state: The last state, or the last good one before NaN or infinity.
         history: Columns step, cost, gradient_norm: one row a step.
         evaluations: Columns step, epoch, cost, accuracy: one row an evaluation.
-        seconds: From the first step's compilation to the last step.
+        seconds: From the first step's compilation to the last step, evaluations and the choice among candidates included.
         signal: The number of the signal that ended it early, or None.
         diverged: What made it stop, or None.
     """
@@ -94,9 +94,9 @@ def walk(
                     break
         except Diverged as error:
             diverged, state = error, error.state
+        chosen = training.choose(plan, state.params)
         jax.block_until_ready(state)
     seconds = time.perf_counter() - begun
-    chosen = training.choose(plan, state.params)
     state = training.member(state, chosen)
     steps, of_chosen = int(state.step), (..., chosen) if chosen is not None else ...
     info = record.stack(infos)._asdict() if infos else {}
