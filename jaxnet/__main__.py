@@ -6,16 +6,18 @@ import math
 import signal
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import tyro
 
 from jaxnet._version import __version__
 from jaxnet.recipes import PRESETS, Preset, Settings
 
-USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, ModuleNotFoundError, ConnectionError, FloatingPointError)
+Device = Literal["cpu", "gpu", "tpu"] | None
+USER_ERRORS = (ValueError, OSError, ModuleNotFoundError, FloatingPointError, zipfile.BadZipFile)
 
 
 def _explained() -> dict[str, str]:
@@ -68,7 +70,7 @@ def train(
         )  # fmt: skip
     print(
         f"{100 * result['test_accuracy']:.2f} % of {result['test_images']:,} test images right; "
-        f"{result['parameters']:,} parameters, cost {result['cost']:.4g}, {result['seconds']:.1f} s of training"
+        f"{result['parameters']:,} parameters, cost {result['cost'] or math.nan:.4g}, {result['seconds']:.1f} s of training"
     )
     if result["interrupted"]:
         print(f"stopped after {result['steps']:,} of {result['num_steps']:,} steps; what there was is saved")
@@ -79,17 +81,18 @@ def train(
         sys.exit(128 + result["signal"])
 
 
-def bang(run: tyro.conf.Positional[Path], k: int = 20, json: bool = False) -> None:
+def bang(run: tyro.conf.Positional[Path], k: int = 20, device: Device = None, json: bool = False) -> None:
     """Rank a trained network's parameters by the bang for the buck of a nudge, and draw its pictures again.
 
     Args:
         run: The run folder.
         k: How many to list.
+        device: Where to compute; by default jax's choice.
         json: Print the list as one last line of JSON.
     """
     from jaxnet import commands
 
-    nudges = commands.bang(run, k=k)
+    nudges = commands.bang(run, k=k, device=device)
     print("the gradient at the trained parameters, averaged over training images; dC/dp")
     for rank, nudge in enumerate(nudges, start=1):
         print(f"{rank:4d}  {nudge.gradient:+.3e}  {nudge.text}")
@@ -103,6 +106,7 @@ def predict(
     run: tyro.conf.Positional[Path],
     files: tyro.conf.Positional[tuple[Path, ...]],
     out: Path | None = None,
+    device: Device = None,
     json: bool = False,
 ) -> None:
     """Read photos or scans of single digits with a trained network, and show what it saw of them.
@@ -111,12 +115,13 @@ def predict(
         run: The run folder.
         files: Pictures of one digit each, dark on light or light on dark.
         out: Save a picture of what the network saw and answered, as PNG.
+        device: Where to compute; by default jax's choice.
         json: Print the answers as one last line of JSON.
     """
     from jaxnet import commands
     from jaxnet.scan import as_text
 
-    answers = commands.predict(run, files, out=out)
+    answers = commands.predict(run, files, out=out, device=device)
     for answer in answers:
         print(as_text(answer.image))
         print(f"{answer.file}: {answer.answer} ({100 * answer.confidence:.0f} %)")

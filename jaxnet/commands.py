@@ -1,5 +1,6 @@
 """The commands as functions: each takes plain arguments, does the work, writes what it is told to, and returns what it found."""
 
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from jaxnet._types import Dataset
 from jaxnet.devices import arithmetic, describe
 from jaxnet.publishing import publish
 from jaxnet.recipes import Settings
-from jaxnet.walking import Seen, Walked, walk
+from jaxnet.walking import Seen, Walked, stoppable, walk
 
 
 class Answer(NamedTuple):
@@ -71,27 +72,38 @@ def train(
         FileExistsError: If the folder exists.
         Diverged: If the cost becomes NaN or infinite; the last good state is saved before.
     """
+    if settings.data.endswith(".npz"):
+        settings = settings._replace(data=str(Path(settings.data).resolve()))
     recipes.check(settings)
-    folder = Path(out) if out is not None else _free(Path("runs"), settings.preset)
+    folder = Path(out) if out is not None else folders.first_free(Path("runs"), settings.preset)
     folders.require_free(folder, overwrite=overwrite)
     with arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision):
         show(Seen("loading"))
         images = dataset(settings.data)
         plan = training.plan(settings, images)
-        show(Seen("compiling", 0, plan.num_steps))
-        walked = walk(plan, evaluate_every=evaluate_every, show=show)
-        run = _finished(plan, images, walked, folder)
-        with folders.fresh(folder, overwrite=overwrite) as temporary:
-            folders.write(temporary, run)
+        temporary = folders.temporary_folder(folder)
+        try:
+            show(Seen("compiling", 0, plan.num_steps))
+            with stoppable() as asked:
+                walked = walk(plan, evaluate_every=evaluate_every, show=show, asked=asked)
+                run = _finished(plan, images, walked)
+                if out is None:
+                    folder = folders.first_free(folder.parent, settings.preset)
+                run.result["out"] = str(folder)
+                folders.write(temporary, run)
+        except BaseException:
+            shutil.rmtree(temporary)
+            raise
+        folders.settle(temporary, folder, overwrite=overwrite)
         if walked.diverged is not None:
             raise walked.diverged
-        if pictures:
+        if pictures and not asked:
             show(Seen("drawing", run.result["steps"], plan.num_steps))
             publish(folder, run, training.member(plan.params, walked.chosen), plan.train, images)
     return run.result
 
 
-def _finished(plan: training.Plan, images: Dataset, walked: Walked, folder: Path) -> folders.Run:
+def _finished(plan: training.Plan, images: Dataset, walked: Walked) -> folders.Run:
     """Score the test images, once, and put together what there is to keep."""
     recipe, params = plan.recipe, walked.state.params
     outputs = losses.outputs(recipe.apply, params, images.test.images)
@@ -107,8 +119,8 @@ def _finished(plan: training.Plan, images: Dataset, walked: Walked, folder: Path
         "num_steps": plan.num_steps,
         "test_accuracy": float(test.accuracy),
         "test_images": len(images.test.labels),
-        "test_cost": float(test.cost),
-        "cost": float(trained_on.cost),
+        "test_cost": _finite(test.cost),
+        "cost": _finite(trained_on.cost),
         "train_accuracy": float(trained_on.accuracy),
         "chosen": walked.chosen,
         "train_images": len(plan.train.labels),
@@ -118,26 +130,27 @@ def _finished(plan: training.Plan, images: Dataset, walked: Walked, folder: Path
         "signal": walked.signal,
         "diverged": None if walked.diverged is None else str(walked.diverged),
         "device": describe(),
-        "out": str(folder),
+        "out": "",
         "params_sha256": folders.params_sha256(params),
     }
     return folders.Run(
         settings, params, walked.state, walked.history, walked.evaluations, result,
-        tuple(plan.train.images.shape[1:]), images.classes, recipe,
+        tuple(plan.train.images.shape[1:]), images.classes, folders.versions(), recipe,
     )  # fmt: skip
 
 
-def _free(parent: Path, name: str) -> Path:
-    """The first of NAME-1, NAME-2, ... that does not exist."""
-    return next(folder for i in range(1, 10**6) if not (folder := parent / f"{name}-{i}").exists())
+def _finite(value: Any) -> float | None:
+    """A number that JSON knows, None for NaN and infinity."""
+    return float(value) if np.isfinite(value) else None
 
 
-def bang(run: str | Path, *, k: int = 20) -> tuple[bang_for_buck.Nudge, ...]:
+def bang(run: str | Path, *, k: int = 20, device: str | None = None) -> tuple[bang_for_buck.Nudge, ...]:
     """Rank the gradient's components at a finished run's parameters, and draw its bang-for-buck pictures again.
 
     Args:
         run: The run folder; its pictures and report are renewed.
         k: How many components to return.
+        device: Where to compute; None takes jax's choice, wherever the run was trained.
 
     Returns:
         The components of the trained network's gradient with the largest magnitude, in order.
@@ -145,24 +158,29 @@ def bang(run: str | Path, *, k: int = 20) -> tuple[bang_for_buck.Nudge, ...]:
     Raises:
         FileNotFoundError, ValueError: If there is no such run, or k is below 1.
     """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
     folder = Path(run)
     loaded = folders.load(folder)
     settings = loaded.settings
-    with arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision):
+    with arithmetic(device=device, dtype=settings.dtype, precision=settings.precision):
         images = dataset(settings.data)
         plan = training.plan(settings, images)
         start = training.member(plan.params, loaded.result["chosen"])
         found = publish(folder, loaded, start, plan.train, images)
-        return bang_for_buck.top(found.end, k)
+        return bang_for_buck.top(found.end, k, image_shape=loaded.image_shape)
 
 
-def predict(run: str | Path, files: Iterable[str | Path], *, out: str | Path | None = None) -> tuple[Answer, ...]:
+def predict(
+    run: str | Path, files: Iterable[str | Path], *, out: str | Path | None = None, device: str | None = None
+) -> tuple[Answer, ...]:
     """Read photos or scans of single digits with a trained network.
 
     Args:
         run: The run folder.
         files: Pictures; ink may be dark on light or light on dark, anywhere, of any size.
         out: Where to save a picture of what was seen and answered; None does not.
+        device: Where to compute; None takes jax's choice, wherever the run was trained.
 
     Returns:
         An answer for each file.
@@ -184,7 +202,7 @@ def predict(run: str | Path, files: Iterable[str | Path], *, out: str | Path | N
             images.append(scan.as_mnist(page))
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from error
-    with arithmetic(device=loaded.settings.device, dtype=loaded.settings.dtype, precision=loaded.settings.precision):
+    with arithmetic(device=device, dtype=loaded.settings.dtype, precision=loaded.settings.precision):
         outputs = losses.outputs(loaded.recipe.apply, loaded.params, np.stack(images), chunk_size=len(images))
         sure = portraits.certainty(loaded.recipe, outputs)
     if out is not None:

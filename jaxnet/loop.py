@@ -12,7 +12,7 @@ from jaxnet.descent import Descent, State
 
 
 class Diverged(FloatingPointError):
-    """The cost, the gradient or a parameter became NaN or infinite.
+    """The cost or a parameter became NaN or infinite.
 
     Attributes:
         step: The step that did it, counted from 0.

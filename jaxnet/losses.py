@@ -134,6 +134,7 @@ def evaluate(loss: Loss, outputs: Outputs, labels: Any) -> Evaluation:
     labels = jnp.asarray(labels).astype(jnp.int32)
     classes = outputs.shape[-1]
     lost = jax.vmap(loss)(jnp.asarray(outputs), labels)
+    lost = lost.astype(jnp.promote_types(lost.dtype, jnp.float32))  # half precision stops counting at 256
     answers = jnp.argmax(jnp.asarray(outputs), axis=-1)
     right = (answers == labels).astype(lost.dtype)
     total = functools.partial(jax.ops.segment_sum, segment_ids=labels, num_segments=classes)

@@ -66,35 +66,52 @@ def of_gradients(
     average = f"average over {found.images:,} training images"
     down, down_end = (jax.tree.map(lambda leaf: -np.asarray(leaf), grads) for grads in (found.start, found.end))
     unit = "decrease of the cost per unit of the parameter"
+    shape = tuple(train.images.shape[1:])
     if settings.model == "dense":
         count = sum(leaf.size for leaf in jax.tree.leaves(params))
         drawn = sum(layer.weights.size for layer in params) <= plot.MOST_EDGES
         mean = np.asarray(train.images[: found.images]).reshape(found.images, -1).mean(0)
+        look = {"unit": unit, "image": mean, "image_shape": shape, "classes": classes}
         first = f"Where the bang for the buck is: all {count:,} components of the negative gradient"
         told = f"Blue: nudge up; orange: nudge down; the brighter and thicker, the more the cost falls per unit ({average})."
         if drawn:
             yield (
                 "bang",
                 Picture(
-                    plot.edges(down, title=f"{first}, before training", unit=unit, image=mean, classes=classes),
+                    plot.edges(
+                        down,
+                        title=f"{first}, before training",
+                        unit=unit,
+                        image=mean,
+                        image_shape=shape,
+                        classes=classes,
+                    ),
                     f"Every weight is an edge and every bias a ring, none sampled or filled in. {told}",
                 ),
             )
             yield (
                 "bang_trained",
                 Picture(
-                    plot.edges(down_end, title=f"{first}, after training", unit=unit, image=mean, classes=classes),
+                    plot.edges(
+                        down_end,
+                        title=f"{first}, after training",
+                        unit=unit,
+                        image=mean,
+                        image_shape=shape,
+                        classes=classes,
+                    ),
                     "The same after training. Each picture has its own scale, see the bar.",
                 ),
             )
             yield (
                 "bang_print",
                 Picture(
-                    plot.edges(down, title=first, unit=unit, image=mean, classes=classes, theme=plot.LIGHT),
+                    plot.edges(
+                        down, title=first, unit=unit, image=mean, image_shape=shape, classes=classes, theme=plot.LIGHT
+                    ),
                     "The first picture on white, for print.",
                 ),
             )
-        shape = tuple(train.images.shape[1:])
         yield (
             "weights",
             Picture(
@@ -108,7 +125,8 @@ def of_gradients(
                 plot.pixel_maps(
                     down[0].weights, image_shape=shape, title="Which pixels' weights want to move", unit=unit
                 ),
-                f"The negative gradient of the same weights before training: black pixels, never lit, have none ({average}).",
+                f"The negative gradient of the same weights before training ({average}); "
+                "pixels that are zero in every image have none.",
             ),
         )
     shares = {"plain gradient descent": bang.by_leaf(jax.jit(bang.share)(found.start))}
@@ -127,7 +145,10 @@ def of_gradients(
     yield (
         "ranking",
         Picture(
-            plot.ranking(bang.top(found.start, 15), title="The most bang for the buck, before training"),
+            plot.ranking(
+                bang.top(found.start, 15, image_shape=shape),
+                title="The most bang for the buck, before training",
+            ),
             "The fifteen largest components of the gradient, each read on its own: which way to nudge, and how much it matters.",
         ),
     )

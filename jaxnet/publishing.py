@@ -29,7 +29,7 @@ def publish(folder: Path, run: folders.Run, start: Params, train: Batch, images:
         "history": portraits.of_history(run.history, run.evaluations, run.result["judged_by"]),
         **dict(portraits.of_reading(run.settings, run.recipe, start, run.params, images, outputs)),
     }
-    _write(folder, run, drawn, bang.top(found.start, 50))
+    _write(folder, run, drawn, bang.top(found.start, 50, image_shape=run.image_shape))
     return found
 
 
@@ -48,7 +48,7 @@ def _write(folder: Path, run: folders.Run, pictures: Mapping[str, Picture], nudg
         "right on test images": f"{right:.2f} %",
         "parameters": f"{result['parameters']:,}",
         "steps": f"{result['steps']:,}",
-        "average cost": f"{result['cost']:.4g}",
+        "average cost": "not finite" if result["cost"] is None else f"{result['cost']:.4g}",
         "seconds of training": f"{result['seconds']:.1f}",
         "seed": str(settings.seed),
     }
@@ -64,7 +64,7 @@ def _write(folder: Path, run: folders.Run, pictures: Mapping[str, Picture], nudg
             ("rank", "what to do", "array", "position", "dC/dp", "times the next"), ranking
         ),
         "Settings, enough to repeat the run": report.table(("setting", "value"), settings._asdict().items()),
-        "Versions": report.table(("package", "version"), folders.versions().items()),
+        "Versions": report.table(("package", "version"), run.versions.items()),
     }
     page = report.page(f"jaxnet: {settings.preset} on {settings.data}", lead, facts, shown, tables)
     folders.write_file(folder / "report.html", page.encode())

@@ -196,6 +196,14 @@ def check(settings: Settings) -> None:
             raise ValueError(f"{field} must be a positive number, got {getattr(settings, field)}")
     if any(size < 1 for size in settings.sizes):
         raise ValueError(f"sizes are the hidden layers' neurons, each at least 1, got {settings.sizes}")
+    if settings.loss == "cross_entropy" and settings.output != "identity":
+        raise ValueError(f"cross_entropy takes logits, so output must be identity, got {settings.output}")
+    if settings.model == "convnet":
+        for field in ("sizes", "activation", "output", "initializer", "gain", "random_biases"):
+            if getattr(settings, field) != getattr(convnet, field):
+                raise ValueError(
+                    f"{field} belongs to dense networks, the convnet's is fixed; got {getattr(settings, field)!r}"
+                )
     if settings.weight_decay and settings.optimizer != "adamw":
         raise ValueError(f"weight_decay needs optimizer adamw, got {settings.optimizer}")
 

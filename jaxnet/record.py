@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 Columns = dict[str, np.ndarray]
@@ -13,12 +14,13 @@ Columns = dict[str, np.ndarray]
 
 
 def stack(infos: Iterable[Any]) -> Any:
-    """Join the histories of several chunks into one, as numpy arrays along the axis of steps.
+    """Join the histories of several chunks into one, as numpy arrays along the axis of steps, at least float32.
 
     Args:
         infos: Info tuples with a leading axis of steps, as `train` yields them; at least one.
     """
-    return jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *infos)
+    widened = lambda part: np.asarray(part, jnp.promote_types(part.dtype, jnp.float32))
+    return jax.tree.map(lambda *parts: np.concatenate([widened(part) for part in parts]), *infos)
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> Columns:

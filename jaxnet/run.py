@@ -1,6 +1,5 @@
 """The run folder: settings, record, checkpoint and result of one run, written whole or not at all, and read back."""
 
-import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -9,7 +8,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +21,20 @@ from jaxnet._version import __version__
 from jaxnet.descent import State
 from jaxnet.devices import arithmetic, describe
 from jaxnet.recipes import Recipe, Settings, build
+
+WRITTEN = frozenset(
+    (
+        "settings.json",
+        "result.json",
+        "history.csv",
+        "evaluations.csv",
+        "record.npz",
+        "checkpoint",
+        "pictures",
+        "report.html",
+    )
+)
+"""All that a run folder holds; a folder with anything else in it is never replaced."""
 
 
 class Run(NamedTuple):
@@ -36,6 +49,7 @@ class Run(NamedTuple):
         result: What came out: numbers and words.
         image_shape: Shape of one image.
         classes: The labels' names.
+        versions: Of what the run depended on, and its device.
         recipe: The functions the settings stand for; `recipe.apply(params, image)` reads an image.
     """
 
@@ -47,6 +61,7 @@ class Run(NamedTuple):
     result: dict[str, Any]
     image_shape: tuple[int, ...]
     classes: tuple[str, ...]
+    versions: dict[str, str]
     recipe: Recipe
 
 
@@ -64,10 +79,10 @@ def write(folder: Path, run: Run) -> None:
         "image_shape": run.image_shape,
         "classes": run.classes,
         "num_steps": run.result["num_steps"],
-        "versions": versions(),
+        "versions": run.versions,
     }
-    (folder / "settings.json").write_text(json.dumps(told, indent=1) + "\n")
-    (folder / "result.json").write_text(json.dumps(run.result, indent=1) + "\n")
+    (folder / "settings.json").write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
+    (folder / "result.json").write_text(json.dumps(run.result, indent=1, allow_nan=False) + "\n")
     record.write_csv(folder / "history.csv", run.history)
     record.write_csv(folder / "evaluations.csv", run.evaluations)
     tables = {"history": run.history, "evaluations": run.evaluations}
@@ -100,23 +115,25 @@ def load(folder: str | Path) -> Run:
     try:
         told = json.loads((folder / "settings.json").read_text())
         settings = Settings(**told["settings"] | {"sizes": tuple(told["settings"]["sizes"])})
+        image_shape, classes = tuple(told["image_shape"]), tuple(told["classes"])
         result = json.loads((folder / "result.json").read_text())
         with np.load(folder / "record.npz") as file:
             columns = dict(file)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        with arithmetic(dtype=settings.dtype):
+            recipe = build(settings, image_shape=image_shape, classes=len(classes), steps=told["num_steps"])
+            like = jax.eval_shape(lambda key: recipe.descent.init(recipe.init(key)), jax.random.key(0))
+            like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=_here()), like)
+            with ocp.StandardCheckpointer() as checkpointer:
+                state = checkpointer.restore((folder / "checkpoint").resolve(), like)
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{folder} holds no run of jaxnet that version {__version__} can read: {error}") from error
-    image_shape = tuple(told["image_shape"])
-    recipe = build(settings, image_shape=image_shape, classes=len(told["classes"]), steps=told["num_steps"])
-    with arithmetic(dtype=settings.dtype):
-        like = jax.eval_shape(lambda key: recipe.descent.init(recipe.init(key)), jax.random.key(0))
-        like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=_here()), like)
-        with ocp.StandardCheckpointer() as checkpointer:
-            state = checkpointer.restore((folder / "checkpoint").resolve(), like)
     history, evaluations = (
         {name.partition("/")[2]: column for name, column in columns.items() if name.startswith(table)}
         for table in ("history/", "evaluations/")
     )
-    return Run(settings, state.params, state, history, evaluations, result, image_shape, tuple(told["classes"]), recipe)
+    return Run(
+        settings, state.params, state, history, evaluations, result, image_shape, classes, told["versions"], recipe
+    )
 
 
 def _here() -> jax.sharding.Sharding:
@@ -155,47 +172,62 @@ def require_free(folder: Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise FileExistsError(f"{folder} exists; choose another --out, or --overwrite to replace it")
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "settings.json").is_file()):
-        raise FileExistsError(f"{folder} exists and is no run of jaxnet, so it is not replaced; choose another --out")
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - WRITTEN:
+        raise FileExistsError(
+            f"{folder} exists and holds more than a run of jaxnet, so it is not replaced; choose another --out"
+        )
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    Path(temporary).chmod(0o644)
-    Path(temporary).replace(path)
-
-
-@contextlib.contextmanager
-def fresh(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """A new folder that takes its name only once it is complete.
-
-    Args:
-        folder: The name.
-        overwrite: Whether a run folder of that name may be replaced; it stays until the new one is complete.
-
-    Yields:
-        A temporary folder beside it, to write into.
+    """Write a file whole or not at all.
 
     Raises:
-        FileExistsError: As `require_free`.
+        FileNotFoundError: If its folder does not exist.
     """
-    require_free(folder, overwrite=overwrite)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} to write {path.name} into")
+    handle, temporary = tempfile.mkstemp(dir=path.parent)
     try:
-        yield temporary
-        temporary.chmod(0o755)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+def first_free(parent: Path, name: str) -> Path:
+    """The first of NAME-1, NAME-2, ... that does not exist."""
+    return next(folder for i in range(1, 10**6) if not (folder := parent / f"{name}-{i}").exists())
+
+
+def temporary_folder(folder: Path) -> Path:
+    """An empty folder beside the one to be written, so that a place that cannot be written to is noticed before training."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+
+
+def settle(temporary: Path, folder: Path, *, overwrite: bool = False) -> None:
+    """Give a complete folder its name.
+
+    Args:
+        temporary: The folder, beside its future place.
+        folder: The name; a run folder of that name stays until this moment.
+        overwrite: Whether it may be replaced.
+
+    Raises:
+        FileExistsError: As `require_free`; the complete folder then stays where it is, and the message says where.
+    """
+    temporary.chmod(0o755)
+    try:
         require_free(folder, overwrite=overwrite)
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
-            folder.replace(old)
-            temporary.replace(folder)
-            shutil.rmtree(old)
-        else:
-            temporary.replace(folder)
-    finally:
-        if temporary.exists():
-            shutil.rmtree(temporary)
+    except FileExistsError as error:
+        raise FileExistsError(f"{error}; the finished run is kept in {temporary}") from error
+    if folder.exists():
+        old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
+        folder.replace(old)
+        temporary.replace(folder)
+        shutil.rmtree(old)
+    else:
+        temporary.replace(folder)

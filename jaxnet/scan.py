@@ -22,11 +22,16 @@ def read(path: str | Path) -> UInt8[np.ndarray, "height width"]:
 
     try:
         with Image.open(path) as file:
-            upright = ImageOps.exif_transpose(file).convert("RGBA")
+            upright = ImageOps.exif_transpose(file)
+            if upright.mode.startswith("I"):  # 16 bits a pixel
+                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            upright = upright.convert("RGBA")
             paper = Image.new("RGBA", upright.size, "white")
             return np.asarray(Image.alpha_composite(paper, upright).convert("L"))
-    except UnidentifiedImageError as error:
-        raise ValueError(f"{path} is not a picture that Pillow can read; save it as PNG or JPEG") from error
+    except FileNotFoundError:
+        raise
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{path} is not a picture that Pillow can read ({error}); save it as PNG or JPEG") from error
 
 
 def as_mnist(page: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "28 28"]:

@@ -71,6 +71,9 @@ def plan(settings: Settings, dataset: Dataset) -> Plan:
     Raises:
         ValueError: If the settings make no sense, alone or with this data.
     """
+    largest = int(max(dataset.train.labels.max(), dataset.test.labels.max()))
+    if largest >= len(dataset.classes):
+        raise ValueError(f"labels must lie below the {len(dataset.classes)} classes, got {largest}")
     init_key, order_key, split_key = jax.random.split(jax.random.key(settings.seed), 3)
     examples, judged = dataset.train, None
     if settings.validation:
@@ -142,7 +145,7 @@ def judge_all(run: Plan, params: Params, batch: Batch) -> losses.Evaluation:
 
 def choose(run: Plan, params: Params) -> int | None:
     """The candidate with the lowest cost over all training images; None where there is only one network."""
-    return None if run.settings.candidates == 1 else int(jnp.argmin(judge_all(run, params, run.train).cost))
+    return None if run.settings.candidates == 1 else int(jnp.nanargmin(judge_all(run, params, run.train).cost))
 
 
 def member(tree: Any, chosen: int | None) -> Any:

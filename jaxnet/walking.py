@@ -4,7 +4,7 @@ import contextlib
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxnet import record, training
 from jaxnet.descent import side_by_side
-from jaxnet.loop import Diverged
+from jaxnet.loop import Diverged, first_not_finite
 
 
 class Seen(NamedTuple):
@@ -58,44 +58,59 @@ class Walked(NamedTuple):
 
 
 def walk(
-    plan: training.Plan, *, evaluate_every: int | None = None, show: Callable[[Seen], None] = lambda seen: None
+    plan: training.Plan,
+    *,
+    evaluate_every: int | None = None,
+    show: Callable[[Seen], None] = lambda seen: None,
+    asked: Sequence[int] = (),
 ) -> Walked:
-    """Train to the end, or until Ctrl-C, SIGTERM or NaN stops it, and keep what happened.
+    """Train to the end, or until a signal or NaN stops it, and keep what happened.
 
     Args:
         plan: From `training.plan`.
         evaluate_every: Epochs between evaluations; 0 for none, None for at most 25 of them.
         show: Called with what there is to see, after every chunk of steps.
+        asked: Signals that came so far, from `stoppable`; the walk ends after the chunk in which there is one.
+
+    Returns:
+        What the walk leaves.
+
+    Raises:
+        ValueError: If evaluate_every is negative.
     """
+    if evaluate_every is not None and evaluate_every < 0:
+        raise ValueError(f"evaluate_every must be 0 or more epochs, got {evaluate_every}")
     if evaluate_every is None:
         evaluate_every = math.ceil(plan.settings.epochs / 25)
     descent = side_by_side(plan.recipe.descent) if plan.settings.candidates > 1 else plan.recipe.descent
     state, infos, rows, accuracy, diverged = descent.init(plan.params), [], [], None, None
     per_epoch = plan.num_steps / max(1, plan.settings.epochs)
-    begun = time.perf_counter()
+    good, begun = state, time.perf_counter()
     first: tuple[float, int] | None = None
-    with _stoppable() as asked:
-        try:
-            for progress in training.fit(plan, evaluate_every=evaluate_every):
-                state = progress.state
-                infos.append(progress.info)
-                if progress.evaluation is not None:
-                    judged = progress.evaluation
-                    accuracy = float(np.max(judged.accuracy))
-                    rows.append((progress.step, progress.step / per_epoch, judged.cost, judged.accuracy))
-                if first is None:
-                    first = (time.perf_counter(), progress.step)
-                elapsed = time.perf_counter() - first[0]
-                rate = (progress.step - first[1]) * plan.settings.batch_size / elapsed if elapsed > 0 else 0.0
-                # The chunk before this one is done for certain: looking at its cost does not wait for the device.
-                cost = float(np.min(np.mean(infos[max(0, len(infos) - 2)].cost, axis=0)))
-                show(Seen("training", progress.step, plan.num_steps, cost, accuracy, rate))
-                if asked:
-                    break
-        except Diverged as error:
-            diverged, state = error, error.state
-        chosen = training.choose(plan, state.params)
-        jax.block_until_ready(state)
+    try:
+        for progress in training.fit(plan, evaluate_every=evaluate_every):
+            state = progress.state
+            infos.append(progress.info)
+            if progress.evaluation is not None:
+                judged = progress.evaluation
+                accuracy = float(np.max(judged.accuracy))
+                rows.append((progress.step, progress.step / per_epoch, judged.cost, judged.accuracy))
+            if first is None:
+                first = (time.perf_counter(), progress.step)
+            elapsed = time.perf_counter() - first[0]
+            rate = (progress.step - first[1]) * plan.settings.batch_size / elapsed if elapsed > 0 else 0.0
+            # The chunk before this one is done for certain: looking at its cost does not wait for the device.
+            cost = float(np.min(np.mean(infos[max(0, len(infos) - 2)].cost, axis=0)))
+            show(Seen("training", progress.step, plan.num_steps, cost, accuracy, rate))
+            if asked:
+                if (leaf := first_not_finite(state.params)) is not None:
+                    raise Diverged(progress.step, leaf, good)
+                break
+            good = state
+    except Diverged as error:
+        diverged, state = error, error.state
+    chosen = training.choose(plan, state.params)
+    jax.block_until_ready(state)
     seconds = time.perf_counter() - begun
     state = training.member(state, chosen)
     steps, of_chosen = int(state.step), (..., chosen) if chosen is not None else ...
@@ -105,13 +120,14 @@ def walk(
     evaluations = record.columns(
         {"step": step, "epoch": epoch, "cost": float(cost[of_chosen]), "accuracy": float(right[of_chosen])}
         for step, epoch, cost, right in rows
+        if step <= steps
     )
     number = asked[0] if asked and steps < plan.num_steps else None
     return Walked(chosen, state, history, evaluations, seconds, number, diverged)
 
 
 @contextlib.contextmanager
-def _stoppable() -> Iterator[list[int]]:
+def stoppable() -> Iterator[list[int]]:
     """Note the first Ctrl-C or SIGTERM in a list, so that a step is never cut in two; a second one ends at once."""
     asked: list[int] = []
     before = {}

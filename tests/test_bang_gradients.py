@@ -82,6 +82,20 @@ def test_top_says_in_words_what_to_nudge():
     ]
 
 
+def test_layers_of_other_kinds_are_named_by_leaf_and_position():
+    odd = [Layer(np.array([3.0, 1.0]), np.array(2.0)), Layer(np.full((2, 2, 1, 1), 0.5), np.zeros(2))]
+    texts = [nudge.text.partition(";")[0] for nudge in bang.top(odd, 4)]
+    assert texts == [
+        "nudge 0/weights[0] down",
+        "nudge 0/biases down",
+        "nudge 0/weights[1] down",
+        "nudge 1/weights[0, 0, 0, 0] down",
+    ]
+    colored = (Layer(np.eye(1, 12, 7), np.zeros(1)),)
+    assert "pixel (row 1, column 0, channel 1)" in bang.top(colored, 1, image_shape=(2, 2, 3))[0].text
+    assert "weight from input 7" in bang.top(colored, 1)[0].text
+
+
 def test_following_the_first_word_lowers_the_cost(hundred):
     with jax.enable_x64(True):
         params = network.init(jax.random.key(0), dtype=jnp.float64)

@@ -1,4 +1,3 @@
-import contextlib
 import csv
 import json
 import re
@@ -110,7 +109,8 @@ def test_an_existing_folder_is_never_overwritten_without_being_told_to(finished,
         commands.train(QUICK, out=folder)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(FileExistsError, match="is no run of jaxnet, so it is not replaced"):
+    (tmp_path / "mine" / "settings.json").write_text("{}")
+    with pytest.raises(FileExistsError, match="holds more than a run of jaxnet, so it is not replaced"):
         commands.train(QUICK, out=tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     for seed in (1, 2):
@@ -120,11 +120,55 @@ def test_an_existing_folder_is_never_overwritten_without_being_told_to(finished,
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "run"}
 
 
-def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
-    with contextlib.suppress(RuntimeError), folders.fresh(tmp_path / "run") as folder:
+def test_training_that_fails_leaves_nothing_behind(npz, tmp_path, monkeypatch):
+    def full(folder, run):
         (folder / "half").write_text("half")
-        raise RuntimeError("disk full")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(folders, "write", full)
+    with pytest.raises(OSError, match="disk full"):
+        commands.train(QUICK._replace(data=npz, epochs=1), out=tmp_path / "run")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_finished_run_whose_name_was_taken_meanwhile_is_kept(tmp_path):
+    temporary = folders.temporary_folder(tmp_path / "run")
+    (temporary / "result").write_text("hours")
+    (tmp_path / "run").mkdir()
+    with pytest.raises(FileExistsError, match=f"the finished run is kept in {re.escape(str(temporary))}"):
+        folders.settle(temporary, tmp_path / "run")
+    assert (temporary / "result").read_text() == "hours"
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+def test_other_types_train_and_load_and_draw(dtype, npz, tmp_path):
+    settings = QUICK._replace(data=npz, dtype=dtype, epochs=1, candidates=2, validation=200)
+    result = commands.train(settings, out=tmp_path / "run")
+    run = folders.load(tmp_path / "run")
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(run.params)} == {dtype}
+    assert folders.params_sha256(run.params) == result["params_sha256"]
+    assert run.history["cost"].dtype == np.float32 if dtype == "bfloat16" else np.float64
+    assert (tmp_path / "run" / "pictures" / "history.png").is_file()
+
+
+def test_small_colored_images_with_long_names_go_all_the_way(tmp_path):
+    rng = np.random.default_rng(0)
+    images, labels = rng.normal(size=(60, 6, 8, 3)), np.arange(60) % 12
+    classes = np.array([f"kind of thing {i}" for i in range(12)])
+    np.savez(
+        tmp_path / "own.npz",
+        images=images,
+        labels=labels,
+        test_images=images[:5],
+        test_labels=labels[:5],
+        classes=classes,
+    )
+    settings = QUICK._replace(data=str(tmp_path / "own.npz"), sizes=(5,), batch_size=7)
+    result = commands.train(settings, out=tmp_path / "run")
+    assert result["parameters"] == 144 * 5 + 5 + 5 * 12 + 12
+    assert "pixel (row " in (tmp_path / "run" / "report.html").read_text()
+    with pytest.raises(ValueError, match=r"this network reads \(6, 8, 3\)"):
+        commands.predict(tmp_path / "run", [tmp_path / "a.png"])
 
 
 def test_what_is_no_run_is_refused(tmp_path, finished):

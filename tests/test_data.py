@@ -69,6 +69,8 @@ def test_a_file_cut_short_is_refused(tmp_path):
         (np.full((2, 4, 4), 200.0), [0, 1], "these reach 200; divide by 255"),
         (np.full((2, 4, 4), 300), [0, 1], r"must lie in 0..255, got 300..300"),
         (np.full((2, 4, 4), "a"), [0, 1], "got dtype <U1"),
+        (np.ones((2, 4, 4), int), [0, 1], "integer pixels reach 1 only"),
+        (np.zeros((2, 4, 4, 2)), [0, 1], r"channel axis of 1, 3 or 4 behind it, got \(2, 4, 4, 2\)"),
         (np.zeros((2, 4, 4)), [0, 1, 1], "got 2 images and 3 labels"),
         (np.zeros((2, 4, 4)), [0, -1], "count from 0, got -1 at position 1"),
         (np.zeros((2, 4, 4)), [0, 3], r"lie in 0..2 for 3 classes, got 3 at position 1"),
@@ -87,6 +89,7 @@ def test_arrays_of_a_stranger_are_checked(images, labels, message):
 def test_good_arrays_are_taken():
     assert data.arrays(np.zeros((2, 9), np.int64), [0, 1]).images.dtype == np.uint8
     assert data.arrays(np.zeros((2, 9)), [0, 1]).images.shape == (2, 3, 3)
+    assert data.arrays(np.zeros((2, 5, 4, 1)), [0, 1]).images.shape == (2, 5, 4)
     assert data.arrays(np.ones((2, 3, 3), bool), [0, 1]).images.max() == 1.0
     colored = data.arrays(np.zeros((2, 3, 3, 3), np.uint8), np.array([0, 1], np.uint8))
     assert colored.images.shape == (2, 3, 3, 3)
@@ -104,13 +107,16 @@ def test_a_file_of_arrays_is_read_and_a_wrong_one_refused(tmp_path):
     np.savez(tmp_path / "other.npz", **{**good, "x_test": np.zeros((2, 4, 4), np.uint8)})
     with pytest.raises(ValueError, match="make them equal"):
         data.from_file(tmp_path / "other.npz")
+    np.savez(tmp_path / "few.npz", **good, classes=np.array(["a", "b"]))
+    with pytest.raises(ValueError, match=r"few.npz: labels must lie in 0..1 for 2 classes, got 2 at position 2"):
+        data.from_file(tmp_path / "few.npz")
     with pytest.raises(FileNotFoundError, match="no file"):
         data.from_file(tmp_path / "none.npz")
 
 
 def test_a_split_holds_out_and_loses_nothing(small):
     rest, held_out = data.split(jax.random.key(0), small.train, 300)
-    assert len(rest.labels), len(held_out.labels) == (1700, 300)
+    assert (len(rest.labels), len(held_out.labels)) == (1700, 300)
     both = np.concatenate([rest.images, held_out.images]).reshape(2000, -1)
     whole = small.train.images.reshape(2000, -1)
     np.testing.assert_array_equal(both[np.lexsort(both.T)], whole[np.lexsort(whole.T)])

@@ -60,7 +60,7 @@ def test_sign_is_color_and_magnitude_is_brightness_and_thickness(theme):
 def test_numbers_that_cannot_be_drawn_are_refused(params):
     with pytest.raises(ValueError, match="NaN or infinite"):
         plot.edges((Layer(np.array([[np.nan]]), np.zeros(1)),))
-    with pytest.raises(ValueError, match="400,000 edges are more than the 300,000"):
+    with pytest.raises(ValueError, match="400,000 edges are more than the 100,000"):
         plot.edges((Layer(np.zeros((1000, 400)), np.zeros(1000)),))
 
 

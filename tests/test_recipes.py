@@ -77,6 +77,8 @@ def test_weight_decay_shrinks_what_no_gradient_holds(hundred):
         ({"learning_rate": float("nan")}, "learning_rate must be a positive number, got nan"),
         ({"sizes": (16, 0)}, r"each at least 1, got \(16, 0\)"),
         ({"weight_decay": 0.1}, "weight_decay needs optimizer adamw, got sgd"),
+        ({"loss": "cross_entropy"}, "output must be identity, got sigmoid"),
+        ({**recipes.convnet._asdict(), "sizes": (64,)}, r"sizes belongs to dense networks, .* got \(64,\)"),
         ({"dtype": "float8"}, "dtype must be one of float32, float64, bfloat16, got 'float8'"),
     ],
 )

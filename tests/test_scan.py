@@ -66,6 +66,8 @@ def test_files_are_read_as_gray_with_transparency_as_paper(tmp_path):
     gray = scan.read(tmp_path / "a.png")
     assert gray[0, 0] == 255
     assert gray[4, 4] == 0
+    Image.fromarray(np.array([[0, 65535], [32768, 255]], np.uint16)).save(tmp_path / "deep.png")
+    np.testing.assert_array_equal(scan.read(tmp_path / "deep.png"), [[0, 255], [128, 0]])
     (tmp_path / "b.png").write_text("no picture")
     with pytest.raises(ValueError, match="not a picture"):
         scan.read(tmp_path / "b.png")

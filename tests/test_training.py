@@ -41,7 +41,7 @@ def test_evaluations_come_at_the_cadence_asked_for_and_at_the_end(every, expecte
 
 def test_held_out_images_are_not_trained_on(small):
     plan = training.plan(film._replace(validation=500), small)
-    assert len(plan.train.labels), len(plan.judged.labels) == (1500, 500)
+    assert (len(plan.train.labels), len(plan.judged.labels)) == (1500, 500)
     assert plan.held_out
     seen = {image.tobytes() for image in plan.train.images}
     assert not any(image.tobytes() in seen for image in plan.judged.images)

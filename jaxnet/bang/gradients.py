@@ -1,6 +1,7 @@
 """Functions of gradients, from whatever library: what each component says about its own parameter."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -105,12 +106,13 @@ class Nudge(NamedTuple):
     text: str
 
 
-def top(grads: Any, k: int = 10) -> tuple[Nudge, ...]:
+def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tuple[Nudge, ...]:
     """The k components with the most bang for the buck, the largest first.
 
     Args:
         grads: A pytree of gradients from any library; None leaves are skipped. Layers are counted from 1 in words,
             neurons and pixels from 0, so that "layer 2, neuron 7, weight from neuron 3" is `grads[1].weights[7, 3]`.
+        image_shape: Names the weights from pixels where a first layer has as many inputs.
         k: How many; fewer come back where there are fewer parameters.
 
     Returns:
@@ -141,7 +143,7 @@ def top(grads: Any, k: int = 10) -> tuple[Nudge, ...]:
         following = abs(found[rank + 1][-1]) if rank + 1 < len(found) else 0.0
         ratio = abs(gradient) / following if following else math.inf
         position = tuple(int(i) for i in np.unravel_index(flat_position, leaf.shape))
-        text = _words(path, position, leaf.shape, gradient, ratio)
+        text = _words(_place(path, position, leaf.shape, image_shape), gradient, ratio)
         nudges.append(Nudge(name, position, gradient, gradient < 0, ratio, text))
     return tuple(nudges)
 
@@ -181,24 +183,29 @@ def _widened(leaf: Any) -> Any:
     return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
 
 
-def _words(path: Any, position: tuple[int, ...], shape: tuple[int, ...], gradient: float, ratio: float) -> str:
-    where = _place(path, position, shape)
+def _words(
+    path: Any, position: tuple[int, ...], shape: tuple[int, ...], image: Sequence[int], gradient: float, ratio: float
+) -> str:
+    where = _place(path, position, shape, image)
     if gradient == 0:
         return f"leave {where}: its gradient is zero"
     direction = "up" if gradient < 0 else "down"
     return f"nudge {where} {direction}" + (f"; gradient {ratio:.3g} times the next" if math.isfinite(ratio) else "")
 
 
-def _place(path: Any, position: tuple[int, ...], shape: tuple[int, ...]) -> str:
+def _place(path: Any, position: tuple[int, ...], shape: tuple[int, ...], image: Sequence[int]) -> str:
     """What a reader calls one entry: by layer and neuron in jaxnet's own layers, else by name and position."""
     field = getattr(path[-1], "name", None) if len(path) == 2 else None
-    layer = getattr(path[0], "idx", None) if field in Layer._fields else None
+    axes = {"weights": 2, "biases": 1}.get(field or "")
+    layer = getattr(path[0], "idx", None) if axes == len(shape) else None
     if layer is None:
         return leaf_name(path) + (f"[{', '.join(map(str, position))}]" if position else "")
     if field == "biases":
         return f"layer {layer + 1}, neuron {position[0]}, bias"
-    side = math.isqrt(shape[1])
-    if layer == 0 and side > 4 and side * side == shape[1]:
-        row, column = divmod(position[1], side)
-        return f"layer 1, neuron {position[0]}, weight from pixel (row {row}, column {column})"
+    if layer == 0 and math.prod(image) == shape[1]:
+        place = [int(i) for i in np.unravel_index(position[1], tuple(image))]
+        channel = f", channel {place[2]}" if len(place) > 2 else ""
+        return f"layer 1, neuron {position[0]}, weight from pixel (row {place[0]}, column {place[1]}{channel})"
+    if layer == 0:
+        return f"layer 1, neuron {position[0]}, weight from input {position[1]}"
     return f"layer {layer + 1}, neuron {position[0]}, weight from neuron {position[1]}"

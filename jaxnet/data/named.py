@@ -50,7 +50,8 @@ def load(
         name: The set, with its configuration after a slash where it has several.
         source: "tfds" takes even MNIST through tensorflow-datasets (from the embedded files, so offline).
         folder: Where prepared sets are kept; None means `default_folder()`.
-        files: A folder with files downloaded by hand, used instead of the network and checked by their sums.
+        files: A folder with files downloaded by hand, used instead of the network and checked by their sums; not looked at
+            where the set is prepared already.
 
     Returns:
         Train and test as uint8 arrays, the MNIST family in the original order, and the names of the classes.
@@ -69,7 +70,7 @@ def load(
         return embedded.mnist()
     folder = Path(folder) if folder is not None else default_folder()
     arrays = folder / "arrays" / f"{name.replace('/', '-')}.npz"
-    if arrays.is_file() and files is None:
+    if arrays.is_file():
         return _read_arrays(arrays)
     builder = _builder(name, folder)
     image, label = _features(name, builder.info)

@@ -18,8 +18,8 @@ def arrays(images: Any, labels: Any, *, num_classes: int | None = None) -> Batch
     """Turn your own images and labels into a batch, or say what is wrong with them.
 
     Args:
-        images: (batch, height, width), (batch, height, width, channels), or (batch, pixels) with a square number of
-            pixels; integers in 0..255, booleans, or floats that the network takes as they are (usually 0..1).
+        images: (batch, height, width), the same with a channel axis of 1, 3 or 4 behind it, or (batch, pixels) with a
+            square number of pixels; integers in 0..255, booleans, or floats that the network takes as they are (usually 0..1).
         labels: (batch,), whole numbers from 0.
         num_classes: Labels must be below it; None accepts any.
 
@@ -44,9 +44,12 @@ def _images(images: np.ndarray) -> np.ndarray:
     if images.ndim == 2 and math.isqrt(images.shape[1]) ** 2 == images.shape[1]:
         side = math.isqrt(images.shape[1])
         images = images.reshape(-1, side, side)
-    if images.ndim not in (3, 4):
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (3, 4)):
         raise ValueError(
-            f"images must have shape (batch, height, width) or (batch, height, width, channels), got {images.shape}; "
+            "images must have shape (batch, height, width), or a channel axis of 1, 3 or 4 behind it, "
+            f"got {images.shape}; "
             "for one image use image[None], for rows of pixels reshape them"
         )
     if images.size == 0:
@@ -58,6 +61,8 @@ def _images(images: np.ndarray) -> np.ndarray:
     if np.issubdtype(images.dtype, np.integer):
         if images.min() < 0 or images.max() > 255:
             raise ValueError(f"integer pixels must lie in 0..255, got {images.min()}..{images.max()}; scale them")
+        if images.max() == 1:
+            raise ValueError("integer pixels reach 1 only, of 255: pass zeros and ones as booleans or floats")
         return images.astype(np.uint8)
     if not np.issubdtype(images.dtype, np.floating):
         raise ValueError(f"images must be integers, booleans or floats, got dtype {images.dtype}")
@@ -121,9 +126,13 @@ def from_file(path: str | Path) -> Dataset:
             f"{path} must hold images, labels, test_images and test_labels (or x_train, y_train, x_test, y_test), "
             f"got {sorted(columns) or 'nothing'}"
         )
-    train = arrays(columns[names[0]], columns[names[1]])
-    count = len(columns["classes"]) if "classes" in columns else int(train.labels.max()) + 1
-    test = arrays(columns[names[2]], columns[names[3]], num_classes=count)
+    named = len(columns["classes"]) if "classes" in columns else None
+    try:
+        train = arrays(columns[names[0]], columns[names[1]], num_classes=named)
+        count = named or int(train.labels.max()) + 1
+        test = arrays(columns[names[2]], columns[names[3]], num_classes=count)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if train.images.shape[1:] != test.images.shape[1:]:
         raise ValueError(
             f"training images are {train.images.shape[1:]}, test images {test.images.shape[1:]}; make them equal"

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from jaxnet.network import Layer
 from jaxnet.plot.style import DARK, Theme, headline, legend, sheet, signed, signed_power
 
-MOST_EDGES = 300_000
+MOST_EDGES = 100_000
 """Beyond this a picture of single edges takes minutes and shows a block of color."""
 
 SHEAR, DEPTH, HEIGHT = 0.12, 0.55, 1.7
@@ -27,6 +27,7 @@ def edges(
     title: str = "",
     unit: str = "",
     image: Any = None,
+    image_shape: Sequence[int] = (28, 28),
     classes: Sequence[str] | None = None,
     exponent: float | int = 0.5,
     theme: Theme = DARK,
@@ -43,6 +44,7 @@ def edges(
         title: The headline.
         unit: What one unit of a value is, for the legend.
         image: Shown on the input plane; None leaves it empty.
+        image_shape: Where the inputs stand on that plane; inputs of another number form a column. Channels share a place.
         classes: Names of the outputs.
         exponent: 1 shows magnitudes in proportion, so few edges are seen; 0.5 brings out the small ones.
         theme: DARK or LIGHT.
@@ -52,7 +54,7 @@ def edges(
         (`get_array`) are the values drawn, the weakest first.
 
     Raises:
-        ValueError: If a value is not finite, or there are more than 300,000 edges.
+        ValueError: If a value is not finite, or there are more than 100,000 edges.
     """
     layers = [_Arrays(np.asarray(w, np.float64), np.asarray(b, np.float64)) for w, b in values]
     count = sum(layer.weights.size for layer in layers)
@@ -61,7 +63,7 @@ def edges(
     if not all(np.isfinite(array).all() for layer in layers for array in layer):
         raise ValueError("there are NaN or infinite values; a picture needs finite numbers")
     figure, axes = sheet(13.0, 7.6, theme, below=0.75)
-    places = _places([layers[0].weights.shape[1], *(len(layer.biases) for layer in layers)])
+    places = _places([layers[0].weights.shape[1], *(len(layer.biases) for layer in layers)], image_shape)
     largest = max((np.abs(array).max(initial=0) for layer in layers for array in layer), default=0) or 1.0
     if image is not None:
         _plane(axes, image, places[0], theme)
@@ -80,14 +82,16 @@ class _Arrays(NamedTuple):
     biases: np.ndarray
 
 
-def _places(sizes: Sequence[int]) -> list[Float[np.ndarray, "neuron 2"]]:
+def _places(sizes: Sequence[int], image_shape: Sequence[int]) -> list[Float[np.ndarray, "neuron 2"]]:
     """Where every neuron stands: the inputs on a leaning plane, the rest in columns."""
-    side = math.ceil(math.sqrt(sizes[0]))
-    row, column = np.divmod(np.arange(sizes[0]), side)
-    across, down = (column + 0.5) / side, (row + 0.5) / side
+    height, width = image_shape[:2] if math.prod(image_shape) == sizes[0] else (1, sizes[0])
+    row, column = np.divmod(np.arange(sizes[0]) // max(1, sizes[0] // (height * width)), width)
+    across, down = (column + 0.5) / width, (row + 0.5) / height
     plane = np.column_stack([DEPTH * across, HEIGHT * (0.5 - down) + SHEAR * (0.5 - across)])
-    if sizes[0] <= 40:
-        plane = np.column_stack([np.full(sizes[0], DEPTH), np.linspace(0.9, -0.9, sizes[0])])
+    if height == 1:
+        plane = np.column_stack(
+            [np.full(sizes[0], DEPTH), np.linspace(0.9, -0.9, sizes[0]) if sizes[0] > 1 else np.zeros(1)]
+        )
     columns = [
         np.column_stack([np.full(size, 1.25 + 0.75 * i), np.linspace(0.85, -0.85, size) if size > 1 else np.zeros(1)])
         for i, size in enumerate(sizes[1:])
@@ -98,6 +102,7 @@ def _places(sizes: Sequence[int]) -> list[Float[np.ndarray, "neuron 2"]]:
 def _plane(axes: Axes, image: Any, places: Float[np.ndarray, "pixel 2"], theme: Theme) -> None:
     """The image as small squares at the inputs' places."""
     pixels = np.asarray(image, np.float64).ravel()
+    pixels = pixels - min(0.0, pixels.min())
     pixels = pixels / (pixels.max() or 1)
     squares = axes.scatter(
         *places.T, c=pixels, cmap=theme.gray, vmin=0, vmax=1, s=11, marker="s", linewidths=0, zorder=4
@@ -150,11 +155,17 @@ def _names(axes: Axes, places: list[Any], classes: Sequence[str] | None, theme: 
         axes.text(column[0, 0], -0.98, f"{label}\n{len(column)}", color=theme.ink, ha="center", va="top", fontsize=9)
     axes.text(DEPTH / 2, -0.98, f"input\n{len(places[0])}", color=theme.ink, ha="center", va="top", fontsize=9)
     right = places[-1][0, 0]
-    axes.set(xlim=(-0.15, right + 0.3), ylim=(-1.12, 1.0))
+    room = 0.2 + 0.035 * max((len(name) for name in classes or []), default=0)
+    axes.set(xlim=(-0.15, right + room), ylim=(-1.12, 1.0))
 
 
 def activations(
-    lit: Sequence[Any], *, title: str = "", classes: Sequence[str] | None = None, theme: Theme = DARK
+    lit: Sequence[Any],
+    *,
+    title: str = "",
+    image_shape: Sequence[int] = (28, 28),
+    classes: Sequence[str] | None = None,
+    theme: Theme = DARK,
 ) -> Figure:
     """One image going through the network: every neuron as bright as it is lit.
 
@@ -162,6 +173,7 @@ def activations(
         lit: One array a layer, the pixels first, as `network.forward` returns them. A layer with values outside 0..1
             is shown relative to its largest; its numbers stand beside the outputs.
         title: The headline.
+        image_shape: Where the inputs stand on their plane, as in `edges`.
         classes: Names of the outputs.
         theme: DARK or LIGHT.
 
@@ -169,7 +181,7 @@ def activations(
         The figure: one column of disks a layer, brightness for activation, the strongest output ringed.
     """
     layers = [np.asarray(layer, np.float64).ravel() for layer in lit]
-    places = _places([len(layer) for layer in layers])
+    places = _places([len(layer) for layer in layers], image_shape)
     figure, axes = sheet(10.0, 6.0, theme)
     _plane(axes, layers[0], places[0], theme)
     for values, spots in zip(layers[1:], places[1:], strict=True):
@@ -180,9 +192,7 @@ def activations(
         )  # fmt: skip
     best = int(layers[-1].argmax())
     axes.scatter(*places[-1][best], s=420, facecolors="none", edgecolors=theme.positive, linewidths=2.5)
-    for value, (x, y) in zip(layers[-1], places[-1], strict=True):
-        axes.text(x + 0.28, y, f"{value:.2f}", color=theme.ink, va="center", fontsize=9)
-    _names(axes, places, classes, theme)
-    axes.set_xlim(-0.15, places[-1][0, 0] + 0.55)
+    names = classes or [""] * len(layers[-1])
+    _names(axes, places, [f"{value:.2f}  {name}" for value, name in zip(layers[-1], names, strict=True)], theme)
     headline(figure, title, theme)
     return figure
