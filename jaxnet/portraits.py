@@ -81,10 +81,7 @@ def of_gradients(
                     plot.edges(
                         down,
                         title=f"{first}, before training",
-                        unit=unit,
-                        image=mean,
-                        image_shape=shape,
-                        classes=classes,
+                        **look,
                     ),
                     f"Every weight is an edge and every bias a ring, none sampled or filled in. {told}",
                 ),
@@ -95,10 +92,7 @@ def of_gradients(
                     plot.edges(
                         down_end,
                         title=f"{first}, after training",
-                        unit=unit,
-                        image=mean,
-                        image_shape=shape,
-                        classes=classes,
+                        **look,
                     ),
                     "The same after training. Each picture has its own scale, see the bar.",
                 ),
@@ -106,9 +100,7 @@ def of_gradients(
             yield (
                 "bang_print",
                 Picture(
-                    plot.edges(
-                        down, title=first, unit=unit, image=mean, image_shape=shape, classes=classes, theme=plot.LIGHT
-                    ),
+                    plot.edges(down, title=first, **look, theme=plot.LIGHT),
                     "The first picture on white, for print.",
                 ),
             )

@@ -265,7 +265,7 @@ def test_the_command_line_trains_ranks_and_predicts(npz, tmp_path, mnist):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["train", "--data", "nothing.npz"], 1, "jaxnet: no file nothing.npz"),
+        (["train", "--data", "nothing.npz"], 1, "nothing.npz; expected an .npz with images"),
         (["train", "--out", "taken"], 1, "jaxnet: taken exists"),
         (["train", "--activation", "relo"], 2, "relu"),
         (["train", "--learning-rate", "-1"], 1, "jaxnet: learning_rate must be a positive number, got -1"),

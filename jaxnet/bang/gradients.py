@@ -183,10 +183,7 @@ def _widened(leaf: Any) -> Any:
     return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
 
 
-def _words(
-    path: Any, position: tuple[int, ...], shape: tuple[int, ...], image: Sequence[int], gradient: float, ratio: float
-) -> str:
-    where = _place(path, position, shape, image)
+def _words(where: str, gradient: float, ratio: float) -> str:
     if gradient == 0:
         return f"leave {where}: its gradient is zero"
     direction = "up" if gradient < 0 else "down"

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from jaxnet.plot.style import DARK, Theme, canvas, headline, quiet
 from jaxnet.record import Columns
@@ -50,8 +51,8 @@ def history(
     for axes, name in ((left, "cost"), (right, "misread (%)")):
         axes.set_yscale("log")
         axes.set(xlabel="step", ylabel=name)
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
+        axes.yaxis.set_major_formatter(LogFormatter())
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
         axes.grid(color=theme.faint, alpha=0.3)
     if left.get_legend_handles_labels()[0]:
         left.legend(facecolor=theme.ground, edgecolor=theme.faint, labelcolor=theme.ink)

@@ -46,7 +46,7 @@ def digits_read(
         The figure: images above, untrained outputs in the middle, trained below; the strongest output is blue if it is
         right and orange if it is wrong.
     """
-    figure, axes = sheet(1.75 * len(images) + 0.8, 4.6, theme)
+    figure, axes = sheet(1.25 * (1.15 * len(images) + 0.2), 1.25 * 3.8 + 0.45, theme)
     for i, (image, label) in enumerate(zip(images, labels, strict=True)):
         left = 1.15 * i
         axes.imshow(np.asarray(image), cmap="gray", vmin=0, vmax=brightest(image), extent=(left, left + 1, 2.5, 3.5))
@@ -64,7 +64,7 @@ def digits_read(
                     axes.text(place, bottom - 0.04, name, color=theme.ink, fontsize=7, ha="center", va="top")
     for middle, name in ((1.75, "untrained"), (0.5, "trained")):
         axes.text(-0.08, middle, name, color=theme.ink, rotation=90, ha="center", va="center")
-    axes.set(xlim=(-0.2, 1.15 * len(images)), ylim=(-0.2, 3.6), aspect="auto")
+    axes.set(xlim=(-0.2, 1.15 * len(images)), ylim=(-0.2, 3.6))
     headline(figure, title, theme)
     return figure
 
@@ -104,7 +104,7 @@ def cost_of_one(
     axes[1].legend(facecolor=theme.ground, edgecolor=theme.faint, labelcolor=theme.ink, fontsize=8)
     axes[1].set_title("the outputs", color=theme.ink)
     axes[2].bar(positions, squares, color=theme.negative)
-    extra = "" if loss is None else f"; trained by another loss, {loss:.3g} here"
+    extra = "" if loss is None else f" (training loss {loss:.3g})"
     axes[2].set_title(f"squared differences, sum {squares.sum():.3g}{extra}", color=theme.ink, fontsize=10)
     headline(figure, title, theme)
     return figure

@@ -64,7 +64,9 @@ def quiet(axes: Axes, theme: Theme, *, frame: bool = True) -> Axes:
 
 def headline(figure: Figure, text: str, theme: Theme) -> None:
     """The one idea of the picture, above it."""
-    figure.suptitle(text, color=theme.ink, fontsize=14, fontweight="bold", y=1 - 0.1 / figure.get_figheight())
+    # A canvas makes room for its headline only where its place is left open.
+    place = {} if figure.get_layout_engine() else {"y": 1 - 0.1 / figure.get_figheight()}
+    figure.suptitle(text, color=theme.ink, fontsize=14, fontweight="bold", **place)
 
 
 def signed(theme: Theme, *, floor: float = 0.0) -> LinearSegmentedColormap:
