@@ -17,6 +17,9 @@ from jaxnet.plot.style import DARK, Theme, headline, legend, sheet, signed, sign
 MOST_EDGES = 100_000
 """Beyond this a picture of single edges takes minutes and shows a block of color."""
 
+TALLEST = 32
+"""Neurons below each other in one column."""
+
 SHEAR, DEPTH, HEIGHT = 0.12, 0.55, 1.7
 """The input plane, seen from the side: how much it leans, how deep and how high it looks."""
 
@@ -92,11 +95,16 @@ def _places(sizes: Sequence[int], image_shape: Sequence[int]) -> list[Float[np.n
         plane = np.column_stack(
             [np.full(sizes[0], DEPTH), np.linspace(0.9, -0.9, sizes[0]) if sizes[0] > 1 else np.zeros(1)]
         )
-    columns = [
-        np.column_stack([np.full(size, 1.25 + 0.75 * i), np.linspace(0.85, -0.85, size) if size > 1 else np.zeros(1)])
-        for i, size in enumerate(sizes[1:])
-    ]
-    return [plane, *columns]
+    return [plane, *(_column(size, 1.25 + 0.75 * i) for i, size in enumerate(sizes[1:]))]
+
+
+def _column(size: int, x: float) -> Float[np.ndarray, "neuron 2"]:
+    """A layer's neurons below each other, in as many columns as it takes to keep them apart."""
+    high = min(size, TALLEST)
+    wide = math.ceil(size / high)
+    across, down = np.divmod(np.arange(size), high)
+    heights = np.linspace(0.85, -0.85, high) if high > 1 else np.zeros(1)
+    return np.column_stack([x + 0.035 * (across - (wide - 1) / 2), heights[down]])
 
 
 def _plane(axes: Axes, image: Any, places: Float[np.ndarray, "pixel 2"], theme: Theme) -> None:
@@ -134,7 +142,7 @@ def _rings(
     values = np.concatenate([layer.biases for layer in layers])
     order = np.argsort(np.abs(values), kind="stable")
     strength = (np.abs(values[order]) / largest) ** exponent
-    size = np.full(len(values), min(0.075, 1.4 / max(len(layer.biases) for layer in layers)))
+    size = np.full(len(values), min(0.075, 1.4 / min(TALLEST, max(len(layer.biases) for layer in layers))))
     disk = {"units": "y", "offsets": np.concatenate(places[1:])[order], "offset_transform": axes.transData}
     axes.add_collection(
         EllipseCollection(size, size, 0 * size, facecolors=theme.ground, linewidths=0, zorder=2, **disk)
@@ -152,7 +160,9 @@ def _names(axes: Axes, places: list[Any], classes: Sequence[str] | None, theme: 
         axes.text(x + 0.08, y, name, color=theme.ink, va="center", fontsize=12)
     for i, column in enumerate(places[1:], start=1):
         label = "output" if i == len(places) - 1 else f"hidden {i}"
-        axes.text(column[0, 0], -0.98, f"{label}\n{len(column)}", color=theme.ink, ha="center", va="top", fontsize=9)
+        axes.text(
+            column[:, 0].mean(), -0.98, f"{label}\n{len(column)}", color=theme.ink, ha="center", va="top", fontsize=9
+        )
     axes.text(DEPTH / 2, -0.98, f"input\n{len(places[0])}", color=theme.ink, ha="center", va="top", fontsize=9)
     right = places[-1][0, 0]
     room = 0.2 + 0.035 * max((len(name) for name in classes or []), default=0)
@@ -187,8 +197,8 @@ def activations(
     for values, spots in zip(layers[1:], places[1:], strict=True):
         scale = max(1.0, np.abs(values).max(initial=0))
         axes.scatter(
-            *spots.T, c=np.clip(values / scale, 0, 1), cmap=theme.gray, vmin=0, vmax=1, s=150, edgecolors=theme.faint,
-            linewidths=1,
+            *spots.T, c=np.clip(values / scale, 0, 1), cmap=theme.gray, vmin=0, vmax=1, s=150 if len(spots) <= 20 else 40,
+            edgecolors=theme.faint, linewidths=1 if len(spots) <= 20 else 0.4,
         )  # fmt: skip
     best = int(layers[-1].argmax())
     axes.scatter(*places[-1][best], s=420, facecolors="none", edgecolors=theme.positive, linewidths=2.5)
