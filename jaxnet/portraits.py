@@ -78,22 +78,14 @@ def of_gradients(
             yield (
                 "bang",
                 Picture(
-                    plot.edges(
-                        down,
-                        title=f"{first}, before training",
-                        **look,
-                    ),
+                    plot.edges(down, title=f"{first}, before training", **look),
                     f"Every weight is an edge and every bias a ring, none sampled or filled in. {told}",
                 ),
             )
             yield (
                 "bang_trained",
                 Picture(
-                    plot.edges(
-                        down_end,
-                        title=f"{first}, after training",
-                        **look,
-                    ),
+                    plot.edges(down_end, title=f"{first}, after training", **look),
                     "The same after training. Each picture has its own scale, see the bar.",
                 ),
             )

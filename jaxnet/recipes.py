@@ -254,7 +254,7 @@ def build(settings: Settings, *, image_shape: tuple[int, ...], classes: int, ste
     optimizer = OPTIMIZERS[settings.optimizer](schedule, **decay)
     distortion = functools.partial(augment.shift, pixels=settings.shift)
     trained_on = augment.augmented(cost, distortion) if settings.shift else cost
-    # XLA runs convolutions inside a loop about twenty times slower on a CPU: there one step is one program.
+    # XLA runs convolutions inside a loop ten to twenty times slower on a CPU: there one step is one program.
     alone = settings.model == "convnet" and devices.current().platform == "cpu"
     descent = gradient_descent(trained_on, optimizer)
     return Recipe(
