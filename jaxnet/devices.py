@@ -32,7 +32,7 @@ def current() -> jax.Device:  # pyright: ignore[reportInvalidTypeForm]
 
 
 def describe() -> str:
-    """The current device in words, such as "1 x cpu (TFRT_CPU_0)"."""
+    """The current device in words, such as "1 x cpu" or "8 x NVIDIA H100 80GB HBM3": how many alike, and of what kind."""
     device = current()
     alike = sum(other.device_kind == device.device_kind for other in jax.devices(device.platform))
     return f"{alike} x {device.device_kind}"

@@ -85,12 +85,12 @@ def _check(descent: Descent, state: State, chunk: Any, info: Any) -> None:
 
 def _blame(descent: Descent, state: State, chunk: Any, suspect: str) -> None:
     """Walk the chunk again, one step at a time, to the step that went wrong."""
+    update = jax.jit(descent.update)
     for i in range(len(jax.tree.leaves(chunk)[0])):
-        after, info = jax.jit(descent.update)(state, jax.tree.map(lambda leaf, i=i: leaf[i], chunk))
+        after, info = update(state, jax.tree.map(lambda leaf, i=i: leaf[i], chunk))
         leaf = first_not_finite(after.params) or (None if np.isfinite(info.cost).all() else "cost")
         if leaf is not None:
             raise Diverged(int(np.max(state.step)), leaf, state)
         state = after
-    raise Diverged(
-        int(np.max(state.step)), suspect, state
-    )  # fused and single steps round differently at the edge of overflow
+    # Fused and single steps round differently at the edge of overflow: then the chunk's last step takes the blame.
+    raise Diverged(int(np.max(state.step)) - 1, suspect, state)

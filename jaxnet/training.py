@@ -1,7 +1,8 @@
 """From settings and a data set to a trained network: a generator that says how far it is."""
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -63,7 +64,7 @@ def plan(settings: Settings, dataset: Dataset) -> Plan:
 
     Args:
         settings: What to do.
-        dataset: What to learn from; the test images are not touched.
+        dataset: What to learn from; of the test set only the range of its labels is looked at.
 
     Returns:
         The plan. Same settings, same data: same plan.
@@ -94,15 +95,17 @@ def plan(settings: Settings, dataset: Dataset) -> Plan:
     return Plan(settings, recipe, examples, judged or first, judged is not None, num_steps, params, order_key)
 
 
-def fit(run: Plan, *, evaluate_every: int = 1) -> Iterator[Progress]:
+def fit(run: Plan, *, evaluate_every: int = 1, stopped: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
     """Train, and say after every chunk of steps how far it is.
 
     Args:
         run: From `plan`.
         evaluate_every: Epochs from one evaluation to the next; the last epoch is always evaluated, 0 is never.
 
+        stopped: Asked before every chunk; once it is true no further chunk is begun, and the last one is still checked.
+
     Yields:
-        Progress; stop asking for more to stop early.
+        Progress; a `break` stops early too, but leaves the last chunk unchecked.
 
     Raises:
         Diverged: If cost or parameters are no longer finite.
@@ -122,7 +125,8 @@ def fit(run: Plan, *, evaluate_every: int = 1) -> Iterator[Progress]:
     )  # fmt: skip
     descent = side_by_side(recipe.descent) if settings.candidates > 1 else recipe.descent
     step = 0
-    for state, info in train(descent, descent.init(run.params), batches):
+    wanted = itertools.takewhile(lambda chunk: not stopped(), batches)
+    for state, info in train(descent, descent.init(run.params), wanted):
         step += len(info.cost)
         epoch, within = divmod(step, per_epoch)
         due = evaluate_every and not within and (epoch % evaluate_every == 0 or epoch == settings.epochs)

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxnet import record, training
 from jaxnet.descent import side_by_side
-from jaxnet.loop import Diverged, first_not_finite
+from jaxnet.loop import Diverged
 
 
 class Seen(NamedTuple):
@@ -85,10 +85,10 @@ def walk(
     descent = side_by_side(plan.recipe.descent) if plan.settings.candidates > 1 else plan.recipe.descent
     state, infos, rows, accuracy, diverged = descent.init(plan.params), [], [], None, None
     per_epoch = plan.num_steps / max(1, plan.settings.epochs)
-    good, begun = state, time.perf_counter()
+    begun = time.perf_counter()
     first: tuple[float, int] | None = None
     try:
-        for progress in training.fit(plan, evaluate_every=evaluate_every):
+        for progress in training.fit(plan, evaluate_every=evaluate_every, stopped=lambda: bool(asked)):
             state = progress.state
             infos.append(progress.info)
             if progress.evaluation is not None:
@@ -102,11 +102,6 @@ def walk(
             # The chunk before this one is done for certain: looking at its cost does not wait for the device.
             cost = float(np.min(np.mean(infos[max(0, len(infos) - 2)].cost, axis=0)))
             show(Seen("training", progress.step, plan.num_steps, cost, accuracy, rate))
-            if asked:
-                if (leaf := first_not_finite(state.params)) is not None:
-                    raise Diverged(progress.step, leaf, good)
-                break
-            good = state
     except Diverged as error:
         diverged, state = error, error.state
     chosen = training.choose(plan, state.params)

@@ -1,3 +1,5 @@
+"""Shifts are pure, keyed and uniform, and a cost on shifted images is what it says."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np

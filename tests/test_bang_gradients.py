@@ -1,3 +1,5 @@
+"""What a gradient says about each parameter: laws, words, and wrong versions that fail."""
+
 import math
 
 import jax

@@ -1,3 +1,5 @@
+"""The commands as a user meets them: run folders, exit codes, signals, and what can go wrong."""
+
 import csv
 import json
 import re
@@ -147,7 +149,7 @@ def test_other_types_train_and_load_and_draw(dtype, npz, tmp_path):
     run = folders.load(tmp_path / "run")
     assert {leaf.dtype.name for leaf in jax.tree.leaves(run.params)} == {dtype}
     assert folders.params_sha256(run.params) == result["params_sha256"]
-    assert run.history["cost"].dtype == np.float32 if dtype == "bfloat16" else np.float64
+    assert run.history["cost"].dtype == (np.float32 if dtype == "bfloat16" else np.float64)
     assert (tmp_path / "run" / "pictures" / "history.png").is_file()
 
 

@@ -1,3 +1,5 @@
+"""Steps go downhill, and by as much as the gradient predicts."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -1,3 +1,5 @@
+"""Loop, scan and chunks agree bit for bit, and NaN is caught where it arises."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np

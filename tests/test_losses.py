@@ -1,3 +1,5 @@
+"""Costs and their gradients against numpy, Nielsen's backpropagation and central differences."""
+
 import functools
 
 import jax

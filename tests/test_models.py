@@ -1,3 +1,5 @@
+"""Models of flax, haiku and equinox give the gradient that numpy gives."""
+
 import equinox as eqx
 import haiku as hk
 import jax

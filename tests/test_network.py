@@ -1,3 +1,5 @@
+"""The film's network: its size, its arithmetic, its random start."""
+
 import functools
 
 import jax

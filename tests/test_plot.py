@@ -1,3 +1,5 @@
+"""The artists of every picture hold the numbers they are said to show."""
+
 import jax
 import matplotlib.colors
 import numpy as np

@@ -1,3 +1,5 @@
+"""The public names are exact, modules short, and the import light."""
+
 import ast
 import importlib
 import pkgutil

@@ -1,3 +1,5 @@
+"""README's code, names and rooms are true, and the notebooks run."""
+
 import re
 import subprocess
 import sys

@@ -1,3 +1,5 @@
+"""Presets are what they promise, and settings that make no sense are refused."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -1,3 +1,5 @@
+"""A digit on noisy paper becomes the MNIST digit it was made from."""
+
 import numpy as np
 import pytest
 from PIL import Image

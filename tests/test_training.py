@@ -1,3 +1,5 @@
+"""Runs learn, repeat bit for bit, stop when told, and choose among candidates."""
+
 import jax
 import numpy as np
 import pytest
@@ -37,6 +39,20 @@ def test_evaluations_come_at_the_cadence_asked_for_and_at_the_end(every, expecte
     plan, progress = finished(film._replace(epochs=3), small, evaluate_every=every)
     per_epoch = plan.num_steps // 3
     assert [p.step / per_epoch for p in progress if p.evaluation is not None] == expected
+
+
+def test_a_run_that_is_told_to_stop_ends_after_the_chunk_and_is_still_checked(small):
+    asked = []
+    plan = training.plan(film._replace(epochs=3), small)
+    walked = walking.walk(plan, asked=asked, show=lambda seen: asked.append(15) if seen.step >= 40 else None)
+    assert 40 <= int(walked.state.step) < plan.num_steps
+    assert walked.signal == 15
+    assert len(walked.history["step"]) == int(walked.state.step)
+    wild = film._replace(epochs=3, activation="relu", output="identity", learning_rate=1e9)
+    asked.clear()
+    walked = walking.walk(training.plan(wild, small), asked=asked, show=lambda seen: asked.append(2))
+    assert walked.diverged is not None
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(walked.state.params))
 
 
 def test_held_out_images_are_not_trained_on(small):

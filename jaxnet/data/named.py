@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxnet._types import Batch, Dataset
 from jaxnet.data import embedded, idx
+from jaxnet.data.own import from_file
 from jaxnet.data.reach import require_reachable
 
 CONTENT_SHA256 = {
@@ -71,15 +72,14 @@ def load(
     folder = Path(folder) if folder is not None else default_folder()
     arrays = folder / "arrays" / f"{name.replace('/', '-')}.npz"
     if arrays.is_file():
-        return _read_arrays(arrays)
+        return from_file(arrays)
     builder = _builder(name, folder)
     image, label = _features(name, builder.info)
     if not builder.is_prepared():
         _prepare(name, builder, folder, embedded.FOLDER if name == "mnist" and files is None else files)
     train, test = (_read(builder, split, image, label) for split in ("train", "test"))
-    dataset = Dataset(train, test, tuple(builder.info.features[label].names))
-    _write_arrays(arrays, dataset)
-    return dataset
+    _write_arrays(arrays, Dataset(train, test, tuple(builder.info.features[label].names)))
+    return from_file(arrays)
 
 
 def _builder(name: str, folder: Path) -> Any:
@@ -223,13 +223,3 @@ def _write_arrays(path: Path, data: Dataset) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             Path(temporary).unlink()
-
-
-def _read_arrays(path: Path) -> Dataset:
-    with np.load(path, allow_pickle=False) as file:
-        columns = dict(file)
-    return Dataset(
-        Batch(columns["images"], columns["labels"]),
-        Batch(columns["test_images"], columns["test_labels"]),
-        tuple(str(name) for name in columns["classes"]),
-    )
