@@ -1,5 +1,6 @@
 """How wrong: losses of one example, their average as a cost, and what the average is made of."""
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple, TypeAlias
 
@@ -43,7 +44,39 @@ def cross_entropy(output: Output, label: Any) -> Float[Array, ""]:
     return optax.losses.softmax_cross_entropy_with_integer_labels(output, label)
 
 
-def average(apply: Apply, loss: Loss, *, chunk_size: int | None = None) -> Cost:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Average:
+    """A cost made of a network and a loss, both of one example; see `average`.
+
+    Attributes:
+        apply: The network.
+        loss: The loss.
+        chunk_size: How many images are read at a time; None reads all at once.
+    """
+
+    apply: Apply
+    loss: Loss
+    chunk_size: int | None = None
+
+    def of_one(self, params: Params, image: Any, label: Any) -> Float[Array, ""]:
+        """The loss of one example: the mathematics, before any batching."""
+        return self.loss(self.apply(params, image), label)
+
+    def each(self, params: Params, batch: Batch) -> Float[Array, "batch"]:
+        """The loss of every example of a batch."""
+        return jax.vmap(self.of_one, in_axes=(None, 0, 0))(params, batch.images, batch.labels)
+
+    def __call__(self, params: Params, batch: Batch) -> Float[Array, ""]:
+        """The mean loss over a batch."""
+        if len(batch.labels) == 0:
+            raise ValueError("the average over an empty batch is undefined; pass at least one example")
+        if self.chunk_size is None or len(batch.labels) <= self.chunk_size:
+            return jnp.mean(self.each(params, batch))
+        one = jax.checkpoint(lambda example: self.of_one(params, *example))
+        return jnp.mean(jax.lax.map(one, (batch.images, batch.labels), batch_size=self.chunk_size))
+
+
+def average(apply: Apply, loss: Loss, *, chunk_size: int | None = None) -> Average:
     """Turn a network and a loss, both of one example, into a cost of a batch: the mean over its examples.
 
     Args:
@@ -52,26 +85,15 @@ def average(apply: Apply, loss: Loss, *, chunk_size: int | None = None) -> Cost:
         chunk_size: Read at most so many images at a time, for cost and gradient; None reads all at once.
 
     Returns:
-        A pure function `cost(params, batch) -> number` for any number of images, 60,000 included.
+        A pure function `cost(params, batch) -> number` for any number of images, 60,000 included, which remembers what
+        it was made of.
 
     Raises:
         ValueError: From the cost, if a batch is empty.
 
     Source: the film's "Cost functions": the average over tens of thousands of training examples.
     """
-
-    def loss_of_one(params, image, label):
-        return loss(apply(params, image), label)
-
-    def cost(params: Params, batch: Batch) -> Float[Array, ""]:
-        if len(batch.labels) == 0:
-            raise ValueError("the average over an empty batch is undefined; pass at least one example")
-        if chunk_size is None or len(batch.labels) <= chunk_size:
-            return jnp.mean(jax.vmap(loss_of_one, in_axes=(None, 0, 0))(params, batch.images, batch.labels))
-        one = jax.checkpoint(lambda example: loss_of_one(params, *example))
-        return jnp.mean(jax.lax.map(one, (batch.images, batch.labels), batch_size=chunk_size))
-
-    return cost
+    return Average(apply, loss, chunk_size)
 
 
 def of_vector(cost: Cost, params: Params) -> Cost:

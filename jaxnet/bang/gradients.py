@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnet.bang.names import leaf_name, leaves_with_paths, named_leaves, place
 from jaxnet.network import Layer
 
 
@@ -130,7 +131,7 @@ def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tu
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
     found: list[tuple[float, int, int, str, Any, Any, float]] = []
-    for order, (path, leaf) in enumerate(_leaves(grads)):
+    for order, (path, leaf) in enumerate(leaves_with_paths(grads)):
         name = leaf_name(path)
         flat = np.asarray(_widened(leaf)).ravel()
         if not np.isfinite(flat).all():
@@ -143,7 +144,7 @@ def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tu
         following = abs(found[rank + 1][-1]) if rank + 1 < len(found) else 0.0
         ratio = abs(gradient) / following if following else math.inf
         position = tuple(int(i) for i in np.unravel_index(flat_position, leaf.shape))
-        text = _words(_place(path, position, leaf.shape, image_shape), gradient, ratio)
+        text = _words(place(path, position, leaf.shape, image_shape), gradient, ratio)
         nudges.append(Nudge(name, position, gradient, gradient < 0, ratio, text))
     return tuple(nudges)
 
@@ -157,26 +158,6 @@ def _largest(sizes: np.ndarray, k: int) -> np.ndarray:
     return np.concatenate([above, np.flatnonzero(sizes == least)[: k - len(above)]])
 
 
-def leaf_name(path: Any) -> str:
-    """An array's name by its path in a pytree: `0/weights`; "parameter" for a bare array."""
-    if len(path) > 1 and path[-1] == jax.tree_util.GetAttrKey("value"):
-        path = path[:-1]  # the array inside an nnx variable
-    return jax.tree_util.keystr(path, simple=True, separator="/") or "parameter"
-
-
-def named_leaves(tree: Any) -> list[tuple[str, Any]]:
-    """Every array of a pytree with its name; None leaves and those without a gradient (float0) are left out."""
-    return [(leaf_name(path), leaf) for path, leaf in _leaves(tree)]
-
-
-def _leaves(tree: Any) -> list[tuple[Any, Any]]:
-    return [
-        (path, leaf)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-        if getattr(leaf, "dtype", None) != jax.dtypes.float0
-    ]
-
-
 def _widened(leaf: Any) -> Any:
     """At least float32, so that sums and squares of half precision keep their digits."""
     leaf = jnp.asarray(leaf)
@@ -188,21 +169,3 @@ def _words(where: str, gradient: float, ratio: float) -> str:
         return f"leave {where}: its gradient is zero"
     direction = "up" if gradient < 0 else "down"
     return f"nudge {where} {direction}" + (f"; gradient {ratio:.3g} times the next" if math.isfinite(ratio) else "")
-
-
-def _place(path: Any, position: tuple[int, ...], shape: tuple[int, ...], image: Sequence[int]) -> str:
-    """What a reader calls one entry: by layer and neuron in jaxnet's own layers, else by name and position."""
-    field = getattr(path[-1], "name", None) if len(path) == 2 else None
-    axes = {"weights": 2, "biases": 1}.get(field or "")
-    layer = getattr(path[0], "idx", None) if axes == len(shape) else None
-    if layer is None:
-        return leaf_name(path) + (f"[{', '.join(map(str, position))}]" if position else "")
-    if field == "biases":
-        return f"layer {layer + 1}, neuron {position[0]}, bias"
-    if layer == 0 and math.prod(image) == shape[1]:
-        place = [int(i) for i in np.unravel_index(position[1], tuple(image))]
-        channel = f", channel {place[2]}" if len(place) > 2 else ""
-        return f"layer 1, neuron {position[0]}, weight from pixel (row {place[0]}, column {place[1]}{channel})"
-    if layer == 0:
-        return f"layer 1, neuron {position[0]}, weight from input {position[1]}"
-    return f"layer {layer + 1}, neuron {position[0]}, weight from neuron {position[1]}"

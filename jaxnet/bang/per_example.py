@@ -1,0 +1,226 @@
+"""Gradients example by example: their mean and variance, signal to noise, and who pulls a parameter which way."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxnet import devices
+from jaxnet._types import Batch, Cost, Params
+from jaxnet.bang.dense import Dense, dense_form, passed_back
+from jaxnet.bang.names import leaf_name, named_leaves
+from jaxnet.bang.pieces import each, examples, over_examples, pieces, require_mean
+from jaxnet.network import Layer
+
+IMAGES = 1000
+"""Examples in one program where a gradient is an outer product."""
+
+
+class Moments(NamedTuple):
+    """What the gradients of single examples have in common, and how far they scatter.
+
+    Attributes:
+        mean: The gradient of the cost over all of them.
+        variance: Of one example's gradient around that mean, for every parameter (divided by examples - 1).
+        examples: How many there were.
+    """
+
+    mean: Params
+    variance: Params
+    examples: int
+
+
+def moments(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], Moments]:
+    """Turn a cost into a function that gives mean and variance of its gradient over examples, exactly, in bounded memory.
+
+    For `losses.average` of `network.apply` no gradient is ever formed: a weight's is the product of what its input is
+    and what its neuron passes back, and so is its square. For any other cost the gradients are formed, a few at a time.
+
+    Args:
+        cost: `cost(params, batch)`, a mean over examples, with any model.
+        size: Examples at a time; None chooses by the model's size.
+
+    Returns:
+        `measure(params, batch) -> Moments`.
+
+    Raises:
+        ValueError: From the function: if there are fewer than two examples, or the cost is no mean over them.
+
+    Examples:
+        >>> distance = lambda x, batch: jnp.mean((x - batch) ** 2) / 2
+        >>> found = moments(distance)(jnp.array(1.0), jnp.array([0.0, 1.0, 5.0]))
+        >>> float(found.mean), float(found.variance)
+        (-1.0, 7.0)
+    """
+
+    losses = each(cost)
+
+    def measure(params: Params, batch: Any) -> Moments:
+        if (count := examples(batch)) < 2:
+            raise ValueError(f"a variance needs at least 2 examples, got {count}")
+        require_mean(cost, params, batch)
+        form, total = dense_form(cost, params, batch), None
+        for piece in pieces(batch, size or (IMAGES if form is not None else at_once(params))):
+            part = _plain_sums(losses, params, piece) if form is None else _outer_sums(form, params, piece)
+            total = part if total is None else _added(total, part)
+        return Moments(*_finished(*total, count), count)
+
+    return measure
+
+
+def signal_to_noise(found: Moments) -> Params:
+    """How clearly the examples agree on each parameter: |mean| / standard deviation of one example's gradient.
+
+    At 1 a single example tells the direction about five times of six; at 0.1 it takes a hundred examples. 0 where no
+    example has any gradient.
+    """
+    return jax.tree.map(lambda m, v: jnp.where(m == 0, 0.0, jnp.abs(m) / jnp.sqrt(v)), found.mean, found.variance)
+
+
+def tug_of_war(cost: Cost, labels: int) -> Callable[[Params, Batch], Params]:
+    """Turn a cost into a function that splits its gradient by label: who pulls each parameter up, and who down.
+
+    Args:
+        cost: `cost(params, batch)`, a mean over examples.
+        labels: How many there are; the batch's `labels` count from 0.
+
+    Returns:
+        `pull(params, batch)`: a pytree like the parameters with a leading axis of labels, which sums to the gradient.
+
+    Source: the film's "Gradient descent": the average over all examples, so every one of them has its say.
+    """
+
+    losses = each(cost)
+
+    def pull(params: Params, batch: Batch) -> Params:
+        require_mean(cost, params, batch)
+        count, total = examples(batch), None
+        for piece in pieces(batch, IMAGES):
+            part = _by_label(losses, labels, count, params, piece)
+            total = part if total is None else _added(total, part)
+        return total
+
+    return pull
+
+
+def lengths(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], Float[np.ndarray, "example"]]:
+    """Turn a cost into a function that says how hard every example pulls: the Euclidean length of its own gradient."""
+
+    losses = each(cost)
+
+    def measure(params: Params, batch: Any) -> Float[np.ndarray, "example"]:
+        require_mean(cost, params, batch)
+        form = dense_form(cost, params, batch)
+        length, of = (_plain_lengths, losses) if form is None else (_outer_lengths, form)
+        cut = pieces(batch, size or (IMAGES if form is not None else at_once(params)))
+        return np.concatenate([np.asarray(length(of, params, piece)) for piece in cut])
+
+    return measure
+
+
+def pulls(cost: Cost, leaf: str, position: tuple[int, ...]) -> Callable[[Params, Any], Float[np.ndarray, "example"]]:
+    """Turn a cost into a function that says how every example pulls on one parameter: the derivative of its own loss.
+
+    A positive one says: down with it.
+
+    Args:
+        cost: `cost(params, batch)`, a mean over examples.
+        leaf: The name of an array, such as `0/weights`; see `bang.named_leaves`.
+        position: Where in that array, such as `nudge.position` of one that `bang.top` names.
+
+    Returns:
+        `measure(params, batch) -> (example,)`.
+
+    Raises:
+        ValueError: From the function, if there is no such parameter.
+    """
+    losses = each(cost)
+
+    def measure(params: Params, batch: Any) -> Float[np.ndarray, "example"]:
+        shapes = {name: np.shape(array) for name, array in named_leaves(params)}
+        shape = shapes.get(leaf, ())
+        if (
+            leaf not in shapes
+            or len(position) != len(shape)
+            or any(not 0 <= p < s for p, s in zip(position, shape, strict=True))
+        ):
+            told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+            raise ValueError(f"there is no parameter {leaf}{list(position)}; the arrays are {told}")
+        require_mean(cost, params, batch)
+        unit = lambda path, array: (
+            jnp.zeros_like(array).at[position].set(1) if leaf_name(path) == leaf else jnp.zeros_like(array)
+        )
+        along = jax.tree_util.tree_map_with_path(unit, params)
+        return np.concatenate([np.asarray(_along(losses, params, along, piece)) for piece in pieces(batch, IMAGES)])
+
+    return measure
+
+
+def at_once(params: Params) -> int:
+    """How many whole gradients to form at a time: on a CPU as many as a cache holds, on an accelerator 200 MB of them."""
+    numbers = 150_000 if devices.current().platform == "cpu" else 50_000_000
+    return max(1, min(256, math.ceil(numbers / sum(np.size(leaf) for leaf in jax.tree.leaves(params)))))
+
+
+def _added(total: Any, part: Any) -> Any:
+    return jax.tree.map(jnp.add, total, part)
+
+
+@functools.partial(jax.jit, static_argnames="losses")
+def _plain_sums(losses: Any, params: Params, batch: Any) -> tuple[Params, Params]:
+    """Sums over examples of the gradient and of its square, whatever the model."""
+    grads = _gradients(losses, params, batch)
+    return jax.tree.map(lambda g: jnp.sum(g, 0), grads), jax.tree.map(lambda g: jnp.sum(g**2, 0), grads)
+
+
+def _gradients(losses: Any, params: Params, batch: Any) -> Params:
+    """Every example's gradient, along a leading axis."""
+    return over_examples(lambda example: jax.grad(lambda params: losses(params, example)[0])(params), batch)
+
+
+@functools.partial(jax.jit, static_argnames="form")
+def _outer_sums(form: Dense, params: Any, batch: Batch) -> tuple[Params, Params]:
+    """The same sums where a gradient is an outer product: its square is the outer product of squares."""
+    backs, reading = passed_back(form, params, batch)
+    layers = list(zip(backs, reading.inputs, strict=True))
+    return tuple(
+        type(params)(Layer((back**power).T @ lit**power, (back**power).sum(0)) for back, lit in layers)
+        for power in (1, 2)
+    )
+
+
+@functools.partial(jax.jit, static_argnames="count")
+def _finished(first: Params, second: Params, count: int) -> tuple[Params, Params]:
+    mean = jax.tree.map(lambda one: one / count, first)
+    variance = jax.tree.map(lambda one, two: jnp.maximum(two - one**2 / count, 0) / (count - 1), first, second)
+    return mean, variance
+
+
+@functools.partial(jax.jit, static_argnames=("losses", "labels", "count"))
+def _by_label(losses: Any, labels: int, count: int, params: Params, batch: Batch) -> Params:
+    """By label, the gradient of that label's part of the cost: one backward pass a label over the same forward pass."""
+    parts = lambda params: jax.ops.segment_sum(losses(params, batch) / count, jnp.asarray(batch.labels), labels)
+    return jax.jacrev(parts)(params)
+
+
+@functools.partial(jax.jit, static_argnames="form")
+def _outer_lengths(form: Dense, params: Any, batch: Batch) -> Array:
+    backs, reading = passed_back(form, params, batch)
+    squares = [jnp.sum(back**2, 1) * (1 + jnp.sum(lit**2, 1)) for back, lit in zip(backs, reading.inputs, strict=True)]
+    return jnp.sqrt(sum(squares))
+
+
+@functools.partial(jax.jit, static_argnames="losses")
+def _plain_lengths(losses: Any, params: Params, batch: Any) -> Array:
+    squares = jax.tree.map(lambda g: jnp.sum(g**2, axis=tuple(range(1, g.ndim))), _gradients(losses, params, batch))
+    return jnp.sqrt(sum(jax.tree.leaves(squares)))
+
+
+@functools.partial(jax.jit, static_argnames="losses")
+def _along(losses: Any, params: Params, along: Params, batch: Any) -> Array:
+    return jax.jvp(lambda params: losses(params, batch), (params,), (along,))[1]

@@ -1,0 +1,105 @@
+"""A batch in pieces: its examples one by one, and sums over all of them in bounded memory."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnet._types import Cost, Params
+
+
+def examples(batch: Any) -> int:
+    """How many examples a batch holds: the length that the leading axes of its arrays share; random keys have none.
+
+    Raises:
+        ValueError: If there are no arrays, or their lengths differ.
+    """
+    lengths = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in jax.tree.leaves(batch) if not _is_key(leaf)}
+    if len(lengths) != 1 or None in lengths:
+        raise ValueError(
+            "a batch must be arrays with one leading axis of examples, got leading lengths "
+            f"{sorted(map(str, lengths)) or 'of no array at all'}"
+        )
+    return int(lengths.pop() or 0)
+
+
+def pieces(batch: Any, size: int) -> Iterator[Any]:
+    """The batch in pieces of at most `size` examples, in order; a random key goes into every piece."""
+    for start in range(0, examples(batch), size):
+        yield jax.tree.map(lambda leaf, at=start: leaf if _is_key(leaf) else leaf[at : at + size], batch)
+
+
+def each(cost: Cost) -> Callable[[Params, Any], Any]:
+    """The cost of every example by itself, as a function `(params, batch) -> (batch,)`.
+
+    Args:
+        cost: `cost(params, batch)`, a mean over examples.
+
+    Returns:
+        A pure function; for `losses.average(apply, loss)` the losses before the average.
+    """
+    if hasattr(cost, "each"):
+        return cost.each  # pyright: ignore[reportFunctionMemberAccess]
+
+    def losses_of_each(params: Params, batch: Any) -> Any:
+        return over_examples(lambda example: cost(params, example), batch)
+
+    return losses_of_each
+
+
+def over_examples(of_one: Callable[[Any], Any], batch: Any) -> Any:
+    """`of_one` of every example, each as a batch of length 1, along a leading axis."""
+    axes = jax.tree.map(lambda leaf: None if _is_key(leaf) else 0, batch)
+    alone = lambda example: jax.tree.map(lambda leaf, axis: leaf if axis is None else leaf[None], example, axes)
+    return jax.vmap(lambda example: of_one(alone(example)), in_axes=(axes,))(batch)
+
+
+def require_mean(cost: Cost, params: Params, batch: Any) -> None:
+    """Make sure that a cost is a mean over examples: what two unequal parts cost must average to what the whole costs.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if hasattr(cost, "each"):
+        return
+    count = min(examples(batch), 60)
+    if count < 2:
+        return
+    some = next(pieces(batch, count))
+    cut = (count + 2) // 3
+    parts = (next(pieces(some, cut)), jax.tree.map(lambda leaf: leaf if _is_key(leaf) else leaf[cut:], some))
+    whole, first, second = (float(cost(params, part)) for part in (some, *parts))
+    averaged = (cut * first + (count - cut) * second) / count
+    if not abs(whole - averaged) <= 1e-3 * max(abs(whole), abs(averaged)):
+        raise ValueError(
+            f"this cost is no mean over examples: {count} of them cost {whole:.6g}, their two parts on average "
+            f"{averaged:.6g}. Sums, batch statistics and randomness drawn once a batch have no gradient example by example; "
+            "divide by the number of examples, freeze the statistics, or leave the randomness out"
+        )
+
+
+def mean_gradient(cost: Cost, params: Params, batch: Any, *, size: int = 1000) -> tuple[Any, Params]:
+    """The cost and its gradient over a whole batch, at most `size` examples at a time."""
+    total, count = None, examples(batch)
+    both = jax.jit(jax.value_and_grad(cost))
+    for piece in pieces(batch, size):
+        part = jax.tree.map(lambda leaf, part=piece: leaf * (examples(part) / count), both(params, piece))
+        total = part if total is None else jax.tree.map(jnp.add, total, part)
+    if total is None:
+        raise ValueError("a batch needs at least one example")
+    return total
+
+
+def widened(tree: Any) -> Any:
+    """Floating-point leaves as float64 arrays; call it where jax's 64-bit types are enabled. Others stay as they are."""
+    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64) if _is_float(leaf) else leaf, tree)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(getattr(leaf, "dtype", np.dtype(float)), jax.dtypes.prng_key)
+
+
+def _is_float(leaf: Any) -> bool:
+    return not _is_key(leaf) and jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.floating)

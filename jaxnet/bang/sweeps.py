@@ -1,0 +1,225 @@
+"""Nudging every parameter alone: the plain sweep for any cost, and one that knows that in a dense layer one neuron changes."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int
+
+from jaxnet._types import Batch, Cost, Params
+from jaxnet.bang.dense import Dense, Reading, offsets, read
+from jaxnet.bang.pieces import examples, pieces
+
+IMAGES = 10_000
+"""The dense sweep keeps what so many images light up in memory at a time."""
+
+NUMBERS = 2**19
+"""Intermediate numbers at a time: 4 MB of float64, which stay in a core's cache."""
+
+CHUNKS = 64
+"""Chunks of nudges in one program, at most."""
+
+Falls = Callable[[Any], np.ndarray]
+"""`falls(steps)`: the fall of the cost by each of (size, entry) displacements, each made alone."""
+
+
+class Sweep(NamedTuple):
+    """What is known at the parameters, float64, one number an entry, and the way to know more.
+
+    Attributes:
+        cost: The cost there.
+        gradient: First derivatives.
+        curvature: Second derivatives by the same parameter: the Hessian's diagonal.
+        falls: What nudges do.
+    """
+
+    cost: float
+    gradient: Float[np.ndarray, "entry"]
+    curvature: Float[np.ndarray, "entry"]
+    falls: Falls
+
+
+def plain(cost: Cost, params: Params, batch: Any, entries: Int[np.ndarray, "entry"], *, size: int = 1000) -> Sweep:
+    """The sweep for any model: the whole cost again for every nudge.
+
+    Args:
+        cost: `cost(params, batch)`.
+        params: float64.
+        batch: Examples.
+        entries: Positions in the long vector of all parameters.
+        size: Examples at a time.
+    """
+    flat, unravel = ravel_pytree(params)
+    count = examples(batch)
+    parts = [(piece, examples(piece) / count) for piece in pieces(batch, size)]
+    at_once = max(1, min(len(entries), 16, 2**24 // flat.size))
+    of_vector = lambda vector, piece: cost(unravel(vector), piece)
+
+    def along(vector: Array, piece: Any, entry: Array) -> tuple[Array, Array]:
+        unit = jnp.zeros_like(vector).at[entry].set(1.0)
+        slope = lambda x: jax.jvp(lambda y: of_vector(y, piece), (x,), (unit,))[1]
+        return jax.jvp(slope, (vector,), (unit,))
+
+    moved = jax.jit(
+        jax.vmap(lambda v, piece, at, step: of_vector(v.at[at].add(step), piece), in_axes=(None, None, 0, 0))
+    )
+    derivatives = jax.jit(jax.vmap(along, in_axes=(None, None, 0)))
+    base = sum(float(jax.jit(of_vector)(flat, piece)) * part for piece, part in parts)
+
+    def chunks(values: Any) -> Any:
+        for start in range(0, len(entries), at_once):
+            chosen = np.resize(entries[start : start + at_once], at_once)
+            taken = np.resize(values[start : start + at_once], at_once)
+            yield slice(start, start + at_once), min(at_once, len(entries) - start), chosen, taken
+
+    def falls(steps: Any) -> np.ndarray:
+        steps = np.asarray(steps, np.float64)
+        found = np.full(steps.shape, base)
+        for row, target in zip(steps, found, strict=True):
+            for where, filled, chosen, taken in chunks(row):
+                for piece, part in parts:
+                    target[where] -= part * np.asarray(moved(flat, piece, chosen, taken))[:filled]
+        return found
+
+    gradient, curvature = np.zeros(len(entries)), np.zeros(len(entries))
+    for where, filled, chosen, _ in chunks(entries):
+        for piece, part in parts:
+            first, second = derivatives(flat, piece, chosen)
+            gradient[where] += part * np.asarray(first)[:filled]
+            curvature[where] += part * np.asarray(second)[:filled]
+    return Sweep(base, gradient, curvature, falls)
+
+
+class _Laid(NamedTuple):
+    """Some images as the dense sweep wants them: what every layer reads and sums up, and by layer the lit pairs."""
+
+    reading: Reading
+    losses: Array
+    labels: Array
+    pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+def dense(form: Dense, params: Any, batch: Batch) -> Sweep:
+    """The sweep of all parameters of a fully connected network.
+
+    A nudge in one layer changes one neuron there, and only for images that light the weight's input: so it goes over
+    the lit (input, image) pairs, changes one neuron's sum, and computes anew only what comes after it.
+
+    Args:
+        form: From `dense_form`.
+        params: float64 layers.
+        batch: Images; every size of it fits, the memory does not grow beyond `IMAGES`.
+    """
+    count = examples(batch)
+    unravel = ravel_pytree(params)[1]
+    ravel = lambda layers: np.concatenate([np.ravel(array) for layer in layers for array in layer])
+    gradient, curvature, cost = 0.0, 0.0, 0.0
+    laid = []
+    for piece in pieces(batch, IMAGES):
+        losses, reading, first, second = _derivatives(
+            form, params, jnp.asarray(piece.images), jnp.asarray(piece.labels)
+        )
+        pairs = [_lit_pairs(np.asarray(inputs)) for inputs in reading.inputs]
+        laid.append(_Laid(reading, losses, jnp.asarray(piece.labels), pairs))
+        gradient, curvature = gradient + ravel(first) / count, curvature + ravel(second) / count
+        cost += float(jnp.sum(losses)) / count
+
+    def falls(steps: Any) -> np.ndarray:
+        return np.stack([_falls(form, params, laid, unravel(jnp.asarray(row))) for row in steps]) / count
+
+    return Sweep(cost, np.asarray(gradient), np.asarray(curvature), falls)
+
+
+@functools.partial(jax.jit, static_argnames="form")
+def _derivatives(form: Dense, params: Any, images: Array, labels: Array) -> tuple[Array, Reading, Any, Any]:
+    """Losses and readings of every image, and the first and second derivatives by every parameter, summed over images."""
+
+    def of_one(image, label):
+        zeros = offsets(params)
+        loss, reading = read(form, params, zeros, image, label)
+        cost = lambda offsets: read(form, params, offsets, image, label)[0]
+        second = []
+        for layer, zero in enumerate(zeros):
+            slope = lambda x, unit, layer=layer: jax.jvp(
+                lambda y: cost([*zeros[:layer], y, *zeros[layer + 1 :]]), (x,), (unit,)
+            )[1]
+            bend = lambda unit, slope=slope, zero=zero: jax.jvp(lambda x: slope(x, unit), (zero,), (unit,))[1]
+            second.append(jax.vmap(bend)(jnp.eye(len(zero))))
+        return loss, reading, jax.grad(cost)(zeros), second
+
+    losses, reading, first, second = jax.vmap(of_one)(images, labels)
+    joined = lambda backs, power: tuple(
+        type(layer)(back.T @ inputs**power, back.sum(0))
+        for layer, back, inputs in zip(params, backs, reading.inputs, strict=True)
+    )
+    return losses, reading, joined(first, 1), joined(second, 2)
+
+
+def _lit_pairs(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All (input, image, value) with a value that is not zero, in order of inputs; the bias reads a last input, always 1."""
+    inputs = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
+    which, image = np.nonzero(inputs.T)
+    return which.astype(np.int32), image.astype(np.int32), inputs[image, which]
+
+
+def _falls(form: Dense, params: Any, laid: list[_Laid], steps: Any) -> np.ndarray:
+    """The summed falls of the losses by each displacement in `steps`, layers shaped as the parameters."""
+    found = []
+    for layer in range(len(params)):
+        moves = np.concatenate([steps[layer].weights.T, steps[layer].biases[None]])
+        total = np.sum([_fall(form, params, layer, part, moves) for part in laid], axis=0)
+        found += [total[:-1].T.ravel(), total[-1]]
+    return np.concatenate(found)
+
+
+def _fall(form: Dense, params: Any, layer: int, part: _Laid, moves: np.ndarray) -> Array:
+    """The same of some images by each of (input, neuron) displacements in one layer."""
+    which, image, value = part.pairs[layer]
+    wide = max(len(later.biases) for later in params[layer:])
+    length = int(np.clip(NUMBERS // (moves.shape[1] * wide), 1, min(4096, len(which))))
+    chunks = min(CHUNKS, -(-len(which) // length))
+    block = length * chunks
+    total = jnp.zeros(moves.shape)
+    sums = part.reading.sums[layer : layer + 2]
+    for start in range(0, len(which), block):
+        cut = [np.zeros(block, array.dtype) for array in (which, image, value)]  # a value of 0 falls by nothing
+        for array, source in zip(cut, (which, image, value), strict=True):
+            array[: min(block, len(source) - start)] = source[start : start + block]
+        pairs = [array.reshape(chunks, length) for array in cut]
+        total = _block(form, layer, params, sums, part.losses, part.labels, pairs, moves, total)
+    return total
+
+
+@functools.partial(jax.jit, static_argnames=("form", "layer"), donate_argnames="total")
+def _block(form, layer, params, sums, losses, labels, pairs, moves, total):
+    """Add the falls of some chunks of lit pairs."""
+    last = layer == len(params) - 1
+
+    def onward(later, label):
+        """The loss, from the weighted sums of the layer behind the nudge (or of the last layer itself)."""
+        for after in params[layer + 2 :]:
+            later = form.activation(later) @ after.weights.T + after.biases
+        return form.loss(form.output(later), label)
+
+    def of_pair(image, value, move):
+        """One (input, image) pair, the displacements of the weights from that input to every neuron."""
+        here, label = sums[0][image], labels[image]
+
+        def of_neuron(neuron, step):
+            if last:
+                return onward(here.at[neuron].add(value * step), label)
+            change = form.activation(here[neuron] + value * step) - form.activation(here[neuron])
+            return onward(sums[1][image] + params[layer + 1].weights[:, neuron] * change, label)
+
+        after = jax.vmap(of_neuron)(jnp.arange(len(here)), move)
+        return jnp.where(value == 0, 0.0, losses[image] - after)
+
+    def of_chunk(total, chunk):
+        which, image, value = chunk
+        return total.at[which].add(jax.vmap(of_pair)(image, value, moves[which])), None
+
+    return jax.lax.scan(of_chunk, total, tuple(pairs))[0]
