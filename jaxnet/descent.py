@@ -37,14 +37,29 @@ class Info(NamedTuple):
     gradient_norm: Float[Array, "..."]
 
 
+class Step(NamedTuple):
+    """What a step was made of, for instruments.
+
+    Attributes:
+        grads: The gradient of the cost.
+        updates: What the optimizer added to the parameters.
+    """
+
+    grads: Params
+    updates: Params
+
+
 class Descent(NamedTuple):
     """A way downhill: `init(params) -> state` and `update(state, batch) -> (state, info)`.
 
     `update` is what `jax.lax.scan` takes: `jax.lax.scan(descent.update, state, batches)` is a whole epoch in one program.
+    `explain` takes the same step and returns `(state, info, step)`, for instruments such as `bang.watch`; None if a descent
+    does not show what its steps are made of.
     """
 
-    init: Callable[[Params], State]
-    update: Callable[[State, Any], tuple[State, Any]]
+    init: Callable[[Params], Any]
+    update: Callable[[Any, Any], tuple[Any, Any]]
+    explain: Callable[[Any, Any], tuple[Any, Any, Step]] | None = None
 
 
 def side_by_side(descent: Descent) -> Descent:
@@ -62,7 +77,8 @@ def side_by_side(descent: Descent) -> Descent:
         >>> state.params.tolist(), info.cost.tolist()
         ([1.0, -2.0], [4.0, 16.0])
     """
-    return Descent(jax.vmap(descent.init), jax.vmap(descent.update, in_axes=(0, None)))
+    over = lambda step: jax.vmap(step, in_axes=(0, None))
+    return Descent(jax.vmap(descent.init), over(descent.update), descent.explain and over(descent.explain))
 
 
 def gradient_descent(cost: Cost, optimizer: optax.GradientTransformation | float) -> Descent:
@@ -90,10 +106,14 @@ def gradient_descent(cost: Cost, optimizer: optax.GradientTransformation | float
     def init(params: Params) -> State:
         return State(params, transform.init(params), jnp.zeros((), jnp.int32))
 
-    def update(state: State, batch: Any) -> tuple[State, Info]:
+    def explain(state: State, batch: Any) -> tuple[State, Info, Step]:
         value, grads = jax.value_and_grad(cost)(state.params, batch)
         updates, opt_state = transform.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        return State(params, opt_state, state.step + 1), Info(value, optax.tree.norm(grads))
+        info = Info(value, optax.tree.norm(grads))
+        return State(params, opt_state, state.step + 1), info, Step(grads, updates)
 
-    return Descent(init, update)
+    def update(state: State, batch: Any) -> tuple[State, Info]:
+        return explain(state, batch)[:2]
+
+    return Descent(init, update, explain)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnet.descent import Descent, State
+from jaxnet.descent import Descent
 
 
 class Diverged(FloatingPointError):
@@ -20,7 +20,7 @@ class Diverged(FloatingPointError):
         state: The last good state: all parameters finite, before that step.
     """
 
-    def __init__(self, step: int, leaf: str, state: State):
+    def __init__(self, step: int, leaf: str, state: Any):
         """Compose the message from where it happened."""
         super().__init__(
             f"step {step} made {leaf} NaN or infinite; the state before it is kept in `.state`. "
@@ -38,7 +38,7 @@ def scan(update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any
     return jax.lax.scan(update, state, batches)
 
 
-def train(descent: Descent, state: State, batches: Iterable[Any]) -> Iterator[tuple[State, Any]]:
+def train(descent: Descent, state: Any, batches: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     """Walk downhill chunk by chunk.
 
     Logging, saving, drawing and stopping early live in the caller's `for`. A state that was yielded stays valid.
@@ -46,7 +46,8 @@ def train(descent: Descent, state: State, batches: Iterable[Any]) -> Iterator[tu
 
     Args:
         descent: Whose `update` takes the steps; its info must have a field `cost`.
-        state: Where to start: `descent.init(params)`, or the last state of an earlier walk.
+        state: Where to start: `descent.init(params)`, or the last state of an earlier walk; a `State`, or what a wrapper
+            such as `bang.watch` made of it, with the same fields `params` and `step`.
         batches: Batches stacked along a new leading axis of steps, as `data.shuffled` yields them.
 
     Yields:
@@ -78,12 +79,12 @@ def first_not_finite(tree: Any) -> str | None:
     return None
 
 
-def _check(descent: Descent, state: State, chunk: Any, info: Any) -> None:
+def _check(descent: Descent, state: Any, chunk: Any, info: Any) -> None:
     if not np.isfinite(np.asarray(info.cost, dtype=np.float64)).all():
         _blame(descent, state, chunk, "cost")
 
 
-def _blame(descent: Descent, state: State, chunk: Any, suspect: str) -> None:
+def _blame(descent: Descent, state: Any, chunk: Any, suspect: str) -> None:
     """Walk the chunk again, one step at a time, to the step that went wrong."""
     update = jax.jit(descent.update)
     for i in range(len(jax.tree.leaves(chunk)[0])):

@@ -206,9 +206,9 @@ def test_nonsense_is_refused(tiny):
     params, batch = tiny
     with pytest.raises(ValueError, match=r"sizes must be positive numbers up to farthest, 10.0; got \[-1\]"):
         bang.worth(film_cost, sizes=[-1])
-    with pytest.raises(ValueError, match="tolerance must lie between 0 and 1, got 2.0"):
+    with pytest.raises(ValueError, match=r"tolerance must lie between 0 and 1, got 2\.0"):
         bang.worth(film_cost, tolerance=2.0)
-    with pytest.raises(ValueError, match="positions between 0 and 88"):
+    with pytest.raises(ValueError, match=r"positions between 0 and 88"):
         bang.worth(film_cost, entries=np.array([89]))(params, batch)
     with pytest.raises(ValueError, match="still computes in float32"):
         bang.worth(lambda p, b: film_cost(p, b).astype(jnp.float32))(params, batch)

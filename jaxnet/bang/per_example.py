@@ -57,18 +57,18 @@ def moments(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], M
         >>> float(found.mean), float(found.variance)
         (-1.0, 7.0)
     """
-
     losses = each(cost)
 
     def measure(params: Params, batch: Any) -> Moments:
         if (count := examples(batch)) < 2:
             raise ValueError(f"a variance needs at least 2 examples, got {count}")
         require_mean(cost, params, batch)
-        form, total = dense_form(cost, params, batch), None
-        for piece in pieces(batch, size or (IMAGES if form is not None else at_once(params))):
-            part = _plain_sums(losses, params, piece) if form is None else _outer_sums(form, params, piece)
-            total = part if total is None else _added(total, part)
-        return Moments(*_finished(*total, count), count)
+        form = dense_form(cost, params, batch)
+        cut = pieces(batch, size or (IMAGES if form is not None else at_once(params)))
+        sums = (_plain_sums(losses, params, p) if form is None else _outer_sums(form, params, p) for p in cut)
+        first, second = functools.reduce(_added, sums)
+        mean, variance = _finished(first, second, count)
+        return Moments(mean, variance, count)
 
     return measure
 
@@ -94,23 +94,18 @@ def tug_of_war(cost: Cost, labels: int) -> Callable[[Params, Batch], Params]:
 
     Source: the film's "Gradient descent": the average over all examples, so every one of them has its say.
     """
-
     losses = each(cost)
 
     def pull(params: Params, batch: Batch) -> Params:
         require_mean(cost, params, batch)
-        count, total = examples(batch), None
-        for piece in pieces(batch, IMAGES):
-            part = _by_label(losses, labels, count, params, piece)
-            total = part if total is None else _added(total, part)
-        return total
+        parts = (_by_label(losses, labels, examples(batch), params, piece) for piece in pieces(batch, IMAGES))
+        return functools.reduce(_added, parts)
 
     return pull
 
 
 def lengths(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], Float[np.ndarray, "example"]]:
     """Turn a cost into a function that says how hard every example pulls: the Euclidean length of its own gradient."""
-
     losses = each(cost)
 
     def measure(params: Params, batch: Any) -> Float[np.ndarray, "example"]:
@@ -167,6 +162,7 @@ def at_once(params: Params) -> int:
     return max(1, min(256, math.ceil(numbers / sum(np.size(leaf) for leaf in jax.tree.leaves(params)))))
 
 
+@jax.jit
 def _added(total: Any, part: Any) -> Any:
     return jax.tree.map(jnp.add, total, part)
 
@@ -188,10 +184,10 @@ def _outer_sums(form: Dense, params: Any, batch: Batch) -> tuple[Params, Params]
     """The same sums where a gradient is an outer product: its square is the outer product of squares."""
     backs, reading = passed_back(form, params, batch)
     layers = list(zip(backs, reading.inputs, strict=True))
-    return tuple(
-        type(params)(Layer((back**power).T @ lit**power, (back**power).sum(0)) for back, lit in layers)
-        for power in (1, 2)
+    summed = lambda power: type(params)(
+        Layer((back**power).T @ lit**power, (back**power).sum(0)) for back, lit in layers
     )
+    return summed(1), summed(2)
 
 
 @functools.partial(jax.jit, static_argnames="count")

@@ -80,16 +80,21 @@ def require_mean(cost: Cost, params: Params, batch: Any) -> None:
         )
 
 
-def mean_gradient(cost: Cost, params: Params, batch: Any, *, size: int = 1000) -> tuple[Any, Params]:
-    """The cost and its gradient over a whole batch, at most `size` examples at a time."""
-    total, count = None, examples(batch)
+def mean_gradient(cost: Cost, *, size: int = 1000) -> Callable[[Params, Any], tuple[Any, Params]]:
+    """A function `(params, batch)` that gives a cost and its gradient over a whole batch, at most `size` examples at a time."""
     both = jax.jit(jax.value_and_grad(cost))
-    for piece in pieces(batch, size):
-        part = jax.tree.map(lambda leaf, part=piece: leaf * (examples(part) / count), both(params, piece))
-        total = part if total is None else jax.tree.map(jnp.add, total, part)
-    if total is None:
-        raise ValueError("a batch needs at least one example")
-    return total
+
+    def measure(params: Params, batch: Any) -> tuple[Any, Params]:
+        total, count = None, examples(batch)
+        for piece in pieces(batch, size):
+            weight = examples(piece) / count
+            part = jax.tree.map(lambda leaf, weight=weight: leaf * weight, both(params, piece))
+            total = part if total is None else jax.tree.map(jnp.add, total, part)
+        if total is None:
+            raise ValueError("a batch needs at least one example, got none")
+        return total
+
+    return measure
 
 
 def widened(tree: Any) -> Any:

@@ -1,0 +1,163 @@
+"""The credit ledger: how much of the fall of the cost each parameter earned, along the path that was really walked."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from jaxnet._types import Cost, Params
+from jaxnet.bang.names import named_leaves
+from jaxnet.bang.pieces import each, examples, require_mean
+
+AT_ONCE = 500
+"""Examples in one program."""
+
+
+class Ledger(NamedTuple):
+    """Who earned the fall of the cost; numpy, float64, in units of the cost, a fall is positive.
+
+    Attributes:
+        credit: A pytree like the parameters with a leading axis of labels: what each parameter earned on each label's
+            examples. Everything in it sums to the fall of the cost, but for the gap.
+        leaves: The names of the arrays.
+        by_leaf: The credit of every array in every segment of the path.
+        by_label: The credit of all parameters on every label's examples in every segment.
+        cost: The cost at both ends of every segment.
+        gap: The measured fall minus the sum of all credit: what the integration missed.
+    """
+
+    credit: Params
+    leaves: tuple[str, ...]
+    by_leaf: Float[np.ndarray, "segment leaf"]
+    by_label: Float[np.ndarray, "segment label"]
+    cost: Float[np.ndarray, "node"]
+    gap: float
+
+
+def credit(cost: Cost, *, labels: int | None = None, panels: int = 2) -> Callable[[Iterable[Params], Any], Ledger]:
+    """Turn a cost into a function that integrates its gradient along a walk, parameter by parameter.
+
+    Along every segment from one point of the path to the next, -gradient * displacement is integrated by Simpson's rule
+    on the straight line between them, with sums in float64. Give it every step that was taken and the credit is that of the
+    steps; give it every hundredth and it is that of the chords, which is coarse: the sum still is the fall of the cost,
+    but what happened on the way is credited as if the walk had been straight.
+
+    Args:
+        cost: `cost(params, batch)`, a mean over examples.
+        labels: Split the credit by label: the batch's `labels` count from 0 to labels - 1; None does not split.
+        panels: Into how many equal parts to cut every segment; the gap falls with the fourth power.
+
+    Returns:
+        `account(path, batch) -> Ledger`: the path is an iterable of at least two parameters, such as
+        `state.params for state, _ in train(...)` after the start; the batch is what the cost is measured on.
+
+    Raises:
+        ValueError: If panels is below 1, or from the function: if the path has no segment, a label is out of range or
+            without examples, or the cost is no mean over examples.
+
+    Examples:
+        >>> account = credit(lambda p, batch: jnp.mean(batch) * (3 * p["x"] ** 2 + p["y"]))
+        >>> found = account([{"x": 1.0, "y": 2.0}, {"x": 0.0, "y": 1.5}], np.ones(1))
+        >>> {name: float(leaf[0]) for name, leaf in found.credit.items()}, round(found.gap, 6)
+        ({'x': 3.0, 'y': 0.5}, 0.0)
+
+    Source: Lan et al. 2019, "LCA: Loss Change Allocation for Neural Network Training".
+    """
+    if panels < 1:
+        raise ValueError(f"panels must be at least 1, got {panels}")
+    losses = each(cost)
+    add = jax.jit(_adder(losses), donate_argnums=0)
+
+    def account(path: Iterable[Params], batch: Any) -> Ledger:
+        walk = iter(path)
+        before = next(walk, None)
+        if before is None:
+            raise ValueError("a path needs at least two points, got none")
+        before = jax.tree.map(jnp.asarray, before)
+        require_mean(cost, before, batch)
+        groups = _groups(batch, labels)
+        look = lambda params: _by_group(add, groups, params, labels or 1, examples(batch))
+        (value, slope), total = look(before), None
+        costs, by_leaf, by_label = [value.sum()], [], []
+        for point in walk:
+            after, earned = jax.tree.map(jnp.asarray, point), None
+            for panel in range(panels):
+                ends = [_between(before, after, (panel + part) / panels) for part in (0, 0.5, 1)]
+                middle = look(ends[1])[1]
+                value, final = look(ends[2])
+                part = jax.tree.map(_simpson, ends[0], ends[2], slope, middle, final)
+                earned = part if earned is None else jax.tree.map(np.add, earned, part)
+                slope = final
+            total = earned if total is None else jax.tree.map(np.add, total, earned)
+            costs.append(value.sum())
+            rows = np.stack([leaf.reshape(len(leaf), -1).sum(1) for leaf in jax.tree.leaves(earned)])
+            by_leaf.append(rows.sum(1))
+            by_label.append(rows.sum(0))
+            before = after
+        if total is None:
+            raise ValueError("a path needs at least two points, got one")
+        gap = costs[0] - costs[-1] - np.sum(by_leaf)
+        names = tuple(name for name, _ in named_leaves(before))
+        return Ledger(total, names, np.array(by_leaf), np.array(by_label), np.array(costs), float(gap))
+
+    return account
+
+
+def _between(before: Params, after: Params, part: float) -> Params:
+    """A point on the line from one to the other, computed in float64 and rounded once."""
+    if part in (0, 1):
+        return after if part else before
+    mix = lambda a, b: ((1 - part) * np.asarray(a, np.float64) + part * np.asarray(b, np.float64)).astype(
+        np.asarray(a).dtype
+    )
+    return jax.tree.map(mix, before, after)
+
+
+def _simpson(start: Any, stop: Any, first: np.ndarray, middle: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """What one array earned between two points: minus the mean slope, by Simpson's rule, times the displacement."""
+    return -(first + 4 * middle + last) / 6 * (np.asarray(stop, np.float64) - np.asarray(start, np.float64))[None]
+
+
+def _groups(batch: Any, labels: int | None) -> list[tuple[int, Any, np.ndarray]]:
+    """The examples in pieces of equal length, each of one label, filled up with copies of weight 0."""
+    count = examples(batch)
+    marks = np.zeros(count, np.int64) if labels is None else np.asarray(batch.labels)
+    sizes = np.bincount(marks, minlength=labels or 1) if count and marks.min() >= 0 else np.zeros(labels or 1, int)
+    if len(sizes) != (labels or 1) or not sizes.all():
+        raise ValueError(
+            f"labels must be 0 to {(labels or 1) - 1} with at least one example each; counted {sizes.tolist()}"
+        )
+    length = min(AT_ONCE, int(sizes.max()))
+    found = []
+    for label in range(labels or 1):
+        members = np.flatnonzero(marks == label)
+        for start in range(0, len(members), length):
+            chosen = members[start : start + length]
+            weights = (np.arange(length) < len(chosen)).astype(np.float32)
+            filled = np.resize(chosen, length)
+            piece = jax.tree.map(lambda leaf, at=filled: jnp.asarray(leaf[at]) if np.ndim(leaf) else leaf, batch)
+            found.append((label, piece, weights))
+    return found
+
+
+def _adder(losses: Any) -> Any:
+    """Adds the weighted sum of the losses of one piece, and its gradient, to the totals of its label."""
+
+    def add(total: Any, label: Any, params: Params, piece: Any, weights: Any) -> Any:
+        weighted = lambda params: jnp.sum(losses(params, piece) * weights)
+        part = jax.value_and_grad(weighted)(params)
+        return jax.tree.map(lambda sums, new: sums.at[label].add(new.astype(sums.dtype)), total, part)
+
+    return add
+
+
+def _by_group(add: Any, groups: Any, params: Params, labels: int, count: int) -> tuple[np.ndarray, Params]:
+    """By label: its part of the cost and of the gradient."""
+    like = lambda leaf: jnp.zeros((labels, *np.shape(leaf)), jnp.asarray(leaf).dtype)
+    total = (jnp.zeros(labels, jax.tree.leaves(params)[0].dtype), jax.tree.map(like, params))
+    for label, piece, weights in groups:
+        total = add(total, label, params, piece, weights)
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64) / count, total)
