@@ -3,17 +3,17 @@
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxnet import bang as bang_for_buck
-from jaxnet import data, losses, portraits, recipes, report, scan, training
+from jaxnet import data, dossier, filming, losses, portraits, recipes, report, retracing, scan, training
 from jaxnet import run as folders
 from jaxnet._types import Dataset
 from jaxnet.devices import arithmetic, describe
-from jaxnet.publishing import publish
+from jaxnet.publishing import publish, publish_bang
 from jaxnet.recipes import Settings
 from jaxnet.walking import Seen, Walked, stoppable, walk
 
@@ -144,31 +144,101 @@ def _finite(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def bang(run: str | Path, *, k: int = 20, device: str | None = None) -> tuple[bang_for_buck.Nudge, ...]:
-    """Rank the gradient's components at a finished run's parameters, and draw its bang-for-buck pictures again.
+class Inspection(NamedTuple):
+    """What `bang` found.
+
+    Attributes:
+        nudges: The components of the gradient with the largest magnitude, in order.
+        facts: The numbers to see first, by what they are.
+        report: The page with everything.
+        film: The film, if one was asked for.
+    """
+
+    nudges: tuple[bang_for_buck.Nudge, ...]
+    facts: dict[str, str]
+    report: Path
+    film: Path | None
+
+
+def bang(
+    run: str | Path,
+    *,
+    k: int = 20,
+    worth: bool = False,
+    budget: bool = False,
+    credit: bool = False,
+    examples: bool = False,
+    film: bool = False,
+    film_as: Literal["gif", "mp4", "html"] = "gif",
+    at: Literal["start", "end"] = "end",
+    images: int = 10_000,
+    points: int = 400,
+    frames: int = 40,
+    device: str | None = None,
+    show: Callable[[Seen], None] = lambda seen: None,
+) -> Inspection:
+    """Look at a finished run with the instruments of `jaxnet.bang`, and write `bang.html` and `bang/` into its folder.
+
+    The gradient, the ranking and the dead knobs are always there; the rest is what was asked for.
 
     Args:
-        run: The run folder; its pictures and report are renewed.
+        run: The run folder.
         k: How many components to return.
+        worth: Nudge every parameter alone and measure what it buys, in float64.
+        budget: How much the best parameters buy, proven by really taking the steps.
+        credit: Walk the run again and account for the fall of its cost.
+        examples: Gradients image by image: signal to noise, tug of war, hardest images, noise scale.
+        film: Walk the run again and film where the bang for the buck was.
+        film_as: The film's format; mp4 needs ffmpeg.
+        at: Which parameters to look at, those after training or those before.
+        images: Average over so many of the first training images.
+        points: Points of the path to account along; with fewer than the run has steps the credit is coarse.
+        frames: Pictures of the film, about.
         device: Where to compute; None takes jax's choice, wherever the run was trained.
+        show: Called before each instrument.
 
     Returns:
-        The components of the trained network's gradient with the largest magnitude, in order.
+        The ranking, the numbers, and where the report is.
 
     Raises:
-        FileNotFoundError, ValueError: If there is no such run, or k is below 1.
+        FileNotFoundError, ValueError: If there is no such run, or an argument makes no sense.
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
+    for name, number in (("k", k), ("points", points), ("frames", frames)):
+        if number < 1:
+            raise ValueError(f"{name} must be at least 1, got {number}")
     folder = Path(run)
     loaded = folders.load(folder)
-    settings = loaded.settings
-    with arithmetic(device=device, dtype=settings.dtype, precision=settings.precision):
-        images = dataset(settings.data)
-        plan = training.plan(settings, images)
-        start = training.member(plan.params, loaded.result["chosen"])
-        found = publish(folder, loaded, start, plan.train, images)
-        return bang_for_buck.top(found.end, k, image_shape=loaded.image_shape)
+    if film:
+        filming.require(film_as)
+    with arithmetic(device=device, dtype=loaded.settings.dtype, precision=loaded.settings.precision):
+        of = dossier.subject(loaded, dataset(loaded.settings.data), count=images, at=at)
+        if film:
+            retracing.require_film(of)
+        asked: dict[str, Callable[[], dossier.Dossier]] = {"gradient": lambda: dossier.of_gradient(of)}
+        asked |= {"worth": lambda: dossier.of_worth(of)} if worth else {}
+        asked |= {"budget": lambda: dossier.of_budget(of)} if budget else {}
+        asked |= {"examples": lambda: dossier.of_examples(of)} if examples else {}
+        asked |= {"credit": lambda: retracing.of_credit(of, points=points)} if credit else {}
+        parts = []
+        for name, measure in asked.items():
+            show(Seen(name))
+            parts.append(measure())
+        moving, path = "", None
+        if film:
+            show(Seen("film"))
+            path = folder / "bang" / f"film.{film_as}"
+            path.parent.mkdir(exist_ok=True)
+            moving = filming.write(retracing.film(of, frames=frames), path)
+        show(Seen("drawing"))
+        found = dossier.merged(parts)
+        title = f"Bang for the buck: {loaded.settings.preset} on {loaded.settings.data}, {of.moment}"
+        lead = (
+            f"What each of {found.facts['parameters']} parameters' gradient is worth, looked at with {', '.join(asked)}; costs and "
+            f"gradients are averages over {len(of.batch.labels):,} training images."
+        )
+        page = publish_bang(folder, loaded, found, title=title, lead=lead, moving=moving)
+        nudges = bang_for_buck.top(dossier.gradient(of), k, image_shape=loaded.image_shape)
+    return Inspection(nudges, found.facts, page, path)
 
 
 def predict(

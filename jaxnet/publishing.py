@@ -1,15 +1,24 @@
-"""The pictures of a run drawn into its folder, and its report."""
+"""What was drawn and measured of a run, written into its folder: pictures, tables, and the two reports."""
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from jaxnet import bang, losses, portraits, report
 from jaxnet import run as folders
 from jaxnet._types import Batch, Dataset, Params
+from jaxnet.dossier import Dossier
 from jaxnet.report import Picture
 
+MOST_ROWS = 20_000
+"""A page with a longer table is slow to open."""
 
-def publish(folder: Path, run: folders.Run, start: Params, train: Batch, images: Dataset) -> portraits.Gradients:
+
+def publish(folder: Path, run: folders.Run, start: Params, train: Batch, images: Dataset) -> None:
     """Draw every picture of a run into its folder and compose `report.html`.
 
     Args:
@@ -18,9 +27,6 @@ def publish(folder: Path, run: folders.Run, start: Params, train: Batch, images:
         start: The parameters before training.
         train: The images it was trained on.
         images: The data set, for test images and names of classes.
-
-    Returns:
-        The gradients that were drawn.
     """
     found = portraits.gradients(run.recipe, start, run.params, train)
     outputs = losses.outputs(run.recipe.apply, run.params, images.test.images)
@@ -30,7 +36,6 @@ def publish(folder: Path, run: folders.Run, start: Params, train: Batch, images:
         **dict(portraits.of_reading(run.settings, run.recipe, start, run.params, images, outputs)),
     }
     _write(folder, run, drawn, bang.top(found.start, 50, image_shape=run.image_shape))
-    return found
 
 
 def _write(folder: Path, run: folders.Run, pictures: Mapping[str, Picture], nudges: Sequence[bang.Nudge]) -> None:
@@ -68,6 +73,49 @@ def _write(folder: Path, run: folders.Run, pictures: Mapping[str, Picture], nudg
     }
     page = report.page(f"jaxnet: {settings.preset} on {settings.data}", lead, facts, shown, tables)
     folders.write_file(folder / "report.html", page.encode())
+
+
+def publish_bang(folder: Path, run: folders.Run, found: Dossier, *, title: str, lead: str, moving: str = "") -> Path:
+    """Write what the instruments found into a run's folder: `bang.html`, and `bang/` with pictures, table and arrays.
+
+    Args:
+        folder: The run folder.
+        run: What is in it.
+        found: Pictures, columns, facts and arrays.
+        title: The page's headline.
+        lead: What was done, in a sentence or two.
+        moving: HTML of the film; empty for none.
+
+    Returns:
+        The path of `bang.html`.
+    """
+    (folder / "bang").mkdir(exist_ok=True)
+    drawn = {}
+    for name, (figure, caption) in found.pictures.items():
+        drawn[name] = (report.png(figure), caption)
+        folders.write_file(folder / "bang" / f"{name}.png", drawn[name][0])
+    columns = {name: list(values) for name, values in found.columns.items()}
+    archive, table = io.BytesIO(), io.StringIO(newline="")
+    arrays: dict[str, Any] = {name.replace("/", "."): array for name, array in found.arrays.items()}
+    np.savez_compressed(archive, **arrays)
+    folders.write_file(folder / "bang" / "arrays.npz", archive.getvalue())
+    writer = csv.writer(table)
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    folders.write_file(folder / "bang" / "parameters.csv", table.getvalue().encode())
+    heading, count = "Every parameter", len(next(iter(columns.values())))
+    if count > MOST_ROWS:
+        best = np.sort(np.argsort(-np.abs(np.asarray(columns["dC/dp"])), kind="stable")[:MOST_ROWS])
+        columns = {name: [values[i] for i in best] for name, values in columns.items()}
+        heading = (
+            f"The {MOST_ROWS:,} parameters with the largest gradient, of {count:,}; all are in bang/parameters.csv"
+        )
+    tables = {"The film": moving} if moving else {}
+    tables |= {heading: report.sortable(list(columns), list(columns.values()))}
+    tables |= {"Settings of the run": report.table(("setting", "value"), run.settings._asdict().items())}
+    page = folder / "bang.html"
+    folders.write_file(page, report.page(title, lead, found.facts, drawn, tables).encode())
+    return page
 
 
 def _told(nudge: bang.Nudge) -> tuple[str, str, str, float, float]:

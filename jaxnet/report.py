@@ -3,6 +3,8 @@
 import base64
 import html
 import io
+import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,8 +25,57 @@ figure { margin: 2.2rem 0; } figure img { border: 1px solid var(--line); border-
 figcaption { color: var(--soft); margin-top: .5rem; max-width: 52rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .92rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem 1rem .3rem 0; text-align: left; }
+.sortable input { background: transparent; border: 1px solid var(--line); border-radius: .4rem; color: inherit; font: inherit;
+  padding: .4rem .7rem; width: 22rem; max-width: 100%; } .sortable .told { color: var(--soft); margin: .5rem 0; }
+.sortable button { background: none; border: 0; color: inherit; cursor: pointer; font: inherit; font-weight: 600; padding: 0;
+  text-align: left; } .sortable th[aria-sort=ascending] button::after { content: " ▲"; }
+.sortable th[aria-sort=descending] button::after { content: " ▼"; } .sortable .more { color: var(--blue); margin-top: .6rem; }
 td.number { font-variant-numeric: tabular-nums; text-align: right; }
 @media print { :root { --ground: #fff; --ink: #111; --soft: #444; --line: #ccc; --blue: #0969a8; } figure { break-inside: avoid; } }
+"""
+
+
+SORTING = """
+(() => {
+  const box = document.currentScript.parentElement, body = box.querySelector("tbody"), told = box.querySelector(".told");
+  const all = JSON.parse(box.querySelector("script[type='application/json']").textContent);
+  const texts = all.map(row => row.join(" ").toLowerCase());
+  const heads = [...box.querySelectorAll("th")], more = box.querySelector(".more"), search = box.querySelector("input");
+  let column = -1, up = false, shown = 200;
+  const number = value => value === null ? NaN : value === "inf" ? Infinity : value === "-inf" ? -Infinity : value;
+  const order = (a, b) => {
+    const x = number(all[a][column]), y = number(all[b][column]);
+    if (x !== x || y !== y) return (x !== x) - (y !== y);  // what is not known stays last
+    const way = x < y ? -1 : x > y ? 1 : 0;
+    return (up ? way : -way) || a - b;
+  };
+  const draw = () => {
+    const words = search.value.toLowerCase().split(/\\s+/).filter(Boolean);
+    const has = (text, word) => (" " + text.replace(/[,()]/g, " ") + " ").includes(/^\\d+$/.test(word) ? ` ${word} ` : word);
+    let found = all.map((_, i) => i).filter(i => words.every(word => has(texts[i], word)));
+    if (column >= 0) found.sort(order);
+    body.replaceChildren(...found.slice(0, shown).map(i => {
+      const row = document.createElement("tr");
+      for (const value of all[i]) {
+        const cell = row.insertCell();
+        cell.textContent = value === null ? "" : value === "inf" ? "∞" :
+          typeof value === "number" && !Number.isInteger(value) ? value.toPrecision(4) : value;
+        if (typeof value === "number" || value === "inf") cell.className = "number";
+      }
+      return row;
+    }));
+    told.textContent = `${found.length.toLocaleString("en")} of ${all.length.toLocaleString("en")} parameters`;
+    more.hidden = found.length <= shown;
+    heads.forEach((head, i) => head.setAttribute("aria-sort", i !== column ? "none" : up ? "ascending" : "descending"));
+  };
+  heads.forEach((head, i) => head.firstChild.addEventListener("click", () => {
+    up = column === i ? !up : typeof all[0]?.[i] === "string" && !/inf/.test(all[0][i]);
+    column = i; shown = 200; draw();
+  }));
+  search.addEventListener("input", () => { shown = 200; draw(); });
+  more.addEventListener("click", () => { shown += 1000; draw(); });
+  draw();
+})();
 """
 
 
@@ -54,6 +105,36 @@ def _cell(value: object) -> str:
         return f'<td class="number">{value:.4g}</td>'
     kind = ' class="number"' if isinstance(value, int) and not isinstance(value, bool) else ""
     return f"<td{kind}>{html.escape(str(value))}</td>"
+
+
+def sortable(names: Sequence[str], columns: Sequence[Sequence[object]]) -> str:
+    """A long table that a reader can sort by any column (click its name) and search (every word must occur in the row).
+
+    Args:
+        names: Of the columns.
+        columns: Their values: text, numbers, or None for what is not known.
+
+    Returns:
+        HTML with its own script; two hundred rows are shown at a time.
+    """
+    rows = [[_plain(value) for value in row] for row in zip(*columns, strict=True)]
+    data = json.dumps(rows, separators=(",", ":")).replace("<", "\\u003c")
+    head = "".join(f'<th><button type="button">{html.escape(name)}</button></th>' for name in names)
+    return (
+        '<div class="sortable"><input type="search" placeholder="search: layer 2 neuron 7" aria-label="search">'
+        f'<p class="told"></p><div class="scroll"><table><thead><tr>{head}</tr></thead><tbody></tbody></table></div>'
+        f'<button type="button" class="more">more</button><script type="application/json">{data}</script>'
+        f"<script>{SORTING}</script></div>"
+    )
+
+
+def _plain(value: object) -> object:
+    """What JSON holds: numbers with six digits, None for NaN and infinity beyond it as words."""
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return float(f"{value:.6g}") if math.isfinite(value) else str(value)
+    return value
 
 
 def page(

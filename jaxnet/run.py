@@ -32,6 +32,9 @@ WRITTEN = frozenset(
         "checkpoint",
         "pictures",
         "report.html",
+        "bang",
+        "bang.html",
+        "signals.csv",
     )
 )
 """All that a run folder holds; a folder with anything else in it is never replaced."""

@@ -133,6 +133,26 @@ def fit(run: Plan, *, evaluate_every: int = 1, stopped: Callable[[], bool] = lam
         yield Progress(step, state, info, judge_all(run, state.params, run.judged) if due else None)
 
 
+def replay(run: Plan, chosen: int | None = None) -> Iterator[tuple[int, Params]]:
+    """Walk a run again, step by step: the same settings give the same bits on the same machine.
+
+    Args:
+        run: From `plan`.
+        chosen: The candidate to follow where there are several.
+
+    Yields:
+        The number of steps taken, from 0 to `num_steps`, and the parameters then.
+    """
+    settings, recipe = run.settings, run.recipe
+    descent = side_by_side(recipe.descent) if settings.candidates > 1 else recipe.descent
+    batches = data.shuffled(
+        run.order_key, run.train, settings.batch_size, epochs=settings.epochs, keyed=recipe.keyed, steps=1
+    )
+    yield 0, member(run.params, chosen)
+    for step, (state, _) in enumerate(train(descent, descent.init(run.params), batches), start=1):
+        yield step, member(state.params, chosen)
+
+
 def judge(recipe: Recipe, params: Params, batch: Batch) -> losses.Evaluation:
     """Cost and accuracy of one network on all of a batch's images, whatever their number."""
     answers = losses.outputs(recipe.apply, params, batch.images, chunk_size=min(1000, math.ceil(len(batch.labels) / 2)))

@@ -3,6 +3,7 @@
 from jaxnet.bang.budget import Lorenz, Spent, best, lorenz, on_a_budget, spend
 from jaxnet.bang.entries import largest, positions, sample, select, spread
 from jaxnet.bang.gradients import Nudge, by_leaf, by_neuron, earned, magnitude, share, top
+from jaxnet.bang.knobs import Knobs, dead_knobs, tally
 from jaxnet.bang.ledger import Ledger, credit
 from jaxnet.bang.names import named_leaves
 from jaxnet.bang.noise import NoiseScale, noise_from_batches, noise_from_examples, noise_from_two_sizes
@@ -11,6 +12,7 @@ from jaxnet.bang.per_example import Moments, lengths, moments, pulls, signal_to_
 from jaxnet.bang.watching import Signals, Watched, WatchedInfo, emit, rows, watch
 
 __all__ = [
+    "Knobs",
     "Ledger",
     "Lorenz",
     "Moments",
@@ -25,6 +27,7 @@ __all__ = [
     "by_leaf",
     "by_neuron",
     "credit",
+    "dead_knobs",
     "earned",
     "emit",
     "largest",
@@ -46,6 +49,7 @@ __all__ = [
     "signal_to_noise",
     "spend",
     "spread",
+    "tally",
     "top",
     "tug_of_war",
     "watch",

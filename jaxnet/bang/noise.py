@@ -19,7 +19,8 @@ class NoiseScale(NamedTuple):
     """How noisy single gradients are beside what they agree on.
 
     Attributes:
-        scale: trace / squared_norm, in examples: batches much smaller are mostly noise, much larger ones a waste.
+        scale: trace / squared_norm, in examples: batches much smaller are mostly noise, much larger ones a waste. Infinite
+            where these examples cannot tell the gradient from zero.
         low: Lower end of the 95 % interval of the scale, by the jackknife over 20 blocks of examples.
         high: Upper end.
         trace: The summed variance of one example's gradient over all parameters.
@@ -182,7 +183,12 @@ def _with_interval(
 
     everything = np.ones(len(rows), bool)
     trace, squared_norm = of(everything)
-    without = np.array([np.divide(*of(everything & (np.arange(len(rows)) != i))) for i in range(len(rows))])
-    deviation = np.sqrt((len(rows) - 1) * np.mean((without - without.mean()) ** 2))
-    scale = trace / squared_norm
-    return NoiseScale(scale, scale - 1.96 * deviation, scale + 1.96 * deviation, trace, squared_norm)
+    without = [of(everything & (np.arange(len(rows)) != i)) for i in range(len(rows))]
+    # The inverse of the scale is well behaved where the gradient drowns in noise; the scale itself is not.
+    inverse = squared_norm / trace
+    scatter = np.array([part[1] / part[0] for part in without]) - inverse
+    deviation = 1.96 * float(np.sqrt((len(rows) - 1) / len(rows) * np.sum((scatter - scatter.mean()) ** 2)))
+    least, scale, most = (
+        1 / part if part > 0 else np.inf for part in (inverse + deviation, inverse, inverse - deviation)
+    )
+    return NoiseScale(scale, least, most, trace, squared_norm)

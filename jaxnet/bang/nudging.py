@@ -124,7 +124,12 @@ def _sweep(cost: Cost, params: Params, batch: Any, entries: Any) -> tuple[Sweep,
 
         return Sweep(whole.cost, whole.gradient[chosen], whole.curvature[chosen], falls), chosen
     some = next(pieces(batch, 2))
-    dtype = jax.eval_shape(cost, params, some).dtype
+    try:
+        dtype = jax.eval_shape(cost, params, some).dtype
+    except TypeError as error:
+        raise ValueError(
+            f"this cost does not take float64 parameters and float64 images: {error}; let the model compute in the type it is given"
+        ) from error
     if dtype != np.float64:
         raise ValueError(
             f"with float64 parameters and images this cost still computes in {dtype}, where single nudges drown in "

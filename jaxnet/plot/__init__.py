@@ -1,8 +1,11 @@
 """Arrays to matplotlib Figures: nothing here shows, saves or prints; notebooks show them after `%matplotlib inline`."""
 
 from jaxnet.plot.bars import by_layer, ranking
+from jaxnet.plot.credits import credit, signals, tug_of_war
 from jaxnet.plot.curves import history
-from jaxnet.plot.gallery import confusion, cost_of_one, digits_read, mistakes_gallery, seen
+from jaxnet.plot.evidence import budget, predicted_measured, two_readings
+from jaxnet.plot.films import film
+from jaxnet.plot.gallery import captioned, confusion, cost_of_one, digits_read, mistakes_gallery, seen
 from jaxnet.plot.maps import pixel_maps
 from jaxnet.plot.network import MOST_EDGES, activations, edges
 from jaxnet.plot.style import DARK, LIGHT, Theme
@@ -13,14 +16,22 @@ __all__ = [
     "MOST_EDGES",
     "Theme",
     "activations",
+    "budget",
     "by_layer",
+    "captioned",
     "confusion",
     "cost_of_one",
+    "credit",
     "digits_read",
     "edges",
+    "film",
     "history",
     "mistakes_gallery",
     "pixel_maps",
+    "predicted_measured",
     "ranking",
     "seen",
+    "signals",
+    "tug_of_war",
+    "two_readings",
 ]

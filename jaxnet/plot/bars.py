@@ -48,12 +48,15 @@ def ranking(nudges: Sequence[Nudge], *, title: str = "", theme: Theme = DARK) ->
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one bar a nudge, its length |dC/dp|; blue says nudge the parameter up, orange down.
+        The figure: one bar a nudge, its length |dC/dp|; blue says nudge the parameter up, orange down. The number at its
+        end says how many times larger it is than the next.
     """
     figure = canvas(11.0, 1.3 + 0.32 * len(nudges), theme)
     axes = quiet(figure.add_subplot(), theme)
     sizes = [abs(nudge.gradient) for nudge in nudges]
-    axes.barh(range(len(nudges)), sizes, 0.7, color=[theme.positive if n.up else theme.negative for n in nudges])
+    bars = axes.barh(range(len(nudges)), sizes, 0.7, color=[theme.positive if n.up else theme.negative for n in nudges])
+    ratios = [f"×{nudge.ratio:.3g}" if nudge.ratio < float("inf") else "" for nudge in nudges]
+    axes.bar_label(bars, ratios, padding=4, color=theme.ink, fontsize=8)
     axes.set_yticks(range(len(nudges)), [nudge.text.partition(";")[0] for nudge in nudges])
     axes.invert_yaxis()
     axes.set_xlabel("|dC/dp|: change of the cost per unit of the parameter", color=theme.ink)

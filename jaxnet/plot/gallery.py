@@ -134,15 +134,36 @@ def mistakes_gallery(
     Returns:
         The figure: a grid of images; above each "label → answer" and the confidence in percent.
     """
+    space, size = ("  ", 8) if max(map(len, classes)) < 4 else ("\n", 6)
+    captions = [
+        f"{classes[label]} → {classes[answer]}{space}{100 * sure:.0f} %"
+        for label, answer, sure in zip(labels, answers, confidences, strict=True)
+    ]
+    return captioned(images, captions, size=size, title=title, theme=theme)
+
+
+def captioned(
+    images: Any, captions: Sequence[str], *, size: float | int = 8, title: str = "", theme: Theme = DARK
+) -> Figure:
+    """A grid of images, each with its own words above it.
+
+    Args:
+        images: In the order to show.
+        captions: One each.
+        size: Of the letters, in points.
+        title: The headline.
+        theme: DARK or LIGHT.
+
+    Returns:
+        The figure.
+    """
     columns = max(1, min(8, len(images)))
     rows = max(1, math.ceil(len(images) / columns))
     figure, axes = sheet(1.35 * columns, 1.7 * rows + 0.8, theme)
     height, width = np.shape(images)[1:3] if len(images) else (28, 28)
-    space, size = ("  ", 8) if max(map(len, classes)) < 4 else ("\n", 6)
-    for i, (image, label, answer, sure) in enumerate(zip(images, labels, answers, confidences, strict=True)):
+    for i, (image, text) in enumerate(zip(images, captions, strict=True)):
         left, top = (i % columns) * width * 1.08, (i // columns) * height * 1.3
         axes.imshow(image, cmap="gray", vmin=0, vmax=brightest(image), extent=(left, left + width, top + height, top))
-        text = f"{classes[label]} → {classes[answer]}{space}{100 * sure:.0f} %"
         axes.text(left + width / 2, top - 1, text, color=theme.ink, fontsize=size, ha="center", va="bottom")
     axes.set(xlim=(-1, columns * width * 1.08), ylim=(rows * height * 1.3, -0.3 * height))
     headline(figure, title, theme)

@@ -1,6 +1,6 @@
 """The look of every picture: two themes, and the colors of plus and minus."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,6 +19,7 @@ class Theme(NamedTuple):
         positive: Above zero; blue, told from orange by the color-blind too.
         negative: Below zero; orange.
         gray: Colormap of pixels, from 0 to 1.
+        series: Colors of lines that stand for different things, told apart by the color-blind.
     """
 
     ground: str
@@ -27,12 +28,19 @@ class Theme(NamedTuple):
     positive: str
     negative: str
     gray: str
+    series: tuple[str, ...]
 
 
-DARK = Theme("#0d1117", "#e6edf3", "#484f58", "#58c4dd", "#ff8c42", "gray")
+DARK = Theme(
+    "#0d1117", "#e6edf3", "#484f58", "#58c4dd", "#ff8c42", "gray",
+    ("#58c4dd", "#ff8c42", "#f0e442", "#2fbf8f", "#d98ac4", "#b8c0cc", "#7d9cff"),
+)  # fmt: skip
 """For the screen, as the film."""
 
-LIGHT = Theme("#ffffff", "#1f2328", "#c9d1d9", "#0969a8", "#c4500b", "gray_r")
+LIGHT = Theme(
+    "#ffffff", "#1f2328", "#c9d1d9", "#0969a8", "#c4500b", "gray_r",
+    ("#0969a8", "#c4500b", "#8a7a00", "#00765a", "#9b3f82", "#5a6270", "#3a4fc4"),
+)  # fmt: skip
 """For print."""
 
 
@@ -100,3 +108,16 @@ def legend(figure: Figure, unit: str, norm: FuncNorm, theme: Theme) -> None:
     bar.ax.tick_params(color=theme.faint)
     bar.set_label(unit, color=theme.ink, fontsize=10)
     bar.outline.set_edgecolor(theme.faint)  # pyright: ignore[reportCallIssue]
+
+
+def grid(axes: Axes, theme: Theme, x: str, y: str) -> None:
+    """Name both axes, with their units, and draw faint lines."""
+    axes.set_xlabel(x, color=theme.ink)
+    axes.set_ylabel(y, color=theme.ink)
+    axes.grid(color=theme.faint, alpha=0.3)
+    axes.set_axisbelow(True)
+
+
+def key(axes: Axes, theme: Theme, **where: Any) -> None:
+    """A legend in the theme's colors."""
+    axes.legend(facecolor=theme.ground, edgecolor=theme.faint, labelcolor=theme.ink, fontsize=9, **where)

@@ -1,0 +1,142 @@
+"""Dead knobs: parameters that no example gives a gradient, or hardly any, and why."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxnet import network
+from jaxnet._types import Batch, Cost, Params
+from jaxnet.bang.dense import Dense, dense_form, passed_back
+from jaxnet.bang.names import named_leaves
+from jaxnet.bang.per_example import IMAGES, moments
+from jaxnet.bang.pieces import pieces
+
+ALIVE, NEVER_LIT, DEAD, UNHEARD, SATURATED, TWIN, SILENT = range(7)
+
+REASONS = (
+    "alive",
+    "its input is zero in every example",
+    "its neuron is off in every example: the activation is flat there",
+    "nothing behind its neuron listens",
+    "its neuron is saturated: the activation is all but flat",
+    "its neuron has a twin that always moves alike",
+    "no example gives it a gradient",
+)
+"""What the codes mean."""
+
+
+class Knobs(NamedTuple):
+    """What keeps parameters from learning.
+
+    Attributes:
+        reason: For every parameter a code, an index into `jaxnet.bang.knobs.REASONS`; 0 is alive.
+        twins: Pairs of neurons (layer from 1, neuron, neuron) with the same weights in and out: they never part.
+        flat: By layer, for each neuron, the fraction of examples for which its activation is flat or all but flat.
+    """
+
+    reason: Params
+    twins: tuple[tuple[int, int, int], ...]
+    flat: tuple[np.ndarray, ...]
+
+
+def dead_knobs(cost: Cost, *, slope: float = 1e-3) -> Callable[[Params, Any], Knobs]:
+    """Turn a cost into a function that finds parameters without a gradient, and says why.
+
+    In a fully connected network (`losses.average` of `network.apply`) every reason is told apart. In any other model a
+    parameter is only found to be silent.
+
+    Args:
+        cost: `cost(params, batch)`, a mean over examples.
+        slope: A neuron is saturated where its activation is flatter than this fraction of its steepest slope, for every
+            example.
+
+    Returns:
+        `look(params, batch) -> Knobs`.
+
+    Raises:
+        ValueError: From the function, if the cost is no mean over examples.
+    """
+    scatter = moments(cost)
+
+    def look(params: Params, batch: Any) -> Knobs:
+        form = dense_form(cost, params, batch)
+        if form is None:
+            found = scatter(params, batch)
+            silent = lambda mean, variance: np.where(
+                (np.asarray(mean) == 0) & (np.asarray(variance) == 0), SILENT, ALIVE
+            )
+            return Knobs(jax.tree.map(silent, found.mean, found.variance), (), ())
+        return _of_dense(form, params, batch, slope)
+
+    return look
+
+
+def tally(knobs: Knobs) -> dict[str, dict[str, int]]:
+    """How many parameters of each array are dead, by reason; arrays and reasons without any are left out."""
+    counted = {}
+    for name, codes in named_leaves(knobs.reason):
+        numbers = np.bincount(np.asarray(codes).ravel(), minlength=len(REASONS))
+        counted[name] = {REASONS[code]: int(number) for code, number in enumerate(numbers) if code and number}
+    return {name: reasons for name, reasons in counted.items() if reasons}
+
+
+def _of_dense(form: Dense, params: Any, batch: Batch, slope: float) -> Knobs:
+    parts = [_piece(form, params, piece, slope) for piece in pieces(batch, IMAGES)]
+    lit, heard, steepest, flat, met = (
+        [np.stack(rows) for rows in zip(*(part[i] for part in parts), strict=True)] for i in range(5)
+    )
+    count = len(batch.labels)
+    twins = tuple((layer + 1, *pair) for layer in range(len(params) - 1) for pair in _alike(params, layer))
+    reasons = []
+    for i, layer in enumerate(params):
+        neurons = np.full(len(layer.biases), ALIVE)
+        for _, *pair in (twin for twin in twins if twin[0] == i + 1):
+            neurons[pair] = TWIN
+        neurons[flat[i].sum(0) == count] = SATURATED
+        neurons[~heard[i].any(0)] = UNHEARD
+        neurons[steepest[i].max(0) == 0] = DEAD
+        weights = np.repeat(neurons[:, None], layer.weights.shape[1], axis=1)
+        weights[(weights == ALIVE) & ~met[i].any(0)] = SILENT
+        weights[:, ~lit[i].any(0)] = NEVER_LIT
+        reasons.append(network.Layer(weights, neurons))  # pyright: ignore[reportArgumentType]
+    return Knobs(type(params)(reasons), twins, tuple(rows.sum(0) / count for rows in flat))
+
+
+@functools.partial(jax.jit, static_argnames="form")
+def _piece(form: Dense, params: Any, batch: Batch, slope: Any) -> tuple[list[Array], ...]:
+    """What is seen in some examples, a list of layers each.
+
+    Inputs that are ever lit; neurons that are ever passed a gradient; their steepest slope; in how many examples it is all
+    but flat; and which input and which neuron are ever awake together.
+    """
+    backs, reading = passed_back(form, params, batch)
+    squashes = [form.activation] * (len(params) - 1) + [form.output]
+    slopes = [
+        jnp.abs(jax.vmap(lambda sums, squash=squash: jax.jvp(squash, (sums,), (jnp.ones_like(sums),))[1])(sums))
+        for squash, sums in zip(squashes, reading.sums, strict=True)
+    ]
+    steepest = [
+        jnp.max(jnp.abs(jax.vmap(jax.grad(lambda z, f=f: f(z[None])[0]))(jnp.linspace(-4, 4, 81)))) for f in squashes
+    ]
+    return (
+        [jnp.any(lit != 0, axis=0) for lit in reading.inputs],
+        [jnp.any(back != 0, axis=0) for back in backs],
+        [jnp.max(slopes, axis=0) for slopes in slopes],
+        [jnp.sum(slopes <= slope * most, axis=0) for slopes, most in zip(slopes, steepest, strict=True)],
+        [(back != 0).astype(lit.dtype).T @ (lit != 0) > 0 for back, lit in zip(backs, reading.inputs, strict=True)],
+    )
+
+
+def _alike(params: Any, layer: int) -> list[tuple[int, int]]:
+    """Pairs of neurons of one hidden layer with equal weights in, equal biases and equal weights out."""
+    whole = np.concatenate(
+        [params[layer].weights, np.asarray(params[layer].biases)[:, None], np.asarray(params[layer + 1].weights).T],
+        axis=1,
+    )
+    _, kind = np.unique(whole, axis=0, return_inverse=True)
+    return [(i, j) for i in range(len(kind)) for j in range(i + 1, len(kind)) if kind.ravel()[i] == kind.ravel()[j]]

@@ -1,0 +1,271 @@
+"""The dossier of a run: every instrument of `bang` pointed at it, as pictures with their sentences and columns of numbers."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnet import bang, plot, recipes, training
+from jaxnet import run as folders
+from jaxnet._types import Batch, Dataset, Params
+from jaxnet.bang.knobs import REASONS
+from jaxnet.bang.names import leaf_name, leaves_with_paths, place
+from jaxnet.bang.pieces import mean_gradient
+from jaxnet.report import Picture
+
+MOST_MEASURED = 50_000
+"""In a larger network only the parameters with the largest gradient are nudged."""
+
+
+class Subject(NamedTuple):
+    """What is looked at.
+
+    Attributes:
+        run: The run.
+        plan: How it began.
+        params: The parameters to look at.
+        batch: The training images that the cost is averaged over.
+        classes: Names of the labels.
+        moment: In words, where in the run the parameters are from.
+    """
+
+    run: folders.Run
+    plan: training.Plan
+    params: Params
+    batch: Batch
+    classes: Sequence[str]
+    moment: str
+
+
+class Dossier(NamedTuple):
+    """What was found.
+
+    Attributes:
+        pictures: By name.
+        columns: By name, one value for each parameter.
+        facts: The numbers to see first, by what they are.
+        arrays: By name, what a researcher wants to load again.
+    """
+
+    pictures: dict[str, Picture]
+    columns: dict[str, Any]
+    facts: dict[str, str]
+    arrays: dict[str, np.ndarray]
+
+
+def subject(run: folders.Run, images: Dataset, *, count: int = 10_000, at: str = "end") -> Subject:
+    """Prepare to look at a run.
+
+    Args:
+        run: From `run.load`.
+        images: Its data set.
+        count: So many of the first training images, at most as many as there are.
+        at: "end" for the trained parameters, "start" for those before training.
+
+    Raises:
+        ValueError: If `at` is neither, or count is below 2.
+    """
+    if at not in ("start", "end"):
+        raise ValueError(f"at must be start or end, got {at!r}")
+    if count < 2:
+        raise ValueError(f"images must be at least 2, got {count}")
+    plan = training.plan(run.settings, images)
+    params = run.params if at == "end" else training.member(plan.params, run.result["chosen"])
+    train = plan.train
+    batch = Batch(np.asarray(train.images[:count]), np.asarray(train.labels[:count]))
+    return Subject(run, plan, params, batch, images.classes, {"end": "after training", "start": "before training"}[at])
+
+
+def of_gradient(of: Subject) -> Dossier:
+    """The gradient and the parameters: the network drawn with each, the ranking, and the dead knobs."""
+    grads = gradient(of)
+    shares = bang.share(grads)
+    knobs = bang.dead_knobs(of.run.recipe.cost)(of.params, of.batch)
+    names, arrays = _named(of)
+    slope, codes = _flat(grads), _flat(knobs.reason).astype(int)
+    columns = {
+        "parameter": names, "array": arrays, "value": _flat(of.params).tolist(),
+        "dC/dp": slope.tolist(), "share of a small step (%)": (100 * _flat(shares)).tolist(),
+        "alive?": [REASONS[code] for code in codes],
+    }  # fmt: skip
+    top = bang.top(grads, 20, image_shape=of.run.image_shape)
+    pictures = {
+        **_edges(of, "gradient", jax.tree.map(np.negative, grads), "decrease of the cost per unit of the parameter",
+                 "Every component of the negative gradient", "Blue: nudge up; orange: nudge down."),
+        **_edges(of, "parameters", of.params, "value of the parameter", "Every weight and bias",
+                 "Blue: positive; orange: negative."),
+        "ranking": Picture(
+            plot.ranking(top, title=f"The most bang for the buck, {of.moment}"),
+            "The twenty largest components of the gradient: which way to nudge, and how many times the next each one is.",
+        ),
+        "readings": Picture(
+            plot.two_readings(title="How to read a gradient: the film's (3, 1)"),
+            "Both readings of the gradient (3, 1): the direction of steepest ascent, and three times the bang for the first.",
+        ),
+    }  # fmt: skip
+    updates = _next_update(of, grads)
+    if updates is not None:
+        pictures |= _edges(of, "update", updates, "change of the parameter", "What the optimizer does next",
+                           "The update that the run's optimizer makes of this gradient.")  # fmt: skip
+    silent = int(np.sum(slope == 0))
+    facts = {
+        "parameters": f"{len(slope):,}",
+        "with zero gradient": f"{silent:,}",
+        "twin neurons": f"{len(knobs.twins)}",
+    }
+    return Dossier(pictures, columns, facts, {"gradient": slope, "reason": codes})
+
+
+def of_worth(of: Subject) -> Dossier:
+    """Every nudge measured: prediction against truth, radius of trust, and the best step alone."""
+    total = sum(leaf.size for leaf in jax.tree.leaves(of.params))
+    batch, entries = of.batch, None
+    if total > MOST_MEASURED:
+        count = 200 if of.run.settings.model == "dense" else 20
+        entries, batch = bang.largest(gradient(of), count), Batch(of.batch.images[:500], of.batch.labels[:500])
+    with jax.enable_x64(True):
+        double = recipes.build(
+            of.run.settings._replace(dtype="float64"), image_shape=of.run.image_shape, classes=len(of.classes), steps=1
+        )
+    found = bang.worth(double.cost, entries=entries)(of.params, batch)
+    wrong = bang.wrong_signs(found)
+    spread = lambda values: bang.spread(values, of.params, found.entries)
+    measured = {"radius of trust": found.radius, "best step alone": found.best_step, "it buys": found.best_fall}
+    measured["a nudge of 0.1 buys"] = found.measured[2]
+    columns = {name: _flat(spread(values)).tolist() for name, values in measured.items()}
+    which = "All" if entries is None else f"The {len(entries)} largest of"
+    pictures = {
+        "predicted": Picture(
+            plot.predicted_measured(found, title=f"Is the gradient true, {of.moment}?"),
+            f"{which} {total:,} parameters nudged one by one by four lengths over {len(batch.labels):,} images, in float64: the "
+            "longer the nudge, the less the gradient knows; crosses are nudges that raised the cost it promised to lower.",
+        ),
+    }
+    if entries is None:
+        pictures |= _edges(
+            of, "worth", spread(found.best_fall), "fall of the cost by the parameter's best step alone",
+            "What every parameter could buy alone", "Brightness is the largest fall of the cost by moving that one parameter.",
+        )  # fmt: skip
+    finite = found.radius[np.isfinite(found.radius)]
+    facts = {
+        "median radius of trust": f"{np.median(finite):.3g}" if len(finite) else "none",
+        "wrong signs at nudges of 1": f"{int(wrong[-1].sum()):,}",
+        "best single step buys": f"{100 * found.best_fall.max() / found.cost:.3g} % of the cost",
+    }
+    return Dossier(
+        pictures, columns, facts, {f"worth/{name}": np.asarray(value) for name, value in found._asdict().items()}
+    )
+
+
+def of_budget(of: Subject) -> Dossier:
+    """How much the best parameters buy, and steps that prove it."""
+    grads = gradient(of)
+    updates = jax.tree.map(lambda g: -0.01 * g, grads)
+    curve = bang.lorenz(bang.earned(grads, updates))
+    spent = bang.spend(of.run.recipe.cost)(of.params, of.batch, updates)
+    bought = 100 * np.interp(0.05, curve.kept, curve.bought)
+    picture = Picture(
+        plot.budget(
+            curve, spent, title=f"The best 5 % of the parameters buy {bought:.1f} % of a small step, {of.moment}"
+        ),
+        f"A plain step of 0.01 times the gradient, taken with the best parameters only; Gini {curve.gini:.3f}.",
+    )
+    arrays = {f"budget/{name}": value for name, value in spent._asdict().items()}
+    arrays |= {"budget/curve_kept": curve.kept, "budget/curve_bought": curve.bought}
+    return Dossier(
+        {"budget": picture}, {}, {"bought by the best 5 %": f"{bought:.1f} %", "Gini": f"{curve.gini:.3f}"}, arrays
+    )
+
+
+def of_examples(of: Subject) -> Dossier:
+    """Gradients example by example: signal to noise, the tug of war, the images that pull hardest, the noise scale."""
+    cost, labels = of.run.recipe.cost, len(of.classes)
+    found = bang.moments(cost)(of.params, of.batch)
+    clarity = bang.signal_to_noise(found)
+    top = bang.top(found.mean, 14, image_shape=of.run.image_shape)
+    pulled = dict(bang.named_leaves(bang.tug_of_war(cost, labels)(of.params, of.batch)))
+    pulls = np.stack([-np.asarray(pulled[nudge.leaf])[(slice(None), *nudge.position)] for nudge in top])
+    words = [
+        nudge.text.partition(";")[0].removeprefix("nudge ").removesuffix(" up").removesuffix(" down") for nudge in top
+    ]
+    lengths = bang.lengths(cost)(of.params, of.batch)
+    hardest = np.argsort(-lengths, kind="stable")[:32]
+    named = [f"{of.classes[int(of.batch.labels[i])]}   {lengths[i]:.2f}" for i in hardest]
+    pictures = {
+        "tug_of_war": Picture(
+            plot.tug_of_war(pulls, words, classes=of.classes, unit="part of -dC/dp by the images' label",
+                            title=f"Who pulls the strongest knobs which way, {of.moment}"),
+            "For each of the parameters with the largest gradient: which labels' images want it up and which down; the "
+            "triangle is what is left of the fight.",
+        ),
+        "hardest": Picture(
+            plot.captioned(of.batch.images[hardest], named, title=f"The images that pull hardest, {of.moment}"),
+            "Label, and the length of the gradient of that image's own cost.",
+        ),
+    }  # fmt: skip
+    facts = {}
+    for name, instrument in (
+        ("exact", bang.noise_from_examples), ("from batches", bang.noise_from_batches), ("from two sizes", bang.noise_from_two_sizes),
+    ):  # fmt: skip
+        if len(of.batch.labels) >= 1280:
+            noise = instrument(cost)(of.params, of.batch)
+            facts[f"noise scale, {name}"] = f"{noise.scale:.3g} ({noise.low:.3g} to {noise.high:.3g})"
+    values = _flat(clarity)
+    return Dossier(
+        pictures, {"signal to noise": values.tolist()}, facts, {"lengths": lengths, "signal_to_noise": values}
+    )
+
+
+def merged(parts: Sequence[Dossier]) -> Dossier:
+    """Several dossiers in one."""
+    joined = lambda dicts: {name: value for one in dicts for name, value in one.items()}
+    return Dossier(
+        joined(part.pictures for part in parts), joined(part.columns for part in parts),
+        joined(part.facts for part in parts), joined(part.arrays for part in parts),
+    )  # fmt: skip
+
+
+def _flat(tree: Params) -> np.ndarray:
+    return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)])
+
+
+def gradient(of: Subject) -> Params:
+    """The gradient of the cost averaged over the subject's images."""
+    return mean_gradient(of.run.recipe.cost)(of.params, of.batch)[1]
+
+
+def _next_update(of: Subject, grads: Params) -> Params | None:
+    """What the run's optimizer would add now; None where that is nothing, as at the end of a falling schedule."""
+    optimizer = of.run.recipe.optimizer
+    memory = of.run.state.opt_state if of.moment == "after training" else optimizer.init(of.params)
+    updates = jax.jit(optimizer.update)(grads, memory, of.params)[0]
+    return updates if any(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(updates)) else None
+
+
+def drawable(of: Subject) -> bool:
+    """Whether the network can be drawn edge by edge."""
+    return of.run.settings.model == "dense" and sum(layer.weights.size for layer in of.params) <= plot.MOST_EDGES
+
+
+def _edges(of: Subject, name: str, values: Any, unit: str, title: str, sentence: str) -> dict[str, Picture]:
+    """The network with one value a parameter, where it can be drawn."""
+    if not drawable(of):
+        return {}
+    figure = plot.edges(
+        values, title=f"{title}, {of.moment}", unit=unit, image=of.batch.images.mean(0), image_shape=of.run.image_shape,
+        classes=of.classes,
+    )  # fmt: skip
+    return {name: Picture(figure, f"{sentence} Average over {len(of.batch.labels):,} training images.")}
+
+
+def _named(of: Subject) -> tuple[list[str], list[str]]:
+    """Every parameter in words, by layer and neuron, and the array it is in."""
+    words, arrays = [], []
+    for path, leaf in leaves_with_paths(of.params):
+        name = leaf_name(path)
+        for position in np.ndindex(*np.shape(leaf)):
+            words.append(place(path, position, np.shape(leaf), of.run.image_shape))
+            arrays.append(name)
+    return words, arrays

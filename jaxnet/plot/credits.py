@@ -1,0 +1,158 @@
+"""Who did it: the credit of layers over time, the tug of war of labels, and the signals of a watched run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+from jaxnet.bang import Ledger
+from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, key, quiet
+
+
+def credit(ledger: Ledger, *, steps: Any = None, title: str = "", theme: Theme = DARK) -> Figure:
+    """What each array of parameters has earned of the fall of the cost, over a run.
+
+    Args:
+        ledger: From `bang.credit`.
+        steps: The step at the end of each segment; None counts segments.
+        title: The headline.
+        theme: DARK or LIGHT.
+
+    Returns:
+        The figure: on the left the fall of the cost (thick) and, line by line, the part that each array earned, in units of
+        the cost; on the right each label's examples. A falling line works against the others.
+    """
+    figure = canvas(12.0, 4.8, theme)
+    axes = [quiet(part, theme) for part in figure.subplots(1, 2)]
+    steps = np.arange(1, len(ledger.by_leaf) + 1) if steps is None else np.asarray(steps)
+    if len(steps) != len(ledger.by_leaf):
+        raise ValueError(f"there must be a step for each of the {len(ledger.by_leaf)} segments, got {len(steps)}")
+    earned = np.cumsum(ledger.by_leaf, axis=0)
+    axes[0].plot(steps, ledger.cost[0] - ledger.cost[1:], color=theme.ink, linewidth=3, label="the fall of the cost")
+    for i in np.argsort(-earned[-1]):
+        line = "-" if i < len(theme.series) else "--"
+        axes[0].plot(
+            steps, earned[:, i], line, color=theme.series[i % len(theme.series)], linewidth=1.8,
+            label=f"{ledger.leaves[i]}  {earned[-1, i]:+.3g}",
+        )  # fmt: skip
+    shades = colormaps["viridis"](np.linspace(0.25, 1, ledger.by_label.shape[1]))
+    by_label = np.cumsum(ledger.by_label, axis=0)
+    for label, shade in enumerate(shades):
+        axes[1].plot(steps, by_label[:, label], color=shade, linewidth=1.6)
+    _labels_beside(axes[1], steps[-1], by_label[-1], shades)
+    for part, name in zip(axes, ("earned by each array", "earned on each label's examples"), strict=True):
+        grid(part, theme, "step", f"{name} (units of the cost)")
+        part.axhline(0, color=theme.faint, linewidth=1)
+    key(axes[0], theme, loc="center right")
+    headline(figure, title, theme)
+    return figure
+
+
+def _labels_beside(axes: Any, x: float, heights: np.ndarray, colors: Any) -> None:
+    """The labels' numbers at the ends of their lines, moved apart where they would overlap."""
+    room = 0.045 * max(float(heights.max() - min(0.0, heights.min())), 1e-12)
+    order = np.argsort(heights)
+    places = [float(heights[order[0]])]
+    for label in order[1:]:
+        places.append(max(float(heights[label]), places[-1] + room))
+    shift = np.mean(np.array(places) - heights[order])
+    for label, place in zip(order, places, strict=True):
+        axes.annotate(
+            str(label), (x, place - shift), xytext=(5, 0), textcoords="offset points", color=colors[label], va="center",
+            fontsize=10, annotation_clip=False,
+        )  # fmt: skip
+
+
+def tug_of_war(
+    pulls: Any, names: Sequence[str], *, classes: Sequence[str], unit: str = "", title: str = "", theme: Theme = DARK
+) -> Figure:
+    """Who pulls a parameter up and who down.
+
+    Args:
+        pulls: (parameter, label): by label the part of the *negative* gradient, so that up is positive.
+        names: Of the parameters.
+        classes: Of the labels.
+        unit: What a pull is measured in.
+        title: The headline.
+        theme: DARK or LIGHT.
+
+    Returns:
+        The figure: a row a parameter; each label's pull is a block with its name, to the right those that want it up, to
+        the left down, the strongest nearest to the middle. The small triangle is the sum: where the parameter goes.
+    """
+    pulls = np.asarray(pulls, np.float64)
+    if pulls.shape != (len(names), len(classes)):
+        raise ValueError(f"pulls must be ({len(names)} parameters, {len(classes)} labels), got {pulls.shape}")
+    figure = canvas(12.0, 1.6 + 0.5 * len(names), theme)
+    axes = quiet(figure.add_subplot(), theme)
+    shades = colormaps["viridis"](np.linspace(0.2, 1, len(classes)))
+    up, down = np.clip(pulls, 0, None).sum(1).max(), np.clip(-pulls, 0, None).sum(1).max()
+    reach = max(up, down) or 1.0
+    for row, values in enumerate(pulls):
+        ends = {True: 0.0, False: 0.0}
+        for label in np.argsort(-np.abs(values)):
+            value, upward = values[label], bool(values[label] > 0)
+            axes.barh(row, value, 0.66, left=ends[upward], color=shades[label], edgecolor=theme.ground, linewidth=0.8)
+            if abs(value) > 0.016 * reach:
+                middle = ends[upward] + value / 2
+                axes.text(middle, row, str(classes[label]), ha="center", va="center", fontsize=9, color="black")
+            ends[upward] += value
+    sums = pulls.sum(1)
+    axes.scatter(
+        sums, np.arange(len(names)) - 0.4, marker="v", s=60, color=theme.ink, edgecolors=theme.ground, zorder=3
+    )
+    axes.axvline(0, color=theme.ink, linewidth=1)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlim(-1.06 * max(down, 0.1 * reach), 1.06 * max(up, 0.1 * reach))
+    grid(axes, theme, f"pulls down   ←   {unit}   →   pulls up", "")
+    headline(figure, title, theme)
+    return figure
+
+
+def signals(columns: Mapping[str, Any], leaves: Sequence[str], *, title: str = "", theme: Theme = DARK) -> Figure:
+    """What a watched run showed of every array of parameters, step by step.
+
+    Args:
+        columns: `step`, and `SIGNAL/LEAF` such as `ratio/0/weights`, as a run folder's `signals.csv` has them.
+        leaves: The arrays' names.
+        title: The headline.
+        theme: DARK or LIGHT.
+
+    Returns:
+        The figure: one panel a signal, one line an array; gradient, ratio and clarity on logarithmic scales.
+    """
+    told = {
+        "gradient": "length of the gradient (cost per unit)",
+        "ratio": "update / parameters (length over length)",
+        "share": "part of the step's decrease (%)",
+        "clarity": "signal to noise of mini-batches",
+    }
+    shown = [name for name in told if f"{name}/{leaves[0]}" in columns]
+    if not shown:
+        raise ValueError(
+            f"there is no signal to draw; expected columns such as gradient/{leaves[0]}, got {', '.join(columns)}"
+        )
+    rows = -(-len(shown) // 2)
+    figure = canvas(12.0, 3.4 * rows + 0.8, theme)
+    panels = np.atleast_1d(figure.subplots(rows, min(2, len(shown)), squeeze=False)).ravel()
+    steps = np.asarray(columns["step"])
+    width = max(1, len(steps) // 200)
+    for axes, name in zip(panels, shown, strict=False):
+        quiet(axes, theme)
+        for i, leaf in enumerate(leaves):
+            values = np.asarray(columns[f"{name}/{leaf}"], np.float64) * (100 if name == "share" else 1)
+            blocks = len(values) // width * width
+            means = values[:blocks].reshape(-1, width).mean(1)
+            color = theme.series[i % len(theme.series)]
+            axes.plot(steps[width - 1 : blocks : width], means, color=color, linewidth=1.4, label=leaf)
+        if name != "share":
+            axes.set_yscale("log")
+        grid(axes, theme, "step", told[name])
+    for axes in panels[len(shown) :]:
+        axes.set_axis_off()
+    key(panels[0], theme, ncols=2)
+    headline(figure, title, theme)
+    return figure

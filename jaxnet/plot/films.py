@@ -1,0 +1,97 @@
+"""The film of a run: where the bang for the buck is, from the random start to the trained network."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.animation import FuncAnimation
+from matplotlib.collections import EllipseCollection, LineCollection
+
+from jaxnet.network import Layer
+from jaxnet.plot.network import edges
+from jaxnet.plot.style import DARK, Theme, grid, quiet, signed_power
+
+
+def film(
+    frames: Sequence[Sequence[Layer]],
+    steps: Sequence[int],
+    costs: Sequence[float],
+    *,
+    title: str = "",
+    unit: str = "",
+    image: Any = None,
+    image_shape: Sequence[int] = (28, 28),
+    classes: Sequence[str] | None = None,
+    fps: int = 8,
+    theme: Theme = DARK,
+) -> FuncAnimation:
+    """Animate one value for every parameter, drawn as `plot.edges` draws it.
+
+    Every frame has its own scale, so that it shows *where* the values are large; the largest one is written above, and
+    the curve at the bottom shows the cost by step, with a dot at the frame's.
+
+    Args:
+        frames: Layers of values, one set a frame: negative gradients, for the bang for the buck.
+        steps: The step of each frame, increasing from 0.
+        costs: The cost at each.
+        title: The headline; step and largest value are added.
+        unit: What one unit of a value is.
+        image: Shown on the input plane.
+        image_shape: Of the input plane.
+        classes: Names of the outputs.
+        fps: Frames a second.
+        theme: DARK or LIGHT.
+
+    Returns:
+        A matplotlib animation: `.save("bang.gif")`, `.save("bang.mp4")` where ffmpeg is installed, `.to_jshtml()`.
+
+    Raises:
+        ValueError: If there is no frame, or not one step and one cost for each.
+    """
+    if not len(frames) or not len(frames) == len(steps) == len(costs):
+        raise ValueError(f"{len(frames)} frames need as many steps and costs, got {len(steps)} and {len(costs)}")
+    look = {"unit": unit, "image": image, "image_shape": image_shape, "classes": classes, "theme": theme}
+    figure = edges(frames[0], title=title, **look)
+    axes = figure.axes[0]
+    lines = axes.findobj(LineCollection)[0]
+    rings = axes.findobj(EllipseCollection)[-1]
+    legend = figure.axes[1]
+    legend.set_xticks([])
+    legend.set_xlabel(f"{unit}; every frame has its own scale", color=theme.ink, fontsize=10)
+    curve = quiet(figure.add_axes((0.80, 0.05, 0.17, 0.075)), theme)
+    places = np.maximum(steps, 0.5)
+    curve.plot(places, costs, color=theme.negative, linewidth=1.5)
+    (dot,) = curve.plot(places[:1], costs[:1], "o", color=theme.ink, markersize=7)
+    curve.set(xscale="log", yscale="log")
+    curve.minorticks_off()
+    grid(curve, theme, "", "cost")
+    curve.tick_params(labelsize=7)
+
+    first = [np.concatenate([np.ravel(part) for part in parts]) for parts in zip(*frames[0], strict=True)]
+    order = [np.argsort(np.abs(values), kind="stable") for values in first]
+    back = [np.argsort(positions) for positions in order]
+    segments = np.array(lines.get_segments())[back[0]]
+    spots = np.asarray(rings.get_offsets())[back[1]]
+    fine = np.concatenate(
+        [np.full(np.size(weights), min(1.0, 25 / np.size(weights) ** 0.5)) for weights, _ in frames[0]]
+    )
+
+    def draw(i: int) -> list[Any]:
+        weights, biases = (np.concatenate([np.ravel(part) for part in parts]) for parts in zip(*frames[i], strict=True))
+        largest = float(max(np.abs(weights).max(), np.abs(biases).max())) or 1.0
+        for artist, values in ((lines, weights), (rings, biases)):
+            artist.set_norm(signed_power(largest, 0.5))
+            artist.set_array(values[np.argsort(np.abs(values), kind="stable")])
+        order = np.argsort(np.abs(weights), kind="stable")
+        strength = (np.abs(weights[order]) / largest) ** 0.5
+        lines.set(segments=list(segments[order]), linewidths=fine[order] * (0.4 + 2.6 * strength**1.5))
+        order = np.argsort(np.abs(biases), kind="stable")
+        rings.set(offsets=spots[order], linewidths=0.8 + 2.8 * (np.abs(biases[order]) / largest) ** 0.5)
+        dot.set_data(places[i : i + 1], costs[i : i + 1])
+        figure.suptitle(
+            f"{title}   step {steps[i]:,}, largest {largest:.2g}", color=theme.ink, fontsize=14, fontweight="bold",
+            y=1 - 0.1 / figure.get_figheight(),
+        )  # fmt: skip
+        return [lines, rings, dot]
+
+    return FuncAnimation(figure, draw, frames=len(frames), interval=1000 / fps, repeat=True)  # pyright: ignore[reportArgumentType]

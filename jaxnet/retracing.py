@@ -1,0 +1,93 @@
+"""A run walked again: who earned the fall of its cost, and the film of where the bang for the buck was."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnet import bang, plot, training
+from jaxnet._types import Params
+from jaxnet.bang.pieces import mean_gradient
+from jaxnet.dossier import Dossier, Subject, drawable
+from jaxnet.report import Picture
+
+
+def of_credit(of: Subject, *, points: int = 400) -> Dossier:
+    """Who earned the fall of the cost over the run, which is walked again for it."""
+    steps = _chosen_steps(int(of.run.result["steps"]), points)
+    walked = (params for step, params in _replayed(of) if step in set(steps))
+    ledger = bang.credit(of.run.recipe.cost, labels=len(of.classes))(walked, of.batch)
+    fall = ledger.cost[0] - ledger.cost[-1]
+    total = int(of.run.result["steps"])
+    told = (
+        "along every step" if len(steps) == total + 1 else f"coarse: along {len(steps) - 1} chords of {total:,} steps"
+    )
+    pictures = {
+        "credit": Picture(
+            plot.credit(ledger, steps=steps[1:], title="Who earned the fall of the cost"),
+            f"The gradient integrated over the run on {len(of.batch.labels):,} training images ({told}); the integration "
+            f"missed {abs(ledger.gap):.2g} of {fall:.3g}.",
+        )
+    }
+    leaves = [leaf.sum(0) for leaf in jax.tree.leaves(ledger.credit)]
+    if of.run.settings.model == "dense":
+        pictures["credit_by_pixel"] = Picture(
+            plot.pixel_maps(ledger.credit[0].weights.sum(0), image_shape=of.run.image_shape, title="Which pixels earned it",
+                            unit="fall of the cost earned by the weight"),
+            "The credit of the weights into each first-layer neuron, at their pixels; orange ones raised the cost on their way.",
+        )  # fmt: skip
+    flat = np.concatenate([leaf.ravel() for leaf in leaves])
+    facts = {"fall of the cost": f"{fall:.4g}", "not accounted for": f"{100 * abs(ledger.gap) / abs(fall):.2g} %"}
+    arrays = {
+        "credit": flat,
+        "credit/by_leaf": ledger.by_leaf,
+        "credit/by_label": ledger.by_label,
+        "credit/steps": np.array(steps),
+    }
+    return Dossier(pictures, {"credit over the run": flat.tolist()}, facts, arrays)
+
+
+def film(of: Subject, *, frames: int = 40) -> Any:
+    """The bang for the buck from start to end, as a matplotlib animation; the run is walked again for it.
+
+    Raises:
+        ValueError: If the network has too many edges to draw, or is no fully connected one.
+    """
+    require_film(of)
+    steps = _chosen_steps(int(of.run.result["steps"]), frames, dense=6)
+    measure = mean_gradient(of.run.recipe.cost)
+    found = [measure(params, of.batch) for step, params in _replayed(of) if step in set(steps)]
+    return plot.film(
+        [jax.tree.map(lambda leaf: -np.asarray(leaf, np.float64), grads) for _, grads in found], steps,
+        [float(cost) for cost, _ in found], title="Where the bang for the buck is",
+        unit="decrease of the cost per unit of the parameter", image=of.batch.images.mean(0),
+        image_shape=of.run.image_shape, classes=of.classes,
+    )  # fmt: skip
+
+
+def require_film(of: Subject) -> None:
+    """Refuse a network that cannot be drawn edge by edge.
+
+    Raises:
+        ValueError: If it has too many edges, or is no fully connected one.
+    """
+    if not drawable(of):
+        raise ValueError(f"only fully connected networks of up to {plot.MOST_EDGES:,} weights can be filmed")
+
+
+def _replayed(of: Subject) -> Iterator[tuple[int, Params]]:
+    steps = int(of.run.result["steps"])
+    return itertools.islice(training.replay(of.plan, of.run.result["chosen"]), steps + 1)
+
+
+def _chosen_steps(total: int, points: int, *, dense: int = 100) -> list[int]:
+    """Step 0, the last, and between them at most `points`: all of the first ones, then ever sparser."""
+    if total < 1:
+        raise ValueError("this run took no step, so there is nothing to follow")
+    if total <= points:
+        return list(range(total + 1))
+    first = min(dense, points // 2)
+    later = np.geomspace(max(first, 1), total, points - first + 1).round().astype(int)
+    return sorted({*range(first + 1), *later.tolist(), total})
