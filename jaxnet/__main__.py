@@ -1,19 +1,17 @@
 """The command line: parses, calls one function of `jaxnet.commands`, prints what it returned."""
 
-import contextlib
 import json as json_format
 import math
 import signal
 import sys
-import time
 import zipfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 import tyro
 
 from jaxnet._version import __version__
+from jaxnet.live import progress
 from jaxnet.recipes import PRESETS, Preset, Settings
 
 Device = Literal["cpu", "gpu", "tpu"] | None
@@ -41,6 +39,7 @@ def train(
     overwrite: bool = False,
     pictures: bool = True,
     evaluate_every: int | None = None,
+    watch_every: int = 0,
     json: bool = False,
 ) -> None:
     """Train a network by gradient descent and write a run folder with its report.
@@ -56,6 +55,7 @@ def train(
         overwrite: Replace the run folder if it exists.
         pictures: Draw the pictures and compose report.html.
         evaluate_every: Epochs between evaluations on the way; 0 for none, by default at most 25 of them.
+        watch_every: Show live what the gradient does to every layer, one step in so many (25 costs next to nothing).
         json: Print the result as one last line of JSON.
     """
     from jaxnet import commands
@@ -63,10 +63,10 @@ def train(
 
     told = versions()
     print(" ".join(f"{name} {version}" for name, version in told.items()), file=sys.stderr)
-    with _bar() as show:
+    with progress() as show:
         result = commands.train(
             PRESETS[preset]._replace(**changes), out=out, overwrite=overwrite, pictures=pictures,
-            evaluate_every=evaluate_every, show=show,
+            evaluate_every=evaluate_every, watch_every=watch_every, show=show,
         )  # fmt: skip
     print(
         f"{100 * result['test_accuracy']:.2f} % of {result['test_images']:,} test images right; "
@@ -117,7 +117,7 @@ def bang(
     """
     from jaxnet import commands
 
-    with _bar() as show:
+    with progress() as show:
         found = commands.bang(
             run, k=k, worth=worth, budget=budget, credit=credit, examples=examples, film=film, film_as=film_as, at=at,
             images=images, points=points, frames=frames, device=device, show=show,
@@ -162,40 +162,6 @@ def predict(
         print(f"{answer.file}: {answer.answer} ({100 * answer.confidence:.0f} %)")
     if json:
         print(json_format.dumps([answer._asdict() | {"image": answer.image.tolist()} for answer in answers]))
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[Any], None]]:
-    """A progress bar on standard error while it is a terminal; nothing otherwise."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[seen]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("starting", total=None, seen="")
-        shown = 0.0
-
-        def show(seen: Any) -> None:
-            nonlocal shown
-            if seen.phase == "training" and seen.step < seen.num_steps and time.monotonic() - shown < 0.1:
-                return
-            shown = time.monotonic()
-            parts = []
-            if not math.isnan(seen.cost):
-                parts.append(f"cost {seen.cost:.4f}")
-            if seen.accuracy is not None:
-                parts.append(f"right {100 * seen.accuracy:.2f} %")
-            if seen.examples_per_second:
-                parts.append(f"{seen.examples_per_second:,.0f} images/s")
-            progress.update(
-                task, description=seen.phase, completed=seen.step, total=seen.num_steps or None, seen="  ".join(parts)
-            )
-
-        yield show
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -48,6 +48,7 @@ def train(
     overwrite: bool = False,
     pictures: bool = True,
     evaluate_every: int | None = None,
+    watch_every: int = 0,
     show: Callable[[Seen], None] = lambda seen: None,
 ) -> dict[str, Any]:
     """Train a network, score the test images once, and write a run folder.
@@ -61,6 +62,8 @@ def train(
         pictures: Whether to draw the pictures and compose `report.html`.
         evaluate_every: Epochs between evaluations on held-out images (or on training images where none are held out);
             0 for none, None for at most 25 of them.
+        watch_every: Watch what the gradient does to every array of parameters, one step in so many, into `signals.csv`;
+            0 does not. The steps are the same.
         show: Called with what there is to see, after every chunk of steps.
 
     Returns:
@@ -85,7 +88,7 @@ def train(
         try:
             show(Seen("compiling", 0, plan.num_steps))
             with stoppable() as asked:
-                walked = walk(plan, evaluate_every=evaluate_every, show=show, asked=asked)
+                walked = walk(plan, evaluate_every=evaluate_every, watch_every=watch_every, show=show, asked=asked)
                 run = _finished(plan, images, walked)
                 if out is None:
                     folder = folders.first_free(folder.parent, settings.preset)
@@ -135,7 +138,7 @@ def _finished(plan: training.Plan, images: Dataset, walked: Walked) -> folders.R
     }
     return folders.Run(
         settings, params, walked.state, walked.history, walked.evaluations, result,
-        tuple(plan.train.images.shape[1:]), images.classes, folders.versions(), recipe,
+        tuple(plan.train.images.shape[1:]), images.classes, folders.versions(), recipe, walked.signals,
     )  # fmt: skip
 
 
@@ -169,8 +172,8 @@ def bang(
     credit: bool = False,
     examples: bool = False,
     film: bool = False,
-    film_as: Literal["gif", "mp4", "html"] = "gif",
-    at: Literal["start", "end"] = "end",
+    film_as: str = "gif",
+    at: str = "end",
     images: int = 10_000,
     points: int = 400,
     frames: int = 40,
@@ -189,8 +192,8 @@ def bang(
         credit: Walk the run again and account for the fall of its cost.
         examples: Gradients image by image: signal to noise, tug of war, hardest images, noise scale.
         film: Walk the run again and film where the bang for the buck was.
-        film_as: The film's format; mp4 needs ffmpeg.
-        at: Which parameters to look at, those after training or those before.
+        film_as: The film's format, gif, mp4 or html; mp4 needs ffmpeg.
+        at: Which parameters to look at, those after training ("end") or before ("start").
         images: Average over so many of the first training images.
         points: Points of the path to account along; with fewer than the run has steps the credit is coarse.
         frames: Pictures of the film, about.

@@ -1,6 +1,6 @@
 """The dossier of a run: every instrument of `bang` pointed at it, as pictures with their sentences and columns of numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +12,7 @@ from jaxnet import run as folders
 from jaxnet._types import Batch, Dataset, Params
 from jaxnet.bang.knobs import REASONS
 from jaxnet.bang.names import leaf_name, leaves_with_paths, place
-from jaxnet.bang.pieces import mean_gradient
+from jaxnet.bang.streaming import mean_gradient
 from jaxnet.report import Picture
 
 MOST_MEASURED = 50_000
@@ -47,12 +47,14 @@ class Dossier(NamedTuple):
         columns: By name, one value for each parameter.
         facts: The numbers to see first, by what they are.
         arrays: By name, what a researcher wants to load again.
+        tables: By heading, names of columns and rows.
     """
 
     pictures: dict[str, Picture]
     columns: dict[str, Any]
     facts: dict[str, str]
     arrays: dict[str, np.ndarray]
+    tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[object]]]] = {}
 
 
 def subject(run: folders.Run, images: Dataset, *, count: int = 10_000, at: str = "end") -> Subject:
@@ -93,9 +95,10 @@ def of_gradient(of: Subject) -> Dossier:
     top = bang.top(grads, 20, image_shape=of.run.image_shape)
     pictures = {
         **_edges(of, "gradient", jax.tree.map(np.negative, grads), "decrease of the cost per unit of the parameter",
-                 "Every component of the negative gradient", "Blue: nudge up; orange: nudge down."),
+                 "Every component of the negative gradient",
+                 f"Blue: nudge up; orange: nudge down; the average over {len(of.batch.labels):,} training images."),
         **_edges(of, "parameters", of.params, "value of the parameter", "Every weight and bias",
-                 "Blue: positive; orange: negative."),
+                 "The network itself. Blue: positive; orange: negative."),
         "ranking": Picture(
             plot.ranking(top, title=f"The most bang for the buck, {of.moment}"),
             "The twenty largest components of the gradient: which way to nudge, and how many times the next each one is.",
@@ -205,16 +208,32 @@ def of_examples(of: Subject) -> Dossier:
             "Label, and the length of the gradient of that image's own cost.",
         ),
     }  # fmt: skip
-    facts = {}
-    for name, instrument in (
-        ("exact", bang.noise_from_examples), ("from batches", bang.noise_from_batches), ("from two sizes", bang.noise_from_two_sizes),
-    ):  # fmt: skip
-        if len(of.batch.labels) >= 1280:
-            noise = instrument(cost)(of.params, of.batch)
-            facts[f"noise scale, {name}"] = f"{noise.scale:.3g} ({noise.low:.3g} to {noise.high:.3g})"
+    rows = []
+    ways = {
+        "every image's own gradient": bang.noise_from_examples,
+        "batches of 32, their scatter": bang.noise_from_batches,
+    }
+    ways["batches of 32 and of a twentieth of all"] = bang.noise_from_two_sizes
+    for name, instrument in ways.items() if len(of.batch.labels) >= 1280 else ():
+        noise = instrument(cost)(of.params, of.batch)
+        rows.append((name, noise.scale, noise.low, noise.high, noise.trace, noise.squared_norm))
+    heads = (
+        "measured by",
+        "images",
+        "95 % from",
+        "to",
+        "variance of one image's gradient",
+        "squared length of the gradient",
+    )
+    tables = (
+        {"The gradient noise scale: in batches much smaller, the gradient is mostly noise": (heads, rows)}
+        if rows
+        else {}
+    )
+    facts = {"gradient noise scale": f"{rows[0][1]:,.0f} images"} if rows else {}
     values = _flat(clarity)
     return Dossier(
-        pictures, {"signal to noise": values.tolist()}, facts, {"lengths": lengths, "signal_to_noise": values}
+        pictures, {"signal to noise": values.tolist()}, facts, {"lengths": lengths, "signal_to_noise": values}, tables
     )
 
 
@@ -223,7 +242,7 @@ def merged(parts: Sequence[Dossier]) -> Dossier:
     joined = lambda dicts: {name: value for one in dicts for name, value in one.items()}
     return Dossier(
         joined(part.pictures for part in parts), joined(part.columns for part in parts),
-        joined(part.facts for part in parts), joined(part.arrays for part in parts),
+        joined(part.facts for part in parts), joined(part.arrays for part in parts), joined(part.tables for part in parts),
     )  # fmt: skip
 
 
@@ -257,7 +276,7 @@ def _edges(of: Subject, name: str, values: Any, unit: str, title: str, sentence:
         values, title=f"{title}, {of.moment}", unit=unit, image=of.batch.images.mean(0), image_shape=of.run.image_shape,
         classes=of.classes,
     )  # fmt: skip
-    return {name: Picture(figure, f"{sentence} Average over {len(of.batch.labels):,} training images.")}
+    return {name: Picture(figure, sentence)}
 
 
 def _named(of: Subject) -> tuple[list[str], list[str]]:

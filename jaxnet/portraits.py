@@ -223,3 +223,12 @@ def of_history(history: Columns, evaluations: Columns, judged_by: str) -> Pictur
         plot.history(history, evaluations, judged_by=judged_by, title="Downhill"),
         "The cost of every step's batch, and cost and error at every evaluation.",
     )
+
+
+def of_signals(signals: Columns, params: Params) -> Picture:
+    """What a watched run showed of every array of parameters."""
+    names = [name for name, _ in bang.named_leaves(params)]
+    return Picture(
+        plot.signals(signals, names, title="What every layer was doing"),
+        "Length of the gradient, size of the update beside the parameters, part of the decrease earned, and signal to noise.",
+    )

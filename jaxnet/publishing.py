@@ -33,6 +33,7 @@ def publish(folder: Path, run: folders.Run, start: Params, train: Batch, images:
     drawn = {
         **dict(portraits.of_gradients(run.settings, run.params, found, train, images.classes)),
         "history": portraits.of_history(run.history, run.evaluations, run.result["judged_by"]),
+        **({"signals": portraits.of_signals(run.signals, run.params)} if len(run.signals.get("step", ())) else {}),
         **dict(portraits.of_reading(run.settings, run.recipe, start, run.params, images, outputs)),
     }
     _write(folder, run, drawn, bang.top(found.start, 50, image_shape=run.image_shape))
@@ -103,15 +104,17 @@ def publish_bang(folder: Path, run: folders.Run, found: Dossier, *, title: str, 
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     folders.write_file(folder / "bang" / "parameters.csv", table.getvalue().encode())
-    heading, count = "Every parameter", len(next(iter(columns.values())))
-    if count > MOST_ROWS:
-        best = np.sort(np.argsort(-np.abs(np.asarray(columns["dC/dp"])), kind="stable")[:MOST_ROWS])
-        columns = {name: [values[i] for i in best] for name, values in columns.items()}
-        heading = (
-            f"The {MOST_ROWS:,} parameters with the largest gradient, of {count:,}; all are in bang/parameters.csv"
-        )
+    count = len(next(iter(columns.values())))
+    best = np.argsort(-np.abs(np.asarray(columns["dC/dp"])), kind="stable")[:MOST_ROWS]
+    shown = {name: [values[i] for i in best] for name, values in columns.items()}
+    heading = (
+        "Every parameter"
+        if count <= MOST_ROWS
+        else f"The {MOST_ROWS:,} with the largest gradient of {count:,} parameters"
+    )
     tables = {"The film": moving} if moving else {}
-    tables |= {heading: report.sortable(list(columns), list(columns.values()))}
+    tables |= {name: report.table(heads, rows) for name, (heads, rows) in found.tables.items()}
+    tables |= {f"{heading}, by the size of its gradient": report.sortable(list(shown), list(shown.values()))}
     tables |= {"Settings of the run": report.table(("setting", "value"), run.settings._asdict().items())}
     page = folder / "bang.html"
     folders.write_file(page, report.page(title, lead, found.facts, drawn, tables).encode())

@@ -30,6 +30,7 @@ th, td { border-bottom: 1px solid var(--line); padding: .3rem 1rem .3rem 0; text
 .sortable button { background: none; border: 0; color: inherit; cursor: pointer; font: inherit; font-weight: 600; padding: 0;
   text-align: left; } .sortable th[aria-sort=ascending] button::after { content: " ▲"; }
 .sortable th[aria-sort=descending] button::after { content: " ▼"; } .sortable .more { color: var(--blue); margin-top: .6rem; }
+.sortable td, .sortable th { white-space: nowrap; }
 td.number { font-variant-numeric: tabular-nums; text-align: right; }
 @media print { :root { --ground: #fff; --ink: #111; --soft: #444; --line: #ccc; --blue: #0969a8; } figure { break-inside: avoid; } }
 """

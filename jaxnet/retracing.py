@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxnet import bang, plot, training
 from jaxnet._types import Params
-from jaxnet.bang.pieces import mean_gradient
+from jaxnet.bang.streaming import mean_gradient
 from jaxnet.dossier import Dossier, Subject, drawable
 from jaxnet.report import Picture
 

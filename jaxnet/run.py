@@ -54,6 +54,7 @@ class Run(NamedTuple):
         classes: The labels' names.
         versions: Of what the run depended on, and its device.
         recipe: The functions the settings stand for; `recipe.apply(params, image)` reads an image.
+        signals: Of a watched run, columns step and SIGNAL/ARRAY such as `ratio/0/weights`; else empty.
     """
 
     settings: Settings
@@ -66,6 +67,7 @@ class Run(NamedTuple):
     classes: tuple[str, ...]
     versions: dict[str, str]
     recipe: Recipe
+    signals: record.Columns
 
 
 def write(folder: Path, run: Run) -> None:
@@ -88,7 +90,9 @@ def write(folder: Path, run: Run) -> None:
     (folder / "result.json").write_text(json.dumps(run.result, indent=1, allow_nan=False) + "\n")
     record.write_csv(folder / "history.csv", run.history)
     record.write_csv(folder / "evaluations.csv", run.evaluations)
-    tables = {"history": run.history, "evaluations": run.evaluations}
+    tables = {"history": run.history, "evaluations": run.evaluations, "signals": run.signals}
+    if run.signals:
+        record.write_csv(folder / "signals.csv", run.signals)
     flat: dict[str, Any] = {
         f"{table}/{name}": column for table, columns in tables.items() for name, column in columns.items()
     }
@@ -130,12 +134,22 @@ def load(folder: str | Path) -> Run:
                 state = checkpointer.restore((folder / "checkpoint").resolve(), like)
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{folder} holds no run of jaxnet that version {__version__} can read: {error}") from error
-    history, evaluations = (
+    history, evaluations, signals = (
         {name.partition("/")[2]: column for name, column in columns.items() if name.startswith(table)}
-        for table in ("history/", "evaluations/")
+        for table in ("history/", "evaluations/", "signals/")
     )
     return Run(
-        settings, state.params, state, history, evaluations, result, image_shape, classes, told["versions"], recipe
+        settings,
+        state.params,
+        state,
+        history,
+        evaluations,
+        result,
+        image_shape,
+        classes,
+        told["versions"],
+        recipe,
+        signals,
     )
 
 

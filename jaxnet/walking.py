@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnet import record, training
+from jaxnet import bang, record, training
 from jaxnet.descent import side_by_side
 from jaxnet.loop import Diverged
 
@@ -25,6 +25,7 @@ class Seen(NamedTuple):
         cost: Mean cost of the latest chunk's batches.
         accuracy: At the last evaluation, None before the first.
         examples_per_second: Since the first chunk was done.
+        signals: Of a watched run the latest values: by array of parameters, by signal; else None.
     """
 
     phase: str
@@ -33,6 +34,7 @@ class Seen(NamedTuple):
     cost: float = math.nan
     accuracy: float | None = None
     examples_per_second: float = 0.0
+    signals: dict[str, dict[str, float]] | None = None
 
 
 class Walked(NamedTuple):
@@ -43,6 +45,7 @@ class Walked(NamedTuple):
         state: The last state, or the last good one before NaN or infinity.
         history: Columns step, cost, gradient_norm: one row a step.
         evaluations: Columns step, epoch, cost, accuracy: one row an evaluation.
+        signals: Of a watched run, columns step and SIGNAL/ARRAY: one row a watched step; else empty.
         seconds: From the first step's compilation to the last step, evaluations and the choice among candidates included.
         signal: The number of the signal that ended it early, or None.
         diverged: What made it stop, or None.
@@ -52,6 +55,7 @@ class Walked(NamedTuple):
     state: Any
     history: record.Columns
     evaluations: record.Columns
+    signals: record.Columns
     seconds: float
     signal: int | None
     diverged: Diverged | None
@@ -61,6 +65,7 @@ def walk(
     plan: training.Plan,
     *,
     evaluate_every: int | None = None,
+    watch_every: int = 0,
     show: Callable[[Seen], None] = lambda seen: None,
     asked: Sequence[int] = (),
 ) -> Walked:
@@ -69,6 +74,7 @@ def walk(
     Args:
         plan: From `training.plan`.
         evaluate_every: Epochs between evaluations; 0 for none, None for at most 25 of them.
+        watch_every: Watch one step in so many with `bang.watch`; 0 does not watch. The steps are the same.
         show: Called with what there is to see, after every chunk of steps.
         asked: Signals that came so far, from `stoppable`; the walk ends after the chunk in which there is one.
 
@@ -76,10 +82,16 @@ def walk(
         What the walk leaves.
 
     Raises:
-        ValueError: If evaluate_every is negative.
+        ValueError: If evaluate_every or watch_every is negative.
     """
     if evaluate_every is not None and evaluate_every < 0:
         raise ValueError(f"evaluate_every must be 0 or more epochs, got {evaluate_every}")
+    if watch_every < 0:
+        raise ValueError(f"watch_every must be 0 or more steps, got {watch_every}")
+    if watch_every:
+        watched = bang.watch(plan.recipe.descent, every=watch_every)
+        plan = plan._replace(recipe=plan.recipe._replace(descent=watched))
+    names = [name for name, _ in bang.named_leaves(plan.params)]
     if evaluate_every is None:
         evaluate_every = math.ceil(plan.settings.epochs / 25)
     descent = side_by_side(plan.recipe.descent) if plan.settings.candidates > 1 else plan.recipe.descent
@@ -87,6 +99,7 @@ def walk(
     per_epoch = plan.num_steps / max(1, plan.settings.epochs)
     begun = time.perf_counter()
     first: tuple[float, int] | None = None
+    latest: dict[str, dict[str, float]] | None = None
     try:
         for progress in training.fit(plan, evaluate_every=evaluate_every, stopped=lambda: bool(asked)):
             state = progress.state
@@ -100,17 +113,23 @@ def walk(
             elapsed = time.perf_counter() - first[0]
             rate = (progress.step - first[1]) * plan.settings.batch_size / elapsed if elapsed > 0 else 0.0
             # The chunk before this one is done for certain: looking at its cost does not wait for the device.
-            cost = float(np.min(np.mean(infos[max(0, len(infos) - 2)].cost, axis=0)))
-            show(Seen("training", progress.step, plan.num_steps, cost, accuracy, rate))
+            done = infos[max(0, len(infos) - 2)]
+            means = np.mean(done.cost, axis=0)
+            best = int(np.argmin(means)) if np.ndim(means) else None
+            if watch_every and (rows_now := list(bang.rows(_of(done, best), names))):
+                latest = _by_array(rows_now[-1][1], names)
+            show(Seen("training", progress.step, plan.num_steps, float(np.min(means)), accuracy, rate, latest))
     except Diverged as error:
         diverged, state = error, error.state
     chosen = training.choose(plan, state.params)
     jax.block_until_ready(state)
     seconds = time.perf_counter() - begun
-    state = training.member(state, chosen)
+    state = training.member(state.inner if isinstance(state, bang.Watched) else state, chosen)
     steps, of_chosen = int(state.step), (..., chosen) if chosen is not None else ...
-    info = record.stack(infos)._asdict() if infos else {}
-    columns = {name: column[of_chosen][:steps] for name, column in info.items()}
+    info = jax.tree.map(lambda column: column[:steps], _of(record.stack(infos), chosen)) if infos else None
+    columns = {} if info is None else {name: getattr(info, name) for name in ("cost", "gradient_norm")}
+    seen = list(bang.rows(info, names)) if watch_every and info is not None else []
+    signals = record.columns({"step": step + 1, **values} for step, values in seen)
     history = {"step": np.arange(1, len(next(iter(columns.values()), ())) + 1), **columns}
     evaluations = record.columns(
         {"step": step, "epoch": epoch, "cost": float(cost[of_chosen]), "accuracy": float(right[of_chosen])}
@@ -118,7 +137,17 @@ def walk(
         if step <= steps
     )
     number = asked[0] if asked and steps < plan.num_steps else None
-    return Walked(chosen, state, history, evaluations, seconds, number, diverged)
+    return Walked(chosen, state, history, evaluations, signals, seconds, number, diverged)
+
+
+def _of(info: Any, chosen: int | None) -> Any:
+    """One candidate's part of a history, whose axis of candidates is behind that of the steps."""
+    return info if chosen is None else jax.tree.map(lambda column: column[:, chosen], info)
+
+
+def _by_array(values: dict[str, float], names: Sequence[str]) -> dict[str, dict[str, float]]:
+    split = [(name.partition("/"), value) for name, value in values.items() if "/" in name]
+    return {array: {signal: value for (signal, _, of), value in split if of == array} for array in names}
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The commands as a user meets them: run folders, exit codes, signals, and what can go wrong."""
 
 import csv
+import io
 import json
 import re
 import signal
@@ -13,11 +14,13 @@ import jax
 import matplotlib.image
 import numpy as np
 import pytest
+import rich.console
 from PIL import Image
 from test_scan import on_paper
 
-from jaxnet import Diverged, commands, recipes
+from jaxnet import Diverged, bang, commands, recipes
 from jaxnet import run as folders
+from jaxnet.live import signals_table
 
 QUICK = recipes.film._replace(epochs=2, seed=3)
 
@@ -199,13 +202,36 @@ def test_no_epochs_leave_the_random_start(npz, tmp_path):
     assert not result["interrupted"]
 
 
-def test_bang_ranks_the_trained_gradient_and_draws_again(finished):
-    folder, _ = finished
-    (folder / "pictures" / "bang.png").unlink()
-    nudges = commands.bang(folder, k=7)
-    assert len(nudges) == 7
-    assert abs(nudges[0].gradient) >= abs(nudges[-1].gradient) > 0
-    assert (folder / "pictures" / "bang.png").is_file()
+def test_a_watched_run_walks_the_same_and_keeps_its_signals(finished, npz, tmp_path):
+    _, plain = finished
+    told = []
+    result = commands.train(QUICK._replace(data=npz), out=tmp_path / "run", watch_every=10, show=told.append)
+    assert result["params_sha256"] == plain["params_sha256"]
+    loaded = folders.load(tmp_path / "run")
+    assert loaded.signals["step"].tolist() == list(range(1, result["steps"] + 1, 10))
+    np.testing.assert_allclose(
+        loaded.signals["gradient_norm"] ** 2,
+        sum(loaded.signals[f"gradient/{name}"] ** 2 for name, _ in bang.named_leaves(loaded.params)),
+        rtol=1e-3,
+    )
+    with (tmp_path / "run" / "signals.csv").open() as file:
+        assert len(list(csv.reader(file))) == 1 + len(loaded.signals["step"])
+    assert (tmp_path / "run" / "pictures" / "signals.png").is_file()
+    latest = next(seen.signals for seen in reversed(told) if seen.signals)
+    assert list(latest) == [name for name, _ in bang.named_leaves(loaded.params)]
+    text = rich.console.Console(width=140, record=True, file=io.StringIO())
+    text.print(signals_table(latest))
+    assert "0/weights" in text.export_text()
+    assert not folders.load(finished[0]).signals
+
+
+def test_several_candidates_are_watched_too(npz, tmp_path):
+    settings = QUICK._replace(data=npz, candidates=2, epochs=1)
+    commands.train(settings, out=tmp_path / "run", watch_every=20, pictures=False)
+    signals = folders.load(tmp_path / "run").signals
+    assert len(signals["step"]) == len(signals["ratio/0/weights"]) == 4
+    with pytest.raises(ValueError, match="watch_every must be 0 or more steps, got -1"):
+        commands.train(settings, out=tmp_path / "no", watch_every=-1)
 
 
 def test_predict_reads_pictures(finished, mnist, tmp_path):

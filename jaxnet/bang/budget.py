@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from jaxnet._types import Cost, Params
 from jaxnet.bang.gradients import earned
 from jaxnet.bang.names import named_leaves
-from jaxnet.bang.pieces import mean_gradient, widened
+from jaxnet.bang.streaming import mean_gradient, widened
 
 
 class Lorenz(NamedTuple):

@@ -14,7 +14,7 @@ from jaxnet._types import Batch, Cost, Params
 from jaxnet.bang.dense import Dense, dense_form, passed_back
 from jaxnet.bang.names import named_leaves
 from jaxnet.bang.per_example import IMAGES, moments
-from jaxnet.bang.pieces import pieces
+from jaxnet.bang.streaming import pieces
 
 ALIVE, NEVER_LIT, DEAD, UNHEARD, SATURATED, TWIN, SILENT = range(7)
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from jaxnet._types import Cost, Params
 from jaxnet.bang.names import named_leaves
-from jaxnet.bang.pieces import each, examples, require_mean
+from jaxnet.bang.streaming import each, examples, require_mean
 
 AT_ONCE = 500
 """Examples in one program."""

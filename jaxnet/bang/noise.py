@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxnet._types import Cost, Params
 from jaxnet.bang.per_example import lengths
-from jaxnet.bang.pieces import examples, pieces, require_mean
+from jaxnet.bang.streaming import examples, pieces, require_mean
 
 BLOCKS = 20
 """The examples are cut into so many blocks; leaving out one at a time gives the interval."""
@@ -191,4 +191,4 @@ def _with_interval(
     least, scale, most = (
         1 / part if part > 0 else np.inf for part in (inverse + deviation, inverse, inverse - deviation)
     )
-    return NoiseScale(scale, least, most, trace, squared_norm)
+    return NoiseScale(float(scale), float(least), float(most), trace, squared_norm)

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int
 
 from jaxnet._types import Cost, Params
 from jaxnet.bang.dense import Dense, dense_form, offsets, read
-from jaxnet.bang.pieces import examples, pieces, require_mean, widened
 from jaxnet.bang.search import best_steps, radii
+from jaxnet.bang.streaming import examples, pieces, require_mean, widened
 from jaxnet.bang.sweeps import Sweep, dense, plain
 
 SIZES = (0.001, 0.01, 0.1, 1.0)

@@ -14,7 +14,7 @@ from jaxnet import devices
 from jaxnet._types import Batch, Cost, Params
 from jaxnet.bang.dense import Dense, dense_form, passed_back
 from jaxnet.bang.names import leaf_name, named_leaves
-from jaxnet.bang.pieces import each, examples, over_examples, pieces, require_mean
+from jaxnet.bang.streaming import each, examples, over_examples, pieces, require_mean
 from jaxnet.network import Layer
 
 IMAGES = 1000

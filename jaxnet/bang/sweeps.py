@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxnet._types import Batch, Cost, Params
 from jaxnet.bang.dense import Dense, Reading, offsets, read
-from jaxnet.bang.pieces import examples, pieces
+from jaxnet.bang.streaming import examples, pieces
 
 IMAGES = 10_000
 """The dense sweep keeps what so many images light up in memory at a time."""

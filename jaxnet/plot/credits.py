@@ -41,7 +41,7 @@ def credit(ledger: Ledger, *, steps: Any = None, title: str = "", theme: Theme =
     by_label = np.cumsum(ledger.by_label, axis=0)
     for label, shade in enumerate(shades):
         axes[1].plot(steps, by_label[:, label], color=shade, linewidth=1.6)
-    _labels_beside(axes[1], steps[-1], by_label[-1], shades)
+    _labels_beside(axes[1], float(steps[-1]), by_label[-1], shades)
     for part, name in zip(axes, ("earned by each array", "earned on each label's examples"), strict=True):
         grid(part, theme, "step", f"{name} (units of the cost)")
         part.axhline(0, color=theme.faint, linewidth=1)

@@ -58,7 +58,7 @@ def film(
     legend = figure.axes[1]
     legend.set_xticks([])
     legend.set_xlabel(f"{unit}; every frame has its own scale", color=theme.ink, fontsize=10)
-    curve = quiet(figure.add_axes((0.80, 0.05, 0.17, 0.075)), theme)
+    curve = quiet(figure.add_axes((0.80, 0.035, 0.17, 0.06)), theme)
     places = np.maximum(steps, 0.5)
     curve.plot(places, costs, color=theme.negative, linewidth=1.5)
     (dot,) = curve.plot(places[:1], costs[:1], "o", color=theme.ink, markersize=7)

@@ -1,0 +1,199 @@
+"""What `jaxnet bang` writes of a run is complete, agrees with the instruments, and can be sorted and searched."""
+
+import csv
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxnet import bang, commands, dossier, recipes, report, retracing, run, training
+from jaxnet._types import Batch, Dataset
+
+EVERYTHING = {"worth": True, "budget": True, "credit": True, "examples": True, "film": True}
+
+
+def save(path, images):
+    np.savez(
+        path, images=images.train.images, labels=images.train.labels, test_images=images.test.images,
+        test_labels=images.test.labels,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory, small):
+    path = tmp_path_factory.mktemp("data") / "small.npz"
+    save(path, small)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, archive):
+    folder = tmp_path_factory.mktemp("runs") / "a"
+    commands.train(recipes.film._replace(data=str(archive), epochs=2, sizes=(8,)), out=folder, pictures=False)
+    return folder
+
+
+def test_everything_that_was_asked_for_is_there_and_the_table_holds_the_instruments_numbers(finished):
+    found = commands.bang(finished, k=5, images=1500, points=20, frames=3, **EVERYTHING)
+    assert found.report == finished / "bang.html"
+    page = found.report.read_text()
+    names = {
+        "gradient",
+        "parameters",
+        "ranking",
+        "readings",
+        "predicted",
+        "worth",
+        "budget",
+        "tug_of_war",
+        "hardest",
+        "credit",
+    }
+    names |= {"credit_by_pixel", "update"}
+    assert {path.stem for path in (finished / "bang").glob("*.png")} == names
+    for name in names:
+        assert f'<figure id="{name}">' in page
+    assert not re.search(r'(?:src|href)="(?!data:)', page), "the page loads nothing"
+    assert found.film == finished / "bang" / "film.gif"
+    with Image.open(found.film) as film:
+        assert film.n_frames >= 3
+    assert set(found.facts) >= {
+        "parameters",
+        "Gini",
+        "median radius of trust",
+        "fall of the cost",
+        "gradient noise scale",
+    }
+    assert not list(finished.glob("bang/tmp*"))
+    loaded = run.load(finished)
+    with (finished / "bang" / "parameters.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 784 * 8 + 8 + 80 + 10 == sum(leaf.size for leaf in jax.tree.leaves(loaded.params))
+    of = dossier.subject(loaded, commands.dataset(loaded.settings.data), count=1500)
+    worth = bang.worth(loaded.recipe.cost)(of.params, of.batch)
+    np.testing.assert_allclose([float(row["dC/dp"]) for row in rows], worth.gradient, atol=1e-7)
+    np.testing.assert_allclose([float(row["best step alone"]) for row in rows], worth.best_step, atol=1e-6)
+    sizes = np.abs(worth.gradient)
+    assert [nudge.gradient for nudge in found.nudges] == pytest.approx(worth.gradient[np.argsort(-sizes)[:5]], rel=1e-3)
+    assert rows[784 * 8 + 3]["parameter"] == "layer 1, neuron 3, bias"
+    with np.load(finished / "bang" / "arrays.npz") as arrays:
+        fall = arrays["credit"].sum()
+        assert fall == pytest.approx(arrays["credit.by_leaf"].sum())
+        assert arrays["credit.steps"][0] == 0
+        assert arrays["credit.steps"][-1] == loaded.result["steps"]
+    assert float(found.facts["fall of the cost"]) == pytest.approx(fall, rel=0.02)
+
+
+def test_a_run_walked_again_ends_where_it_ended(finished):
+    loaded = run.load(finished)
+    plan = training.plan(loaded.settings, commands.dataset(loaded.settings.data))
+    *_, (step, params) = training.replay(plan)
+    assert step == loaded.result["steps"]
+    for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(loaded.params), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("total", "points"), [(5, 10), (1000, 20), (46_875, 400), (3, 1)])
+def test_a_path_is_followed_from_end_to_end_finest_at_the_start(total, points):
+    steps = retracing._chosen_steps(total, points)
+    assert steps[0] == 0
+    assert steps[-1] == total
+    assert len(steps) <= max(points, 2) + 1
+    assert (np.diff(np.diff(steps)) >= -2).all()
+
+
+def test_before_training_is_another_picture(finished):
+    start = commands.bang(finished, k=1, images=200, at="start")
+    end = dossier.subject(run.load(finished), commands.dataset(run.load(finished).settings.data), count=200)
+    assert abs(start.nudges[0].gradient) > 2 * max(float(abs(g).max()) for g in jax.tree.leaves(dossier.gradient(end)))
+    assert "before training" in start.report.read_text()
+
+
+@pytest.mark.slow
+def test_other_models_are_looked_at_too(tmp_path, small):
+    cut = lambda part: Batch(part.images[:96], part.labels[:96])
+    save(tmp_path / "tiny.npz", Dataset(cut(small.train), cut(small.test), small.classes))
+    settings = recipes.convnet._replace(data=str(tmp_path / "tiny.npz"), epochs=1, batch_size=32)
+    commands.train(settings, out=tmp_path / "run", pictures=False)
+    found = commands.bang(tmp_path / "run", k=3, images=32, budget=True)
+    assert len(found.nudges) == 3
+    page = found.report.read_text()
+    assert "dense/kernel" in page
+    count = sum(leaf.size for leaf in jax.tree.leaves(run.load(tmp_path / "run").params))
+    assert f"of {count:,} parameters" in page
+    with pytest.raises(ValueError, match="only fully connected networks of up to 100,000 weights can be filmed"):
+        commands.bang(tmp_path / "run", film=True)
+
+
+def test_nonsense_is_refused_before_anything_is_computed(finished, monkeypatch):
+    for name, value in (("k", 0), ("points", 0), ("frames", 0)):
+        with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+            commands.bang(finished, **{name: value})
+    with pytest.raises(ValueError, match="at must be start or end, got 'middle'"):
+        commands.bang(finished, at="middle")
+    with pytest.raises(ValueError, match="images must be at least 2"):
+        commands.bang(finished, images=1)
+    with pytest.raises(ValueError, match="gif, mp4 or html, got 'avi'"):
+        commands.bang(finished, film=True, film_as="avi")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ValueError, match="needs ffmpeg on the PATH"):
+        commands.bang(finished, film=True, film_as="mp4")
+
+
+def test_a_film_with_its_own_player_is_one_file(finished):
+    found = commands.bang(finished, images=200, frames=2, film=True, film_as="html")
+    assert found.film.stat().st_size > 100_000
+    assert "data:image/png;base64" in found.film.read_text()
+    assert 'href="bang/film.html"' in found.report.read_text()
+
+
+def test_the_command_prints_the_ranking_and_the_facts(finished):
+    code = [sys.executable, "-m", "jaxnet", "bang", str(finished), "--k", "3", "--images", "200", "--json"]
+    done = subprocess.run(code, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert len(told["nudges"]) == 3
+    assert told["facts"]["parameters"] == "6,370"
+    assert "with zero gradient" in done.stdout
+
+
+@pytest.mark.browser
+def test_the_table_sorts_and_searches_in_a_browser(tmp_path):
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("there is no Chromium here")
+    names = ["layer 1, neuron 7, bias", "layer 2, neuron 7, bias", "layer 2, neuron 17, bias"]
+    table = report.sortable(["parameter", "radius"], [names, [0.5, float("inf"), float("nan")]])
+    act = """<script>
+      const rows = () => [...document.querySelectorAll("tbody tr")].map(row => row.textContent).join("|");
+      const button = document.querySelectorAll("th button")[1], search = document.querySelector("input");
+      const log = [rows()];
+      button.click(); log.push(rows());
+      button.click(); log.push(rows());
+      search.value = "layer 2 neuron 7"; search.dispatchEvent(new Event("input")); log.push(rows());
+      document.title = JSON.stringify(log) + document.querySelector(".told").textContent;
+    </script>"""
+    page = tmp_path / "page.html"
+    page.write_text(report.page("t", "l", {}, {}, {"table": table}).replace("</body>", act + "</body>"))
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    done = subprocess.run(
+        [chromium, *flags, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    title = html.unescape(re.search(r"<title>(.*?)</title>", done.stdout, re.S).group(1))
+    log, told = json.JSONDecoder().raw_decode(title)
+    first, second, third = "layer 1, neuron 7, bias0.5000", "layer 2, neuron 7, bias∞", "layer 2, neuron 17, bias"
+    assert log == [
+        "|".join((first, second, third)),
+        "|".join((second, first, third)),
+        "|".join((first, second, third)),
+        second,
+    ]
+    assert title[told:] == "1 of 3 parameters"
