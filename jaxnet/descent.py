@@ -37,29 +37,23 @@ class Info(NamedTuple):
     gradient_norm: Float[Array, "..."]
 
 
-class Step(NamedTuple):
-    """What a step was made of, for instruments.
-
-    Attributes:
-        grads: The gradient of the cost.
-        updates: What the optimizer added to the parameters.
-    """
-
-    grads: Params
-    updates: Params
-
-
 class Descent(NamedTuple):
     """A way downhill: `init(params) -> state` and `update(state, batch) -> (state, info)`.
 
     `update` is what `jax.lax.scan` takes: `jax.lax.scan(descent.update, state, batches)` is a whole epoch in one program.
-    `explain` takes the same step and returns `(state, info, step)`, for instruments such as `bang.watch`; None if a descent
-    does not show what its steps are made of.
+
+    Attributes:
+        init: The state at some parameters.
+        update: One step.
+        slope: The first half of a step, `(state, batch) -> (cost, grads)`, for instruments such as `bang.watch`; None if the
+            descent does not show it.
+        move: The second half, `(state, grads) -> (state, updates)`: what the optimizer makes of the gradient.
     """
 
     init: Callable[[Params], Any]
     update: Callable[[Any, Any], tuple[Any, Any]]
-    explain: Callable[[Any, Any], tuple[Any, Any, Step]] | None = None
+    slope: Callable[[Any, Any], tuple[Any, Params]] | None = None
+    move: Callable[[Any, Params], tuple[Any, Params]] | None = None
 
 
 def side_by_side(descent: Descent) -> Descent:
@@ -78,7 +72,8 @@ def side_by_side(descent: Descent) -> Descent:
         ([1.0, -2.0], [4.0, 16.0])
     """
     over = lambda step: jax.vmap(step, in_axes=(0, None))
-    return Descent(jax.vmap(descent.init), over(descent.update), descent.explain and over(descent.explain))
+    move = descent.move and jax.vmap(descent.move)
+    return Descent(jax.vmap(descent.init), over(descent.update), descent.slope and over(descent.slope), move)
 
 
 def gradient_descent(cost: Cost, optimizer: optax.GradientTransformation | float) -> Descent:
@@ -106,14 +101,15 @@ def gradient_descent(cost: Cost, optimizer: optax.GradientTransformation | float
     def init(params: Params) -> State:
         return State(params, transform.init(params), jnp.zeros((), jnp.int32))
 
-    def explain(state: State, batch: Any) -> tuple[State, Info, Step]:
-        value, grads = jax.value_and_grad(cost)(state.params, batch)
+    def slope(state: State, batch: Any) -> tuple[Any, Params]:
+        return jax.value_and_grad(cost)(state.params, batch)
+
+    def move(state: State, grads: Params) -> tuple[State, Params]:
         updates, opt_state = transform.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        info = Info(value, optax.tree.norm(grads))
-        return State(params, opt_state, state.step + 1), info, Step(grads, updates)
+        return State(optax.apply_updates(state.params, updates), opt_state, state.step + 1), updates
 
     def update(state: State, batch: Any) -> tuple[State, Info]:
-        return explain(state, batch)[:2]
+        value, grads = slope(state, batch)
+        return move(state, grads)[0], Info(value, optax.tree.norm(grads))
 
-    return Descent(init, update, explain)
+    return Descent(init, update, slope, move)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnet import _types, augment, devices, losses, network
+from jaxnet import _types, augment, bang, devices, losses, network
 from jaxnet.descent import Descent, gradient_descent
 
 ACTIVATIONS = {
@@ -67,6 +67,7 @@ class Settings(NamedTuple):
         learning_rate: The schedule's peak.
         schedule: How the learning rate falls over the run; onecycle warms up for a tenth of it first.
         weight_decay: For adamw.
+        budget: The fraction of the parameters that each step may move, those whose updates earn the most; 1 moves all.
         candidates: Networks trained side by side; the one with the lowest cost over all training images is kept.
         epochs: How often to go through the training images.
         batch_size: Images a step.
@@ -92,6 +93,7 @@ class Settings(NamedTuple):
     learning_rate: float = 1.5
     schedule: Schedule = "linear"
     weight_decay: float = 0.0
+    budget: float = 1.0
     candidates: int = 1
     epochs: int = 25
     batch_size: int = 32
@@ -194,6 +196,8 @@ def check(settings: Settings) -> None:
     for field in ("learning_rate", "gain"):
         if not 0 < getattr(settings, field) < float("inf"):
             raise ValueError(f"{field} must be a positive number, got {getattr(settings, field)}")
+    if not 0 < settings.budget <= 1:
+        raise ValueError(f"budget must be a fraction of the parameters above 0 and at most 1, got {settings.budget}")
     if any(size < 1 for size in settings.sizes):
         raise ValueError(f"sizes are the hidden layers' neurons, each at least 1, got {settings.sizes}")
     if settings.loss == "cross_entropy" and settings.output != "identity":
@@ -251,7 +255,7 @@ def build(settings: Settings, *, image_shape: tuple[int, ...], classes: int, ste
     cost = losses.average(apply, LOSSES[settings.loss])
     schedule = SCHEDULES[settings.schedule](settings.learning_rate, max(1, steps))
     decay = {"weight_decay": settings.weight_decay} if settings.optimizer == "adamw" else {}
-    optimizer = OPTIMIZERS[settings.optimizer](schedule, **decay)
+    optimizer = bang.on_a_budget(OPTIMIZERS[settings.optimizer](schedule, **decay), settings.budget)
     distortion = functools.partial(augment.shift, pixels=settings.shift)
     trained_on = augment.augmented(cost, distortion) if settings.shift else cost
     # XLA runs convolutions inside a loop ten to twenty times slower on a CPU: there one step is one program.

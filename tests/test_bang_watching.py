@@ -150,7 +150,7 @@ def test_tensorboard_reads_what_was_logged(descent, params, small, tmp_path):
 
 
 def test_nonsense_is_refused(descent):
-    with pytest.raises(ValueError, match="does not explain its steps"):
+    with pytest.raises(ValueError, match="does not show its gradient"):
         bang.watch(Descent(descent.init, descent.update))
     with pytest.raises(ValueError, match="every must be at least 1, got 0"):
         bang.watch(descent, every=0)

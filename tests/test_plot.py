@@ -7,6 +7,7 @@ import pytest
 from matplotlib.collections import EllipseCollection, LineCollection
 
 from jaxnet import bang, losses, network, plot, report
+from jaxnet._types import Batch
 from jaxnet.network import Layer
 
 
@@ -151,3 +152,106 @@ def test_a_report_escapes_what_it_is_given():
     assert "1 &lt; 2" in page
     assert "<i>" not in page
     assert '<td class="number">0.5</td>' in page
+
+
+@pytest.fixture(scope="module")
+def worth(hundred):
+    """A small network's nudges, with one parameter whose gradient is zero."""
+    tiny = Batch(np.array(hundred.images[:30, 6:22:2, 6:22:2]), np.asarray(hundred.labels[:30]))
+    tiny.images[:, 0, 0] = 0
+    cost = losses.average(network.apply, losses.squared_error)
+    return bang.worth(cost)(network.init(jax.random.key(0), [64, 4, 10]), tiny)
+
+
+def test_every_nudge_is_a_dot_at_its_prediction_and_its_measurement(worth):
+    figure = plot.predicted_measured(worth)
+    assert len(figure.axes) == 4
+    alive = worth.gradient != 0
+    for axes, predicted, measured in zip(figure.axes, worth.predicted, worth.measured, strict=True):
+        off, true, rose = (np.asarray(dots.get_offsets()) for dots in axes.collections[:3])
+        assert len(off) + len(true) + len(rose) == alive.sum() < len(alive)
+        drawn = np.sort(np.concatenate([off, true]), axis=0)
+        np.testing.assert_allclose(drawn[:, 0], np.sort(predicted[alive & (measured > 0)]))
+        np.testing.assert_allclose(drawn[:, 1], np.sort(measured[alive & (measured > 0)]))
+        assert (np.abs(true[:, 1] / true[:, 0] - 1) <= 0.1 + 1e-9).all()
+        assert not (np.abs(off[:, 1] / off[:, 0] - 1) <= 0.1 - 1e-9).any()
+        np.testing.assert_allclose(np.sort(rose[:, 0]), np.sort(predicted[alive & (measured <= 0)]))
+
+
+def test_the_budget_curve_and_its_measured_steps():
+    curve = bang.lorenz(np.array([6.0, 3.0, 1.0, 0.0]))
+    spent = bang.Spent(np.array([0.25, 1.0]), np.array([1, 4]), np.array([6.0, 10.0]), np.array([5.5, 9.0]))
+    axes = plot.budget(curve, spent).axes[0]
+    np.testing.assert_allclose(axes.lines[0].get_xydata(), [(25, 60), (50, 90), (75, 100), (100, 100)])
+    np.testing.assert_allclose(axes.collections[0].get_offsets(), [(25, 55), (100, 90)])
+
+
+def test_both_readings_of_three_to_one():
+    left, right = plot.two_readings((3, 1)).axes
+    assert [bar.get_height() for bar in right.patches] == [3, 1]
+    texts = [text.get_text() for text in right.texts]
+    assert texts == ["3\nearns 90 % of a small step", "1\nearns 10 % of a small step"]
+    arrow = left.texts[0]
+    assert (arrow.xy, tuple(arrow.xyann)) == ((3, 1), (0, 0))
+    with pytest.raises(ValueError, match="two components"):
+        plot.two_readings((0, 0))
+
+
+def test_credit_is_added_up_by_array_and_by_label():
+    by_leaf, by_label = np.array([[1.0, 0.5], [2.0, -0.5]]), np.array([[0.5, 1.0], [1.5, 0.0]])
+    ledger = bang.Ledger(None, ("a", "b"), by_leaf, by_label, np.array([5.0, 3.5, 2.0]), 0.0)
+    left, right = plot.credit(ledger, steps=[10, 20]).axes
+    lines = {line.get_label(): line.get_xydata().tolist() for line in left.lines}
+    assert lines["the fall of the cost"] == [[10, 1.5], [20, 3.0]]
+    assert lines["a  +3"] == [[10, 1], [20, 3]]
+    assert lines["b  +0"] == [[10, 0.5], [20, 0]]
+    assert right.lines[1].get_ydata().tolist() == [1, 1]
+    with pytest.raises(ValueError, match="a step for each of the 2 segments, got 3"):
+        plot.credit(ledger, steps=[1, 2, 3])
+
+
+def test_the_tug_of_war_is_as_long_as_its_pulls():
+    figure = plot.tug_of_war([[3.0, -1.0, 0.5], [0.0, -2.0, 0.0]], ["w", "b"], classes=("x", "y", "z"))
+    bars = [(bar.get_y() + bar.get_height() / 2, bar.get_x(), bar.get_width()) for bar in figure.axes[0].patches]
+    assert (0, 0, 3) in bars
+    assert (0, 3, 0.5) in bars
+    assert (0, 0, -1) in bars
+    assert (1, 0, -2) in bars
+    assert figure.axes[0].collections[0].get_offsets()[:, 0].tolist() == [2.5, -2]
+    with pytest.raises(ValueError, match=r"pulls must be \(2 parameters, 3 labels\), got \(1, 3\)"):
+        plot.tug_of_war([[1, 2, 3]], ["w", "b"], classes=("x", "y", "z"))
+
+
+def test_signals_are_lines_of_their_means():
+    columns = {"step": np.arange(1, 401), "ratio/a": np.full(400, 2.0), "ratio/b": np.arange(400) + 1.0}
+    axes = plot.signals(columns, ["a", "b"]).axes[0]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), 2)
+    np.testing.assert_allclose(axes.lines[1].get_ydata()[:2], [1.5, 3.5])
+    with pytest.raises(ValueError, match="expected columns such as gradient/c"):
+        plot.signals(columns, ["c"])
+
+
+def test_every_frame_of_the_film_holds_its_own_values_where_they_belong(params):
+    later = jax.tree.map(lambda leaf: np.asarray(leaf)[::-1] * 0.5, params)
+    animation = plot.film([params, later], [0, 10], [2.0, 1.0])
+    axes = animation._fig.axes[0]
+    lines, rings = axes.findobj(LineCollection)[0], axes.findobj(EllipseCollection)[-1]
+    still = plot.edges(later)
+    expected = artists(still, LineCollection)[0]
+    animation._func(1)
+    np.testing.assert_allclose(lines.get_array(), expected.get_array())
+    np.testing.assert_allclose(np.array(lines.get_segments()), np.array(expected.get_segments()))
+    np.testing.assert_allclose(lines.get_linewidths(), expected.get_linewidths())
+    np.testing.assert_allclose(rings.get_offsets(), artists(still, EllipseCollection)[-1].get_offsets())
+    assert "step 10" in animation._fig.get_suptitle()
+    animation._func(0)
+    np.testing.assert_allclose(lines.get_array(), artists(plot.edges(params), LineCollection)[0].get_array())
+    animation._draw_was_started = True
+    with pytest.raises(ValueError, match="2 frames need as many steps and costs, got 1 and 2"):
+        plot.film([params, later], [0], [1.0, 2.0])
+
+
+def test_images_stand_below_their_captions(mnist):
+    axes = plot.captioned(mnist.test.images[:3], ["a", "b", "c"]).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["a", "b", "c"]
+    np.testing.assert_array_equal(axes.images[1].get_array(), mnist.test.images[1])

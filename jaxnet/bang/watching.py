@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkab
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float
 
 from jaxnet._types import Params
@@ -95,7 +96,7 @@ def watch(descent: Descent, *, every: int = 1, signals: Sequence[str] = SIGNALS)
     The steps themselves are the same. What the watch remembers travels in the state, beside what the descent needs.
 
     Args:
-        descent: From `gradient_descent`, or any other that fills `Descent.explain`.
+        descent: From `gradient_descent`, or any other that fills `Descent.slope` and `.move`.
         every: Watch one step in so many; the others cost next to nothing and show NaN.
         signals: Which ones; the others are None.
 
@@ -103,7 +104,7 @@ def watch(descent: Descent, *, every: int = 1, signals: Sequence[str] = SIGNALS)
         A `Descent` whose info is a `WatchedInfo` and whose state is a `Watched`.
 
     Raises:
-        ValueError: If the descent does not explain its steps, `every` is below 1, or a signal is unknown.
+        ValueError: If the descent does not show its gradient, `every` is below 1, or a signal is unknown.
 
     Examples:
         >>> from jaxnet.descent import gradient_descent
@@ -112,13 +113,16 @@ def watch(descent: Descent, *, every: int = 1, signals: Sequence[str] = SIGNALS)
         >>> [round(float(part), 3) for part in info.signals.share], info.signals.ratio.tolist()
         ([0.9, 0.1], [1.5, 0.5])
     """
-    if descent.explain is None:
-        raise ValueError("this descent does not explain its steps; fill Descent.explain, as gradient_descent does")
+    slope, move = descent.slope, descent.move
+    if slope is None or move is None:
+        raise ValueError(
+            "this descent does not show its gradient; fill Descent.slope and .move, as gradient_descent does"
+        )
     if every < 1:
         raise ValueError(f"every must be at least 1, got {every}")
     if unknown := [name for name in signals if name not in SIGNALS]:
         raise ValueError(f"signals are {', '.join(SIGNALS)}; got {', '.join(unknown)}")
-    explained, wanted = descent.explain, set(signals)
+    wanted = set(signals)
 
     def init(params: Params) -> Watched:
         zeros = lambda tree: jax.tree.map(lambda leaf: jnp.zeros(jnp.shape(leaf), jnp.float32), tree)
@@ -131,17 +135,23 @@ def watch(descent: Descent, *, every: int = 1, signals: Sequence[str] = SIGNALS)
         return Watched(descent.init(params), memory)
 
     def update(state: Watched, batch: Any) -> tuple[Watched, WatchedInfo]:
-        inner, info, step = explained(state.inner, batch)
-        look = lambda memory: _look(wanted, memory, state.params, *step)
+        value, grads = slope(state.inner, batch)
+        inner, updates = move(state.inner, grads)
         if every == 1:
-            memory, seen = look(state.memory)
+            memory, seen = _look(wanted, state.memory, state.params, grads, updates)
         else:
-            skipped = jax.tree.map(
-                lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), jax.eval_shape(look, state.memory)[1]
-            )
+
+            def look(memory: Memory) -> tuple[Memory, Signals]:
+                # Updates are worked out again, and the old parameters from them: kept at hand, they would slow down
+                # every step that is not watched.
+                again = move(state.inner, grads)[1]
+                return _look(wanted, memory, jax.tree.map(jnp.subtract, inner.params, again), grads, again)
+
+            nothing = lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype)
+            skipped = jax.tree.map(nothing, jax.eval_shape(look, state.memory)[1])
             due = state.step % every == 0
             memory, seen = jax.lax.cond(due, look, lambda memory: (memory, skipped), state.memory)
-        return Watched(inner, memory), WatchedInfo(info.cost, info.gradient_norm, seen)
+        return Watched(inner, memory), WatchedInfo(value, optax.tree.norm(grads), seen)
 
     return Descent(init, update)
 

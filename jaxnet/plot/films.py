@@ -50,6 +50,7 @@ def film(
     """
     if not len(frames) or not len(frames) == len(steps) == len(costs):
         raise ValueError(f"{len(frames)} frames need as many steps and costs, got {len(steps)} and {len(costs)}")
+    frames = [[Layer(*(np.asarray(part, np.float64) for part in layer)) for layer in layers] for layers in frames]  # pyright: ignore[reportArgumentType]
     look = {"unit": unit, "image": image, "image_shape": image_shape, "classes": classes, "theme": theme}
     figure = edges(frames[0], title=title, **look)
     axes = figure.axes[0]
