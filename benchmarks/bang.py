@@ -5,6 +5,7 @@ python benchmarks/bang.py [worth examples ledger watching budget]
 `examples` also times PyTorch and BackPACK where they are installed; they are no dependency of jaxnet.
 """
 
+import copy
 import itertools
 import sys
 import time
@@ -22,14 +23,17 @@ COST = average(network.apply, losses.squared_error)
 
 
 def timed(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each, interleaved, after one round to warm up."""
+    """Median seconds of each, interleaved; in every round each warms up once and is then timed three times."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds + 1):
+    for _ in range(rounds):
         for name, run in contenders.items():
-            begun = time.perf_counter()
+            time.sleep(0.3)  # until the threads of the one before have stopped spinning
             jax.block_until_ready(run())
-            seconds[name].append(time.perf_counter() - begun)
-    return {name: float(np.median(values[1:])) for name, values in seconds.items()}
+            for _ in range(3):
+                begun = time.perf_counter()
+                jax.block_until_ready(run())
+                seconds[name].append(time.perf_counter() - begun)
+    return {name: float(np.median(values)) for name, values in seconds.items()}
 
 
 def worth() -> None:
@@ -76,17 +80,18 @@ def worth() -> None:
 
 def examples() -> None:
     """Mean and variance of each component over the gradients of 60,000 images."""
-    params, mnist = network.init(jax.random.key(0)), data.mnist()
+    params, images = network.init(jax.random.key(0)), data.mnist().train
+    batch = Batch(jax.device_put(images.images), jax.device_put(images.labels))
     ours, general = bang.moments(COST), bang.moments(lambda params, batch: COST(params, batch))
     contenders = {
-        "jaxnet, outer products": lambda: ours(params, mnist.train),
-        "jaxnet, any model": lambda: general(params, mnist.train),
+        "jaxnet, outer products": lambda: ours(params, batch),
+        "jaxnet, any model": lambda: general(params, batch),
     }
     try:
-        contenders |= with_torch(params, mnist.train)
+        contenders |= with_torch(params, images)
     except ModuleNotFoundError as error:
         print(f"examples: {error.name} is not installed, so it is not timed")
-    for name, seconds in (found := timed(contenders, 3)).items():
+    for name, seconds in (found := timed(contenders, 4)).items():
         print(f"examples: {name}: {1000 * seconds:.0f} ms, {seconds / found['jaxnet, outer products']:.1f} x")
 
 
@@ -119,20 +124,20 @@ def with_torch(params, train: Batch) -> dict[str, Callable[[], object]]:
                 sums[name][1].add_((grads**2).sum(0))
 
     sizes = {}
-    for size in (50, 250, 1000):
+    for size in (50, 100, 250, 500, 1000):
         begun = time.perf_counter()
         functional(size)
         sizes[size] = time.perf_counter() - begun
     best = min(sizes, key=sizes.__getitem__)
-    extended, summed = extend(net), extend(torch.nn.MSELoss(reduction="sum"))
+    extended, summed = extend(copy.deepcopy(net)), extend(torch.nn.MSELoss(reduction="sum"))
 
     def with_backpack(size: int = 1000) -> None:
         totals = None
         for start in range(0, len(images), size):
-            net.zero_grad()
+            extended.zero_grad()
             with backpack(SumGradSquared()):
                 summed(extended(images[start : start + size]), targets[start : start + size]).backward()
-            found = [(value.grad, value.sum_grad_squared) for value in net.parameters()]
+            found = [(value.grad, value.sum_grad_squared) for value in extended.parameters()]
             totals = found if totals is None else [(a + c, b + d) for (a, b), (c, d) in zip(totals, found, strict=True)]
 
     return {f"torch.func vmap(grad), chunks of {best}": lambda: functional(best), "BackPACK": with_backpack}
@@ -169,7 +174,7 @@ def watching() -> None:
         *_, (state, _) = train(descent, descent.init(plan.params), data.shuffled(plan.order_key, plan.train, 32))
         return state
 
-    found = timed({name: lambda descent=descent: epoch(descent) for name, descent in descents.items()}, 15)
+    found = timed({name: lambda descent=descent: epoch(descent) for name, descent in descents.items()}, 7)
     for name, seconds in found.items():
         print(f"watching: {name}: {seconds:.4f} s an epoch, {seconds / found['not watched']:.2f} x")
 

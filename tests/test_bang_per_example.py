@@ -133,14 +133,16 @@ def test_the_noise_scale_of_numbers_is_known():
     assert found.low < found.scale < found.high
 
 
-def test_the_images_are_never_all_in_memory(params, monkeypatch, mnist):
+def test_the_images_are_never_all_on_the_device(params, monkeypatch, two_hundred):
     seen = []
     original = per_example._outer_sums
-    monkeypatch.setattr(
-        per_example, "_outer_sums", lambda f, p, piece: (seen.append(len(piece.labels)), original(f, p, piece))[1]
-    )
-    bang.moments(film_cost)(params, Batch(mnist.train.images[:2500], mnist.train.labels[:2500]))
-    assert seen == [1000, 1000, 500]
+    watch = lambda form, params, piece, size: (seen.append(len(piece.labels)), original(form, params, piece, size))[1]
+    monkeypatch.setattr(per_example, "_outer_sums", watch)
+    whole = bang.moments(film_cost, size=30)(params, two_hundred)
+    monkeypatch.setattr(per_example, "RESIDENT", 80 * 784)
+    part = bang.moments(film_cost, size=30)(params, two_hundred)
+    assert seen == [200, 80, 80, 40]
+    np.testing.assert_allclose(flat(part.variance), flat(whole.variance), rtol=1e-3, atol=1e-8)
     assert per_example.at_once({"big": np.zeros(10_000_000, np.float32)}) == 1
 
 

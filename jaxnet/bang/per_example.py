@@ -18,7 +18,10 @@ from jaxnet.bang.streaming import each, examples, over_examples, pieces, require
 from jaxnet.network import Layer
 
 IMAGES = 1000
-"""Examples in one program where a gradient is an outer product."""
+"""Examples at a time where a gradient is an outer product."""
+
+RESIDENT = 256_000_000
+"""Bytes of images on the device at a time."""
 
 
 class Moments(NamedTuple):
@@ -64,8 +67,11 @@ def moments(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], M
             raise ValueError(f"a variance needs at least 2 examples, got {count}")
         require_mean(cost, params, batch)
         form = dense_form(cost, params, batch)
-        cut = pieces(batch, size or (IMAGES if form is not None else at_once(params)))
-        sums = (_plain_sums(losses, params, p) if form is None else _outer_sums(form, params, p) for p in cut)
+        if form is None:
+            sums = (_plain_sums(losses, params, piece) for piece in pieces(batch, size or at_once(params)))
+        else:
+            resident = max(1, RESIDENT * count // np.asarray(batch.images).nbytes)
+            sums = (_outer_sums(form, params, piece, size or IMAGES) for piece in pieces(batch, resident))
         first, second = functools.reduce(_added, sums)
         mean, variance = _finished(first, second, count)
         return Moments(mean, variance, count)
@@ -179,15 +185,25 @@ def _gradients(losses: Any, params: Params, batch: Any) -> Params:
     return over_examples(lambda example: jax.grad(lambda params: losses(params, example)[0])(params), batch)
 
 
-@functools.partial(jax.jit, static_argnames="form")
-def _outer_sums(form: Dense, params: Any, batch: Batch) -> tuple[Params, Params]:
+@functools.partial(jax.jit, static_argnames=("form", "size"))
+def _outer_sums(form: Dense, params: Any, batch: Batch, size: int) -> tuple[Params, Params]:
     """The same sums where a gradient is an outer product: its square is the outer product of squares."""
-    backs, reading = passed_back(form, params, batch)
-    layers = list(zip(backs, reading.inputs, strict=True))
-    summed = lambda power: type(params)(
-        Layer((back**power).T @ lit**power, (back**power).sum(0)) for back, lit in layers
-    )
-    return summed(1), summed(2)
+
+    def of_some(images: Array, labels: Array) -> tuple[Params, Params]:
+        backs, reading = passed_back(form, params, Batch(images, labels))
+        layers = list(zip(backs, reading.inputs, strict=True))
+        summed = lambda power: type(params)(
+            Layer((back**power).T @ lit**power, (back**power).sum(0)) for back, lit in layers
+        )
+        return summed(1), summed(2)
+
+    whole = len(batch.labels) // size
+    cut = lambda leaf: leaf[: whole * size].reshape(whole, size, *leaf.shape[1:])
+    add = lambda total, some: (jax.tree.map(jnp.add, total, of_some(*some)), None)
+    zeros = jax.tree.map(jnp.zeros_like, (params, params))
+    total, _ = jax.lax.scan(add, zeros, (cut(batch.images), cut(batch.labels)))
+    rest = (batch.images[whole * size :], batch.labels[whole * size :])
+    return add(total, rest)[0] if len(rest[1]) else total
 
 
 @functools.partial(jax.jit, static_argnames="count")

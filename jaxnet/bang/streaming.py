@@ -27,7 +27,10 @@ def examples(batch: Any) -> int:
 
 def pieces(batch: Any, size: int) -> Iterator[Any]:
     """The batch in pieces of at most `size` examples, in order; a random key goes into every piece."""
-    for start in range(0, examples(batch), size):
+    if size >= (count := examples(batch)) > 0:
+        yield batch  # as it is: a slice of everything would be a copy
+        return
+    for start in range(0, count, size):
         yield jax.tree.map(lambda leaf, at=start: leaf if _is_key(leaf) else leaf[at : at + size], batch)
 
 
