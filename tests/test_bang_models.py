@@ -164,6 +164,7 @@ def transformer():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [flax_cnn, equinox_cnn, transformer])
 def test_something_real_that_is_not_ours(build, mnist):
     apply, params, leaf = build()

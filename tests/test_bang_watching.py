@@ -36,14 +36,14 @@ def walked(descent, params, small, steps=10, chunks=2):
 
 
 def by_hand(descent, params, small, steps):
-    """Every step's gradient, update and parameters, one by one, without the watch."""
+    """Every step's gradient, update and the parameters after it, one by one, without the watch."""
     state, rows = descent.init(params), []
     for batch in data.shuffled(jax.random.key(1), small.train, 20, steps=1):
         batch = jax.tree.map(lambda leaf: leaf[0], batch)
         grads = jax.grad(film_cost)(state.params, batch)
         after, _ = descent.update(state, batch)
         updates = jax.tree.map(lambda new, old: new - old, after.params, state.params)
-        rows.append([jax.tree.leaves(tree) for tree in (grads, updates, state.params)])
+        rows.append([jax.tree.leaves(tree) for tree in (grads, updates, after.params)])
         state = after
         if len(rows) == steps:
             return rows
@@ -107,6 +107,7 @@ def test_only_what_is_asked_for_is_computed(descent, params):
     assert [name for name, value in info.signals._asdict().items() if value is not None] == ["gradient"]
 
 
+@pytest.mark.slow
 def test_many_networks_are_watched_at_once(params, small):
     both = side_by_side(bang.watch(gradient_descent(film_cost, 0.5), every=2))
     pair = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf * 0.5]), params)

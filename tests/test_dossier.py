@@ -147,6 +147,7 @@ def test_nonsense_is_refused_before_anything_is_computed(finished, monkeypatch):
         commands.bang(finished, film=True, film_as="mp4")
 
 
+@pytest.mark.slow
 def test_a_film_with_its_own_player_is_one_file(finished):
     found = commands.bang(finished, images=200, frames=2, film=True, film_as="html")
     assert found.film.stat().st_size > 100_000
@@ -154,6 +155,7 @@ def test_a_film_with_its_own_player_is_one_file(finished):
     assert 'href="bang/film.html"' in found.report.read_text()
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_ranking_and_the_facts(finished):
     code = [sys.executable, "-m", "jaxnet", "bang", str(finished), "--k", "3", "--images", "200", "--json"]
     done = subprocess.run(code, capture_output=True, text=True, timeout=120)

@@ -27,7 +27,7 @@ class Signals(NamedTuple):
 
     Attributes:
         gradient: The gradient's Euclidean length.
-        ratio: The update's length over the parameters' own.
+        ratio: The update's length over that of the parameters after it.
         share: The part of the step's predicted decrease that this array earns; negative where its update works against
             the gradient.
         clarity: Signal to noise of the mini-batch gradients: the length of their running mean over that of their
@@ -111,7 +111,7 @@ def watch(descent: Descent, *, every: int = 1, signals: Sequence[str] = SIGNALS)
         >>> watched = watch(gradient_descent(lambda p, _: 3 * p["x"] + p["y"], 0.5))
         >>> _, info = watched.update(watched.init({"x": jnp.array(1.0), "y": jnp.array(1.0)}), None)
         >>> [round(float(part), 3) for part in info.signals.share], info.signals.ratio.tolist()
-        ([0.9, 0.1], [1.5, 0.5])
+        ([0.9, 0.1], [3.0, 1.0])
     """
     slope, move = descent.slope, descent.move
     if slope is None or move is None:
@@ -138,14 +138,12 @@ def watch(descent: Descent, *, every: int = 1, signals: Sequence[str] = SIGNALS)
         value, grads = slope(state.inner, batch)
         inner, updates = move(state.inner, grads)
         if every == 1:
-            memory, seen = _look(wanted, state.memory, state.params, grads, updates)
+            memory, seen = _look(wanted, state.memory, inner.params, grads, updates)
         else:
 
             def look(memory: Memory) -> tuple[Memory, Signals]:
-                # Updates are worked out again, and the old parameters from them: kept at hand, they would slow down
-                # every step that is not watched.
-                again = move(state.inner, grads)[1]
-                return _look(wanted, memory, jax.tree.map(jnp.subtract, inner.params, again), grads, again)
+                # The updates are worked out again: kept at hand, they would slow down every step that is not watched.
+                return _look(wanted, memory, inner.params, grads, move(state.inner, grads)[1])
 
             nothing = lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype)
             skipped = jax.tree.map(nothing, jax.eval_shape(look, state.memory)[1])
