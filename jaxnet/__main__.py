@@ -55,7 +55,8 @@ def train(
         overwrite: Replace the run folder if it exists.
         pictures: Draw the pictures and compose report.html.
         evaluate_every: Epochs between evaluations on the way; 0 for none, by default at most 25 of them.
-        watch_every: Show live what the gradient does to every layer, one step in so many (25 costs next to nothing).
+        watch_every: Show live what the gradient does to every layer, one step in so many (25 costs a few percent; with
+            several candidates every step pays for it).
         json: Print the result as one last line of JSON.
     """
     from jaxnet import commands
@@ -102,7 +103,8 @@ def bang(
     Args:
         run: The run folder.
         k: How many of the largest components of the gradient to list.
-        worth: Nudge every parameter alone and measure what it really buys (half a minute for 13,002 of them).
+        worth: Nudge every parameter alone and measure what it really buys (half a minute for 13,002 of them; beyond 50,000
+            only those with the largest gradient, over 500 images).
         budget: How much the best parameters buy, proven by really taking the steps.
         credit: Walk the run again and account for the fall of its cost, by parameter, layer, pixel and label.
         examples: Gradients image by image: signal to noise, tug of war, hardest images, noise scale.

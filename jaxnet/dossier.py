@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxnet import bang, plot, recipes, training
 from jaxnet import run as folders
-from jaxnet._types import Batch, Dataset, Params
+from jaxnet._types import Batch, Cost, Dataset, Params
 from jaxnet.bang.knobs import REASONS
 from jaxnet.bang.names import leaf_name, leaves_with_paths, place
 from jaxnet.bang.streaming import mean_gradient
@@ -128,31 +128,28 @@ def of_worth(of: Subject) -> Dossier:
     if total > MOST_MEASURED:
         count = 200 if of.run.settings.model == "dense" else 20
         entries, batch = bang.largest(gradient(of), count), Batch(of.batch.images[:500], of.batch.labels[:500])
-    with jax.enable_x64(True):
-        double = recipes.build(
-            of.run.settings._replace(dtype="float64"), image_shape=of.run.image_shape, classes=len(of.classes), steps=1
-        )
-    found = bang.worth(double.cost, entries=entries)(of.params, batch)
+    found = bang.worth(_double(of), entries=entries)(of.params, batch)
     wrong = bang.wrong_signs(found)
     spread = lambda values: bang.spread(values, of.params, found.entries)
     measured = {"radius of trust": found.radius, "best step alone": found.best_step, "it buys": found.best_fall}
     measured["a nudge of 0.1 buys"] = found.measured[2]
     columns = {name: _flat(spread(values)).tolist() for name, values in measured.items()}
     which = "All" if entries is None else f"The {len(entries)} largest of"
-    pictures = {
-        "predicted": Picture(
+    pictures = {}
+    if found.gradient.any():
+        pictures["predicted"] = Picture(
             plot.predicted_measured(found, title=f"Is the gradient true, {of.moment}?"),
-            f"{which} {total:,} parameters nudged one by one by four lengths over {len(batch.labels):,} images, in float64: the "
+            f"{which} {total:,} parameters nudged one by one by four lengths over {len(batch.labels):,} images, in float64. The "
             "longer the nudge, the less the gradient knows; crosses are nudges that raised the cost it promised to lower.",
-        ),
-    }
+        )
     if entries is None:
         pictures |= _edges(
             of, "worth", spread(found.best_fall), "fall of the cost by the parameter's best step alone",
             "What every parameter could buy alone", "Brightness is the largest fall of the cost by moving that one parameter.",
         )  # fmt: skip
     finite = found.radius[np.isfinite(found.radius)]
-    facts = {
+    facts = {} if entries is None else {"nudged": f"{len(entries)} of {total:,}, over {len(batch.labels)} images"}
+    facts |= {
         "median radius of trust": f"{np.median(finite):.3g}" if len(finite) else "none",
         "wrong signs at nudges of 1": f"{int(wrong[-1].sum()):,}",
         "best single step buys": f"{100 * found.best_fall.max() / found.cost:.3g} % of the cost",
@@ -167,7 +164,7 @@ def of_budget(of: Subject) -> Dossier:
     grads = gradient(of)
     updates = jax.tree.map(lambda g: -0.01 * g, grads)
     curve = bang.lorenz(bang.earned(grads, updates))
-    spent = bang.spend(of.run.recipe.cost)(of.params, of.batch, updates)
+    spent = bang.spend(_double(of))(of.params, of.batch, updates)
     bought = 100 * np.interp(0.05, curve.kept, curve.bought)
     picture = Picture(
         plot.budget(
@@ -248,6 +245,13 @@ def merged(parts: Sequence[Dossier]) -> Dossier:
 
 def _flat(tree: Params) -> np.ndarray:
     return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)])
+
+
+def _double(of: Subject) -> Cost:
+    """The run's cost, computed in float64."""
+    settings = of.run.settings._replace(dtype="float64")
+    with jax.enable_x64(True):
+        return recipes.build(settings, image_shape=of.run.image_shape, classes=len(of.classes), steps=1).cost
 
 
 def gradient(of: Subject) -> Params:

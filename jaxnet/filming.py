@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
 
 FPS = 8
@@ -39,10 +40,13 @@ def write(film: FuncAnimation, path: Path) -> str:
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
-    look: dict[str, Any] = {"savefig_kwargs": {"facecolor": film._fig.get_facecolor()}, "dpi": DPI}  # pyright: ignore
+    figure: Any = film._fig  # pyright: ignore[reportAttributeAccessIssue]
+    look: dict[str, Any] = {"savefig_kwargs": {"facecolor": figure.get_facecolor()}, "dpi": DPI}
     try:
         if kind == "html":
-            temporary.write_text(film.to_jshtml(fps=FPS, embed_frames=True))
+            figure.set_dpi(DPI)
+            with matplotlib.rc_context({"animation.embed_limit": 10_000}):  # MB: leave out no frame
+                temporary.write_text(film.to_jshtml(fps=FPS, embed_frames=True))
         else:
             writer = (
                 PillowWriter(fps=FPS) if kind == "gif" else FFMpegWriter(fps=FPS, extra_args=["-pix_fmt", "yuv420p"])

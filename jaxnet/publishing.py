@@ -76,7 +76,9 @@ def _write(folder: Path, run: folders.Run, pictures: Mapping[str, Picture], nudg
     folders.write_file(folder / "report.html", page.encode())
 
 
-def publish_bang(folder: Path, run: folders.Run, found: Dossier, *, title: str, lead: str, moving: str = "") -> Path:
+def publish_bang(
+    folder: Path, run: folders.Run, found: Dossier, *, title: str, lead: str, film: Path | None = None, moving: str = ""
+) -> Path:
     """Write what the instruments found into a run's folder: `bang.html`, and `bang/` with pictures, table and arrays.
 
     Args:
@@ -85,7 +87,8 @@ def publish_bang(folder: Path, run: folders.Run, found: Dossier, *, title: str, 
         found: Pictures, columns, facts and arrays.
         title: The page's headline.
         lead: What was done, in a sentence or two.
-        moving: HTML of the film; empty for none.
+        film: The film, already in `bang/`, None for none.
+        moving: HTML that shows it.
 
     Returns:
         The path of `bang.html`.
@@ -116,6 +119,10 @@ def publish_bang(folder: Path, run: folders.Run, found: Dossier, *, title: str, 
     tables |= {name: report.table(heads, rows) for name, (heads, rows) in found.tables.items()}
     tables |= {f"{heading}, by the size of its gradient": report.sortable(list(shown), list(shown.values()))}
     tables |= {"Settings of the run": report.table(("setting", "value"), run.settings._asdict().items())}
+    kept = {"arrays.npz", "parameters.csv", *(f"{name}.png" for name in found.pictures), *([film.name] if film else [])}
+    for path in (folder / "bang").iterdir():
+        if path.name not in kept:
+            path.unlink()  # of an earlier look, at other parameters or with other instruments
     page = folder / "bang.html"
     folders.write_file(page, report.page(title, lead, found.facts, drawn, tables).encode())
     return page

@@ -79,7 +79,25 @@ def require_film(of: Subject) -> None:
 
 def _replayed(of: Subject) -> Iterator[tuple[int, Params]]:
     steps = int(of.run.result["steps"])
-    return itertools.islice(training.replay(of.plan, of.run.result["chosen"]), steps + 1)
+    for step, params in itertools.islice(training.replay(of.plan, of.run.result["chosen"]), steps + 1):
+        if step == steps:
+            _require_same_end(of, params)
+        yield step, params
+
+
+def _require_same_end(of: Subject, params: Params) -> None:
+    """Make sure that the walk ended where the run did; another machine or another jax rounds differently on its way.
+
+    Raises:
+        ValueError: If it ended more than 5 % of the parameters' length away.
+    """
+    flat = lambda tree: np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)])
+    apart = float(np.linalg.norm(flat(params) - flat(of.run.params)) / np.linalg.norm(flat(of.run.params)))
+    if not apart <= 0.05:
+        raise ValueError(
+            f"walked again, this run ends {100 * apart:.1f} % of its parameters' length away from where it ended; credit and "
+            f"film need the machine and the versions of the run: {of.run.versions}"
+        )
 
 
 def _chosen_steps(total: int, points: int, *, dense: int = 100) -> list[int]:

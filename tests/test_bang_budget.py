@@ -116,3 +116,8 @@ def test_nonsense_is_refused(params, batch, grads):
         bang.lorenz(np.zeros(3))
     with pytest.raises(ValueError, match="structure and shapes of the parameters"):
         bang.spend(film_cost)(params, batch, jax.tree.map(lambda g: g[..., :1], grads))
+    summed = lambda p, b: film_cost(p, b) * len(b.labels)
+    with pytest.raises(ValueError, match="no mean over examples"):
+        bang.spend(summed)(params, batch, grads)
+    with pytest.raises(ValueError, match="still computes in float32"):
+        bang.spend(lambda p, b: film_cost(p, b).astype(jnp.float32))(params, batch, grads)

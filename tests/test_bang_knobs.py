@@ -95,3 +95,10 @@ def test_the_films_network_has_its_dark_pixels(mnist):
     found = bang.dead_knobs(film_cost)(network.init(jax.random.key(0)), batch)
     assert bang.tally(found) == {"0/weights": {knobs.REASONS[knobs.NEVER_LIT]: 1776}}
     assert jnp.shape(found.flat[0]) == (16,)
+
+
+def test_a_softmax_has_no_dead_outputs(batch):
+    cost = losses.average(functools.partial(network.apply, output=jax.nn.softmax), losses.squared_error)
+    found = bang.dead_knobs(cost)(network.init(jax.random.key(2), [9, 5, 4]), batch)
+    assert (found.reason[1].biases == knobs.ALIVE).all()
+    assert (found.flat[1] == 0).all()

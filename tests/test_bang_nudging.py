@@ -126,12 +126,12 @@ def test_gradient_and_curvature_are_those_of_the_cost_for_every_parameter(name, 
 
 def test_the_dense_sweep_is_only_for_what_it_understands(tiny):
     from jaxnet.bang.dense import dense_form
-    from jaxnet.bang.nudging import _by_neuron
+    from jaxnet.bang.nudging import _one_neuron_changes
 
     params, batch = tiny
     form = dense_form(COSTS["softmax"], params, batch)
-    assert not _by_neuron(form, params, batch)
-    assert _by_neuron(dense_form(COSTS["film"], params, batch), params, batch)
+    assert not _one_neuron_changes(form, params, batch)
+    assert _one_neuron_changes(dense_form(COSTS["film"], params, batch), params, batch)
     assert dense_form(lambda p, b: COSTS["film"](p, b), params, batch) is None
     positional = losses.average(functools.partial(network.apply, params), losses.squared_error)
     assert dense_form(positional, params, batch) is None
@@ -239,3 +239,24 @@ def test_parameters_are_found_by_name_by_size_and_by_chance(tiny):
         bang.sample(jax.random.key(0), params, 16, leaves="2/*")
     with pytest.raises(ValueError, match="k must be at least 1"):
         bang.largest(params, 0)
+
+
+def test_a_cost_that_wraps_an_average_is_not_mistaken_for_it(tiny):
+    params, batch = tiny
+
+    @functools.wraps(film_cost)
+    def decayed(params, batch):
+        return film_cost(params, batch) + 10 * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params))
+
+    grads = ravel_pytree(jax.grad(decayed)(params, batch))[0]
+    np.testing.assert_allclose(bang.worth(decayed, entries=np.arange(5))(params, batch).gradient, grads[:5], rtol=1e-4)
+    np.testing.assert_allclose(ravel_pytree(bang.moments(decayed)(params, batch).mean)[0], grads, rtol=1e-4, atol=1e-6)
+
+
+def test_the_radius_agrees_with_every_measurement():
+    wavy = lambda p, batch: jnp.mean(batch) * (p["x"] + jnp.sin(jnp.pi * p["x"]) ** 3)
+    worth = bang.worth(wavy)({"x": 0}, np.ones(2))
+    off = np.abs(worth.measured[:, 0] / worth.predicted[:, 0] - 1) > 0.1
+    assert off[2]
+    assert worth.sizes[1] < worth.radius[0] < worth.sizes[2]
+    assert bang.worth(lambda p, batch: 3 * p["x"] + p["y"])({"x": 1, "y": 2}, None).gradient.tolist() == [3, 1]

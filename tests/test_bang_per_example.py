@@ -178,3 +178,26 @@ def test_nonsense_is_refused(params, two_hundred):
         bang.noise_from_batches(film_cost)(params, two_hundred)
     with pytest.raises(ValueError, match="one leading axis of examples"):
         bang.moments(film_cost)(params, Batch(two_hundred.images, two_hundred.labels[:10]))
+
+
+def test_a_small_scatter_around_a_large_gradient_is_not_rounded_away():
+    numbers = (1e4 + np.random.default_rng(0).normal(size=5000)).astype(np.float32)
+    found = bang.moments(lambda x, batch: jnp.mean((x - batch) ** 2) / 2)(jnp.array(0.0), numbers)
+    assert float(found.variance) == pytest.approx(numbers.astype(np.float64).var(ddof=1), rel=1e-3)
+    assert float(found.mean) == pytest.approx(-numbers.mean(), rel=1e-5)
+
+
+def test_labels_out_of_range_are_refused_and_identical_examples_have_no_noise(params, two_hundred):
+    with pytest.raises(ValueError, match="integers from 0 to 4, got 0 to 9"):
+        bang.tug_of_war(film_cost, 5)(params, two_hundred)
+    same = np.full(100, 2.0, np.float32)
+    assert bang.noise_from_examples(lambda x, batch: jnp.mean((x - batch) ** 2))(jnp.array(0.0), same).scale == 0
+    with pytest.raises(ValueError, match="size must be at least 1"):
+        bang.moments(film_cost, size=0)
+
+
+def test_half_precision_is_summed_in_single(params, two_hundred):
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
+    single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), half)
+    a, b = (bang.moments(film_cost)(p, two_hundred).mean for p in (half, single))
+    np.testing.assert_array_equal(flat(a), flat(b))

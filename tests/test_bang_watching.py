@@ -157,3 +157,8 @@ def test_nonsense_is_refused(descent):
         bang.watch(descent, every=0)
     with pytest.raises(ValueError, match=r"signals are gradient, ratio, .*; got norm"):
         bang.watch(descent, signals=["norm"])  # pyright: ignore[reportArgumentType]
+
+
+def test_the_first_watched_step_counts_even_where_its_clarity_is_unknown(descent, params, small):
+    _, info = walked(bang.watch(descent, every=5, signals=["clarity", "gradient"]), params, small)
+    assert [offset for offset, _ in bang.rows(info, NAMES)] == [0, 5, 10, 15]

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from jaxnet._types import Cost, Params
 from jaxnet.bang.gradients import earned
 from jaxnet.bang.names import named_leaves
-from jaxnet.bang.streaming import mean_gradient, widened
+from jaxnet.bang.streaming import mean_gradient, require_double, require_mean, widened
 
 
 class Lorenz(NamedTuple):
@@ -140,7 +140,8 @@ def spend(
         plain descent. The ranking is by what they earn.
 
     Raises:
-        ValueError: If a fraction is not above 0 and at most 1, or from the function, if updates have another shape.
+        ValueError: If a fraction is not above 0 and at most 1, or from the function, if updates have another shape, the
+            cost is no mean over examples or computes in less than float64.
     """
     for fraction in fractions:
         affordable(fraction, 1)
@@ -151,6 +152,8 @@ def spend(
             raise ValueError("the updates must have the structure and shapes of the parameters")
         with jax.enable_x64(True):
             params, batch, updates = widened(params), widened(batch), widened(updates)
+            require_double(cost, params, batch)
+            require_mean(cost, params, batch)
             before, grads = measure(params, batch)
             gains = earned(grads, updates)
             rows = []

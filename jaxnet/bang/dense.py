@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from jaxnet import network
 from jaxnet._types import Batch, Loss
+from jaxnet.losses import Average
 from jaxnet.network import Activation, Layer
 
 
@@ -34,7 +35,9 @@ class Reading(NamedTuple):
 
 def dense_form(cost: Any, params: Any, batch: Any) -> Dense | None:
     """What `cost` computes, if it is `losses.average` of `network.apply` for these parameters; otherwise None."""
-    apply, given = getattr(cost, "apply", None), {}
+    if not isinstance(cost, Average):
+        return None
+    apply, given = cost.apply, {}
     while isinstance(apply, functools.partial) and not apply.args:
         apply, given = apply.func, {**apply.keywords, **given}
     layers = isinstance(params, list | tuple) and params and all(isinstance(layer, Layer) for layer in params)
@@ -72,3 +75,9 @@ def passed_back(form: Dense, params: Any, batch: Batch) -> tuple[list[Array], Re
     """
     one = jax.grad(lambda *arguments: read(form, *arguments), argnums=1, has_aux=True)
     return jax.vmap(one, in_axes=(None, None, 0, 0))(params, offsets(params), batch.images, batch.labels)
+
+
+def by_neuron(squash: Activation, sums: Any) -> bool:
+    """Whether an activation treats every neuron alone, tried on some (batch, neuron) sums; a softmax does not."""
+    alone = jax.vmap(jax.vmap(lambda number: squash(number[None])[0]))
+    return bool(jnp.allclose(jax.vmap(squash)(sums), alone(sums)))

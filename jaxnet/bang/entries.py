@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from jaxnet._types import Params
-from jaxnet.bang.names import leaf_name, named_leaves
+from jaxnet.bang.names import first_largest, leaf_name, named_leaves
 
 Positions = Int[np.ndarray, "entry"]
 
@@ -58,13 +58,14 @@ def largest(grads: Any, k: int) -> Positions:
     """The k components of the largest magnitude, the largest first; of equal ones the first.
 
     Raises:
-        ValueError: If k is below 1.
+        ValueError: If k is below 1, or a component is NaN or infinite.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
     sizes = np.abs(np.concatenate([np.asarray(leaf, np.float64).ravel() for _, leaf in named_leaves(grads)]))
-    k = min(k, len(sizes))
-    some = np.sort(np.argpartition(-sizes, k - 1)[:k]) if k < len(sizes) else np.arange(k)
+    if not np.isfinite(sizes).all():
+        raise ValueError("a gradient holds NaN or infinity; ranking needs finite numbers")
+    some = np.sort(first_largest(sizes, k))
     return some[np.argsort(-sizes[some], kind="stable")]
 
 

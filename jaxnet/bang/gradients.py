@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnet.bang.names import leaf_name, leaves_with_paths, named_leaves, place
+from jaxnet.bang.names import first_largest, leaf_name, leaves_with_paths, named_leaves, place
 from jaxnet.network import Layer
 
 
@@ -137,7 +137,9 @@ def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tu
         if not np.isfinite(flat).all():
             raise ValueError(f"the gradient of {name!r} holds NaN or infinity; ranking needs finite numbers")
         size = np.abs(flat)
-        found += [(-float(size[i]), order, int(i), name, path, leaf, float(flat[i])) for i in _largest(size, k + 1)]
+        found += [
+            (-float(size[i]), order, int(i), name, path, leaf, float(flat[i])) for i in first_largest(size, k + 1)
+        ]
     found.sort(key=lambda entry: entry[:3])
     nudges = []
     for rank, (_, _, flat_position, name, path, leaf, gradient) in enumerate(found[:k]):
@@ -147,15 +149,6 @@ def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tu
         text = _words(place(path, position, leaf.shape, image_shape), gradient, ratio)
         nudges.append(Nudge(name, position, gradient, gradient < 0, ratio, text))
     return tuple(nudges)
-
-
-def _largest(sizes: np.ndarray, k: int) -> np.ndarray:
-    """Positions of the k largest, of equal ones the first, without sorting the rest."""
-    if len(sizes) <= k:
-        return np.arange(len(sizes))
-    least = np.partition(sizes, -k)[-k]
-    above = np.flatnonzero(sizes > least)
-    return np.concatenate([above, np.flatnonzero(sizes == least)[: k - len(above)]])
 
 
 def _widened(leaf: Any) -> Any:

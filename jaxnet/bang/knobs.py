@@ -1,4 +1,4 @@
-"""Dead knobs: parameters that no example gives a gradient, or hardly any, and why."""
+"""Dead knobs: parameters that no example gives a gradient, or hardly any, or that only move as twins, and why."""
 
 import functools
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from jaxtyping import Array
 
 from jaxnet import network
 from jaxnet._types import Batch, Cost, Params
-from jaxnet.bang.dense import Dense, dense_form, passed_back
+from jaxnet.bang.dense import Dense, by_neuron, dense_form, passed_back
 from jaxnet.bang.names import named_leaves
 from jaxnet.bang.per_example import IMAGES, moments
-from jaxnet.bang.streaming import pieces
+from jaxnet.bang.streaming import examples, pieces
 
 ALIVE, NEVER_LIT, DEAD, UNHEARD, SATURATED, TWIN, SILENT = range(7)
 
@@ -65,6 +65,8 @@ def dead_knobs(cost: Cost, *, slope: float = 1e-3) -> Callable[[Params, Any], Kn
 
     def look(params: Params, batch: Any) -> Knobs:
         form = dense_form(cost, params, batch)
+        if form is None and examples(batch) == 1:
+            batch = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]) if jnp.ndim(leaf) else leaf, batch)
         if form is None:
             found = scatter(params, batch)
             silent = lambda mean, variance: np.where(
@@ -77,7 +79,7 @@ def dead_knobs(cost: Cost, *, slope: float = 1e-3) -> Callable[[Params, Any], Kn
 
 
 def tally(knobs: Knobs) -> dict[str, dict[str, int]]:
-    """How many parameters of each array are dead, by reason; arrays and reasons without any are left out."""
+    """How many parameters of each array learn badly or not at all, by reason; arrays and reasons without any are left out."""
     counted = {}
     for name, codes in named_leaves(knobs.reason):
         numbers = np.bincount(np.asarray(codes).ravel(), minlength=len(REASONS))
@@ -86,7 +88,10 @@ def tally(knobs: Knobs) -> dict[str, dict[str, int]]:
 
 
 def _of_dense(form: Dense, params: Any, batch: Batch, slope: float) -> Knobs:
-    parts = [_piece(form, params, piece, slope) for piece in pieces(batch, IMAGES)]
+    _, reading = passed_back(form, params, next(pieces(batch, 8)))
+    squashes = [form.activation] * (len(params) - 1) + [form.output]
+    alone = tuple(by_neuron(squash, sums) for squash, sums in zip(squashes, reading.sums, strict=True))
+    parts = [_piece(form, params, piece, slope, alone) for piece in pieces(batch, IMAGES)]
     lit, heard, steepest, flat, met = (
         [np.stack(rows) for rows in zip(*(part[i] for part in parts), strict=True)] for i in range(5)
     )
@@ -107,8 +112,8 @@ def _of_dense(form: Dense, params: Any, batch: Batch, slope: float) -> Knobs:
     return Knobs(type(params)(reasons), twins, tuple(rows.sum(0) / count for rows in flat))
 
 
-@functools.partial(jax.jit, static_argnames="form")
-def _piece(form: Dense, params: Any, batch: Batch, slope: Any) -> tuple[list[Array], ...]:
+@functools.partial(jax.jit, static_argnames=("form", "alone"))
+def _piece(form: Dense, params: Any, batch: Batch, slope: Any, alone: tuple[bool, ...]) -> tuple[list[Array], ...]:
     """What is seen in some examples, a list of layers each.
 
     Inputs that are ever lit; neurons that are ever passed a gradient; their steepest slope; in how many examples it is all
@@ -116,12 +121,16 @@ def _piece(form: Dense, params: Any, batch: Batch, slope: Any) -> tuple[list[Arr
     """
     backs, reading = passed_back(form, params, batch)
     squashes = [form.activation] * (len(params) - 1) + [form.output]
+    # A function of the whole layer, such as a softmax, has no slope of one neuron: it counts as steep everywhere.
     slopes = [
         jnp.abs(jax.vmap(lambda sums, squash=squash: jax.jvp(squash, (sums,), (jnp.ones_like(sums),))[1])(sums))
-        for squash, sums in zip(squashes, reading.sums, strict=True)
+        if single
+        else jnp.ones_like(sums)
+        for squash, sums, single in zip(squashes, reading.sums, alone, strict=True)
     ]
     steepest = [
-        jnp.max(jnp.abs(jax.vmap(jax.grad(lambda z, f=f: f(z[None])[0]))(jnp.linspace(-4, 4, 81)))) for f in squashes
+        jnp.max(jnp.abs(jax.vmap(jax.grad(lambda z, f=f: f(z[None])[0]))(jnp.linspace(-4, 4, 81)))) if single else 1.0
+        for f, single in zip(squashes, alone, strict=True)
     ]
     return (
         [jnp.any(lit != 0, axis=0) for lit in reading.inputs],

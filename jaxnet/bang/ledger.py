@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from jaxnet._types import Cost, Params
 from jaxnet.bang.names import named_leaves
-from jaxnet.bang.streaming import each, examples, require_mean
+from jaxnet.bang.streaming import each, examples, require_labels, require_mean
 
 AT_ONCE = 500
 """Examples in one program."""
@@ -41,9 +41,9 @@ def credit(cost: Cost, *, labels: int | None = None, panels: int = 2) -> Callabl
     """Turn a cost into a function that integrates its gradient along a walk, parameter by parameter.
 
     Along every segment from one point of the path to the next, -gradient * displacement is integrated by Simpson's rule
-    on the straight line between them, with sums in float64. Give it every step that was taken and the credit is that of the
-    steps; give it every hundredth and it is that of the chords, which is coarse: the sum still is the fall of the cost,
-    but what happened on the way is credited as if the walk had been straight.
+    on the straight line between them; gradients are of the parameters' type, sums over the path float64. Give it every
+    step that was taken and the credit is that of the steps; give it every hundredth and it is that of the chords, which is
+    coarse: the sum still is the fall of the cost, but what happened on the way is credited as if the walk had been straight.
 
     Args:
         cost: `cost(params, batch)`, a mean over examples.
@@ -55,8 +55,8 @@ def credit(cost: Cost, *, labels: int | None = None, panels: int = 2) -> Callabl
         `state.params for state, _ in train(...)` after the start; the batch is what the cost is measured on.
 
     Raises:
-        ValueError: If panels is below 1, or from the function: if the path has no segment, a label is out of range or
-            without examples, or the cost is no mean over examples.
+        ValueError: If panels is below 1, or from the function: if the path has no segment, a label is out of range,
+            or the cost is no mean over examples.
 
     Examples:
         >>> account = credit(lambda p, batch: jnp.mean(batch) * (3 * p["x"] ** 2 + p["y"]))
@@ -124,12 +124,10 @@ def _simpson(start: Any, stop: Any, first: np.ndarray, middle: np.ndarray, last:
 def _groups(batch: Any, labels: int | None) -> list[tuple[int, Any, np.ndarray]]:
     """The examples in pieces of equal length, each of one label, filled up with copies of weight 0."""
     count = examples(batch)
-    marks = np.zeros(count, np.int64) if labels is None else np.asarray(batch.labels)
-    sizes = np.bincount(marks, minlength=labels or 1) if count and marks.min() >= 0 else np.zeros(labels or 1, int)
-    if len(sizes) != (labels or 1) or not sizes.all():
-        raise ValueError(
-            f"labels must be 0 to {(labels or 1) - 1} with at least one example each; counted {sizes.tolist()}"
-        )
+    marks = np.zeros(count, np.int64) if labels is None else require_labels(batch, labels)
+    sizes = np.bincount(marks, minlength=labels or 1)
+    if not count:
+        raise ValueError("a batch needs at least one example, got none")
     length = min(AT_ONCE, int(sizes.max()))
     found = []
     for label in range(labels or 1):
@@ -156,8 +154,9 @@ def _adder(losses: Any) -> Any:
 
 def _by_group(add: Any, groups: Any, params: Params, labels: int, count: int) -> tuple[np.ndarray, Params]:
     """By label: its part of the cost and of the gradient."""
-    like = lambda leaf: jnp.zeros((labels, *np.shape(leaf)), jnp.asarray(leaf).dtype)
-    total = (jnp.zeros(labels, jax.tree.leaves(params)[0].dtype), jax.tree.map(like, params))
+    like = lambda leaf: jnp.zeros((labels, *leaf.shape), jnp.promote_types(leaf.dtype, jnp.float32))
+    wide = [jnp.promote_types(leaf.dtype, jnp.float32) for leaf in jax.tree.leaves(params)]
+    total = (jnp.zeros(labels, wide[0]), jax.tree.map(like, params))
     for label, piece, weights in groups:
         total = add(total, label, params, piece, weights)
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64) / count, total)

@@ -45,3 +45,12 @@ def place(path: Any, position: tuple[int, ...], shape: tuple[int, ...], image: S
     if layer == 0:
         return f"layer 1, neuron {position[0]}, weight from input {position[1]}"
     return f"layer {layer + 1}, neuron {position[0]}, weight from neuron {position[1]}"
+
+
+def first_largest(sizes: np.ndarray, k: int) -> np.ndarray:
+    """Positions of the k largest, of equal ones the first, without sorting the rest."""
+    if len(sizes) <= k:
+        return np.arange(len(sizes))
+    least = np.partition(sizes, -k)[-k]
+    above = np.flatnonzero(sizes > least)
+    return np.concatenate([above, np.flatnonzero(sizes == least)[: k - len(above)]])

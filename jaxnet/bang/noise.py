@@ -183,6 +183,8 @@ def _with_interval(
 
     everything = np.ones(len(rows), bool)
     trace, squared_norm = of(everything)
+    if not trace > 0:
+        return NoiseScale(0.0, 0.0, 0.0, trace, squared_norm)  # all examples agree
     without = [of(everything & (np.arange(len(rows)) != i)) for i in range(len(rows))]
     # The inverse of the scale is well behaved where the gradient drowns in noise; the scale itself is not.
     inverse = squared_norm / trace

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxnet._types import Cost, Params
-from jaxnet.bang.dense import Dense, dense_form, offsets, read
+from jaxnet.bang.dense import Dense, by_neuron, dense_form, offsets, read
 from jaxnet.bang.search import best_steps, radii
-from jaxnet.bang.streaming import examples, pieces, require_mean, widened
+from jaxnet.bang.streaming import examples, pieces, require_double, require_mean, widened
 from jaxnet.bang.sweeps import Sweep, dense, plain
 
 SIZES = (0.001, 0.01, 0.1, 1.0)
@@ -93,7 +93,7 @@ def worth(
 
     def measure(params: Params, batch: Any) -> Worth:
         with jax.enable_x64(True):
-            sweep, chosen = _sweep(cost, widened(params), widened(batch), entries)
+            sweep, chosen = _sweep(cost, widened(params, integers=True), widened(batch), entries)
             return _measured(sweep, chosen, np.asarray(sizes, np.float64), tolerance, float(farthest))
 
     return measure
@@ -112,7 +112,7 @@ def _sweep(cost: Cost, params: Params, batch: Any, entries: Any) -> tuple[Sweep,
     if not examples(batch):
         raise ValueError("a batch needs at least one example, got none")
     form = dense_form(cost, params, batch)
-    if form is not None and 8 * len(chosen) >= total and _by_neuron(form, params, batch):
+    if form is not None and 8 * len(chosen) >= total and _one_neuron_changes(form, params, batch):
         whole = dense(form, params, batch)
         if entries is None:
             return whole, chosen
@@ -123,30 +123,18 @@ def _sweep(cost: Cost, params: Params, batch: Any, entries: Any) -> tuple[Sweep,
             return whole.falls(everywhere)[:, chosen]
 
         return Sweep(whole.cost, whole.gradient[chosen], whole.curvature[chosen], falls), chosen
-    some = next(pieces(batch, 2))
-    try:
-        dtype = jax.eval_shape(cost, params, some).dtype
-    except TypeError as error:
-        raise ValueError(
-            f"this cost does not take float64 parameters and float64 images: {error}; let the model compute in the type it is given"
-        ) from error
-    if dtype != np.float64:
-        raise ValueError(
-            f"with float64 parameters and images this cost still computes in {dtype}, where single nudges drown in "
-            "rounding; build the model without a fixed dtype, or with float64"
-        )
+    require_double(cost, params, batch)
     require_mean(cost, params, batch)
     return plain(cost, params, batch, chosen), chosen
 
 
-def _by_neuron(form: Dense, params: Any, batch: Any) -> bool:
-    """Whether the activation treats every neuron alone, tried on the sums of a few images; a softmax does not."""
+def _one_neuron_changes(form: Dense, params: Any, batch: Any) -> bool:
+    """Whether a nudge in one layer changes one neuron there, tried on the sums of a few images."""
     some = next(pieces(batch, 8))
     _, reading = jax.vmap(lambda *example: read(form, params, offsets(params), *example))(
         jnp.asarray(some.images), jnp.asarray(some.labels)
     )
-    alone = jax.vmap(jax.vmap(lambda number: form.activation(number[None])[0]))
-    return all(np.allclose(jax.vmap(form.activation)(sums), alone(sums)) for sums in reading.sums[:-1])
+    return all(by_neuron(form.activation, sums) for sums in reading.sums[:-1])
 
 
 def _measured(sweep: Sweep, chosen: np.ndarray, sizes: np.ndarray, tolerance: float, farthest: float) -> Worth:
@@ -156,7 +144,8 @@ def _measured(sweep: Sweep, chosen: np.ndarray, sizes: np.ndarray, tolerance: fl
     downhill = lambda lengths: sweep.falls(lengths * way)
     measured = downhill(sizes[:, None] * np.ones_like(slope))
     tried = [(np.broadcast_to(size, slope.shape), fall) for size, fall in zip(sizes, measured, strict=True)]
-    radius, more = radii(downhill, slope, sweep.curvature, sweep.cost, tolerance=tolerance, farthest=farthest)
+    known = sorted(tried, key=lambda pair: pair[0].item(0))
+    radius, more = radii(downhill, slope, sweep.curvature, sweep.cost, known, tolerance=tolerance, farthest=farthest)
     step, fall = best_steps(downhill, slope, sweep.curvature, tried + more, farthest=farthest)
     return Worth(
         sweep.cost, chosen, sizes, sweep.gradient, sizes[:, None] * slope, measured, sweep.curvature, radius, way * step, fall

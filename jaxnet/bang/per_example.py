@@ -14,7 +14,7 @@ from jaxnet import devices
 from jaxnet._types import Batch, Cost, Params
 from jaxnet.bang.dense import Dense, dense_form, passed_back
 from jaxnet.bang.names import leaf_name, named_leaves
-from jaxnet.bang.streaming import each, examples, over_examples, pieces, require_mean
+from jaxnet.bang.streaming import each, examples, over_examples, pieces, require_labels, require_mean
 from jaxnet.network import Layer
 
 IMAGES = 1000
@@ -39,10 +39,12 @@ class Moments(NamedTuple):
 
 
 def moments(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], Moments]:
-    """Turn a cost into a function that gives mean and variance of its gradient over examples, exactly, in bounded memory.
+    """Turn a cost into a function that gives mean and variance of its gradient over all examples, in bounded memory.
 
     For `losses.average` of `network.apply` no gradient is ever formed: a weight's is the product of what its input is
     and what its neuron passes back, and so is its square. For any other cost the gradients are formed, a few at a time.
+    Sums are taken in the parameters' type, at least float32; a scatter a thousand times smaller than the gradient itself
+    needs float64 parameters.
 
     Args:
         cost: `cost(params, batch)`, a mean over examples, with any model.
@@ -60,20 +62,25 @@ def moments(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], M
         >>> float(found.mean), float(found.variance)
         (-1.0, 7.0)
     """
-    losses = each(cost)
+    gradients, center = _gradients(each(cost)), jax.jit(jax.grad(cost))
+    plain = jax.jit(lambda params, middle, batch: _deviations(gradients(params, batch), middle))
+    if size is not None and size < 1:
+        raise ValueError(f"size must be at least 1 example at a time, got {size}")
 
     def measure(params: Params, batch: Any) -> Moments:
         if (count := examples(batch)) < 2:
             raise ValueError(f"a variance needs at least 2 examples, got {count}")
         require_mean(cost, params, batch)
-        form = dense_form(cost, params, batch)
+        params, form = _at_least_single(params), dense_form(cost, params, batch)
+        middle = jax.tree.map(jnp.zeros_like, params)
         if form is None:
-            sums = (_plain_sums(losses, params, piece) for piece in pieces(batch, size or at_once(params)))
+            middle = center(params, next(pieces(batch, 100)))
+            sums = (plain(params, middle, piece) for piece in pieces(batch, size or at_once(params)))
         else:
             resident = max(1, RESIDENT * count // np.asarray(batch.images).nbytes)
             sums = (_outer_sums(form, params, piece, size or IMAGES) for piece in pieces(batch, resident))
         first, second = functools.reduce(_added, sums)
-        mean, variance = _finished(first, second, count)
+        mean, variance = _finished(middle, first, second, count)
         return Moments(mean, variance, count)
 
     return measure
@@ -98,28 +105,45 @@ def tug_of_war(cost: Cost, labels: int) -> Callable[[Params, Batch], Params]:
     Returns:
         `pull(params, batch)`: a pytree like the parameters with a leading axis of labels, which sums to the gradient.
 
+    Raises:
+        ValueError: From the function: if a label is out of range, or the cost is no mean over examples.
+
     Source: the film's "Gradient descent": the average over all examples, so every one of them has its say.
     """
     losses = each(cost)
 
+    @jax.jit
+    def by_label(params: Params, batch: Any) -> Params:
+        # One backward pass a label over the same forward pass.
+        return jax.jacrev(lambda p: jax.ops.segment_sum(losses(p, batch), jnp.asarray(batch.labels), labels))(params)
+
     def pull(params: Params, batch: Batch) -> Params:
+        require_labels(batch, labels)
         require_mean(cost, params, batch)
-        parts = (_by_label(losses, labels, examples(batch), params, piece) for piece in pieces(batch, IMAGES))
-        return functools.reduce(_added, parts)
+        total = functools.reduce(_added, (by_label(params, piece) for piece in pieces(batch, IMAGES)))
+        return jax.tree.map(lambda leaf: leaf / examples(batch), total)
 
     return pull
 
 
 def lengths(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], Float[np.ndarray, "example"]]:
     """Turn a cost into a function that says how hard every example pulls: the Euclidean length of its own gradient."""
-    losses = each(cost)
+    gradients = _gradients(each(cost))
+    squares = lambda g: jnp.sum(g**2, axis=tuple(range(1, g.ndim)))
+    plain = jax.jit(lambda params, batch: jnp.sqrt(sum(map(squares, jax.tree.leaves(gradients(params, batch))))))
+    if size is not None and size < 1:
+        raise ValueError(f"size must be at least 1 example at a time, got {size}")
 
     def measure(params: Params, batch: Any) -> Float[np.ndarray, "example"]:
+        if not examples(batch):
+            raise ValueError("a batch needs at least one example, got none")
         require_mean(cost, params, batch)
-        form = dense_form(cost, params, batch)
-        length, of = (_plain_lengths, losses) if form is None else (_outer_lengths, form)
-        cut = pieces(batch, size or (IMAGES if form is not None else at_once(params)))
-        return np.concatenate([np.asarray(length(of, params, piece)) for piece in cut])
+        params, form = _at_least_single(params), dense_form(cost, params, batch)
+        if form is None:
+            found = [plain(params, piece) for piece in pieces(batch, size or at_once(params))]
+        else:
+            found = [_outer_lengths(form, params, piece) for piece in pieces(batch, size or IMAGES)]
+        return np.concatenate([np.asarray(part) for part in found])
 
     return measure
 
@@ -141,6 +165,7 @@ def pulls(cost: Cost, leaf: str, position: tuple[int, ...]) -> Callable[[Params,
         ValueError: From the function, if there is no such parameter.
     """
     losses = each(cost)
+    derivative = jax.jit(lambda params, along, batch: jax.jvp(lambda p: losses(p, batch), (params,), (along,))[1])
 
     def measure(params: Params, batch: Any) -> Float[np.ndarray, "example"]:
         shapes = {name: np.shape(array) for name, array in named_leaves(params)}
@@ -157,7 +182,7 @@ def pulls(cost: Cost, leaf: str, position: tuple[int, ...]) -> Callable[[Params,
             jnp.zeros_like(array).at[position].set(1) if leaf_name(path) == leaf else jnp.zeros_like(array)
         )
         along = jax.tree_util.tree_map_with_path(unit, params)
-        return np.concatenate([np.asarray(_along(losses, params, along, piece)) for piece in pieces(batch, IMAGES)])
+        return np.concatenate([np.asarray(derivative(params, along, piece)) for piece in pieces(batch, IMAGES)])
 
     return measure
 
@@ -173,21 +198,26 @@ def _added(total: Any, part: Any) -> Any:
     return jax.tree.map(jnp.add, total, part)
 
 
-@functools.partial(jax.jit, static_argnames="losses")
-def _plain_sums(losses: Any, params: Params, batch: Any) -> tuple[Params, Params]:
-    """Sums over examples of the gradient and of its square, whatever the model."""
-    grads = _gradients(losses, params, batch)
-    return jax.tree.map(lambda g: jnp.sum(g, 0), grads), jax.tree.map(lambda g: jnp.sum(g**2, 0), grads)
+def _at_least_single(params: Params) -> Params:
+    """Half precision raised to float32: what is summed over thousands of examples needs more digits."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.promote_types(jnp.asarray(leaf).dtype, jnp.float32)), params)
 
 
-def _gradients(losses: Any, params: Params, batch: Any) -> Params:
-    """Every example's gradient, along a leading axis."""
-    return over_examples(lambda example: jax.grad(lambda params: losses(params, example)[0])(params), batch)
+def _gradients(losses: Any) -> Any:
+    """A function `(params, batch)` of every example's gradient, along a leading axis."""
+    alone = lambda params: lambda example: jax.grad(lambda p: losses(p, example)[0])(params)
+    return lambda params, batch: over_examples(alone(params), batch)
+
+
+def _deviations(grads: Params, middle: Params) -> tuple[Params, Params]:
+    """Sums over examples of the gradient's deviation from the middle, and of its square."""
+    apart = jax.tree.map(lambda g, m: g - m[None], grads, middle)
+    return jax.tree.map(lambda d: jnp.sum(d, 0), apart), jax.tree.map(lambda d: jnp.sum(d**2, 0), apart)
 
 
 @functools.partial(jax.jit, static_argnames=("form", "size"))
 def _outer_sums(form: Dense, params: Any, batch: Batch, size: int) -> tuple[Params, Params]:
-    """The same sums where a gradient is an outer product: its square is the outer product of squares."""
+    """Sums of gradients and of their squares where a gradient is an outer product: its square is the product of squares."""
 
     def of_some(images: Array, labels: Array) -> tuple[Params, Params]:
         backs, reading = passed_back(form, params, Batch(images, labels))
@@ -207,17 +237,10 @@ def _outer_sums(form: Dense, params: Any, batch: Batch, size: int) -> tuple[Para
 
 
 @functools.partial(jax.jit, static_argnames="count")
-def _finished(first: Params, second: Params, count: int) -> tuple[Params, Params]:
-    mean = jax.tree.map(lambda one: one / count, first)
+def _finished(middle: Params, first: Params, second: Params, count: int) -> tuple[Params, Params]:
+    mean = jax.tree.map(lambda m, one: m + one / count, middle, first)
     variance = jax.tree.map(lambda one, two: jnp.maximum(two - one**2 / count, 0) / (count - 1), first, second)
     return mean, variance
-
-
-@functools.partial(jax.jit, static_argnames=("losses", "labels", "count"))
-def _by_label(losses: Any, labels: int, count: int, params: Params, batch: Batch) -> Params:
-    """By label, the gradient of that label's part of the cost: one backward pass a label over the same forward pass."""
-    parts = lambda params: jax.ops.segment_sum(losses(params, batch) / count, jnp.asarray(batch.labels), labels)
-    return jax.jacrev(parts)(params)
 
 
 @functools.partial(jax.jit, static_argnames="form")
@@ -225,14 +248,3 @@ def _outer_lengths(form: Dense, params: Any, batch: Batch) -> Array:
     backs, reading = passed_back(form, params, batch)
     squares = [jnp.sum(back**2, 1) * (1 + jnp.sum(lit**2, 1)) for back, lit in zip(backs, reading.inputs, strict=True)]
     return jnp.sqrt(sum(squares))
-
-
-@functools.partial(jax.jit, static_argnames="losses")
-def _plain_lengths(losses: Any, params: Params, batch: Any) -> Array:
-    squares = jax.tree.map(lambda g: jnp.sum(g**2, axis=tuple(range(1, g.ndim))), _gradients(losses, params, batch))
-    return jnp.sqrt(sum(jax.tree.leaves(squares)))
-
-
-@functools.partial(jax.jit, static_argnames="losses")
-def _along(losses: Any, params: Params, along: Params, batch: Any) -> Array:
-    return jax.jvp(lambda params: losses(params, batch), (params,), (along,))[1]

@@ -19,6 +19,7 @@ def radii(
     slope: Lengths,
     curvature: Lengths,
     cost: float,
+    known: Tried,
     *,
     tolerance: float,
     farthest: float,
@@ -33,6 +34,7 @@ def radii(
         slope: Magnitudes of the gradient.
         curvature: Second derivatives.
         cost: The cost: what is smaller than 1e-12 of it is rounding.
+        known: Lengths that were measured already, increasing: the radius is below the first that is off.
         tolerance: Relative error of the prediction at the radius.
         farthest: Where to stop looking.
         rounds: Measurements of each.
@@ -45,6 +47,15 @@ def radii(
     length = np.clip(length, 1e-9, farthest)
     low, high = np.zeros_like(slope), np.full_like(slope, np.inf)
     below, above = np.full_like(slope, -np.inf), np.full_like(slope, np.inf)
+    for tested, fall in known:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            over = np.log(np.abs(fall / (tested * slope) - 1) / tolerance)
+        further, broken = np.isinf(high) & (over < 0), np.isinf(high) & ~(over < 0)
+        low, below = np.where(further, tested, low), np.where(further, over, below)
+        high, above = np.where(broken, tested, high), np.where(broken, over, above)
+    inside = (length > low) & (length < high)
+    middle = np.where(np.isinf(high), farthest, np.where(low > 0, np.sqrt(low * np.minimum(high, farthest)), high / 2))
+    length = np.clip(np.where(inside, length, middle), 1e-9, farthest)
     held, tried = None, []
     for _ in range(rounds):
         fall = downhill(length[None])[0]

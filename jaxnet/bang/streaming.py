@@ -8,19 +8,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnet._types import Cost, Params
+from jaxnet.losses import Average
 
 
 def examples(batch: Any) -> int:
     """How many examples a batch holds: the length that the leading axes of its arrays share; random keys have none.
 
+    A batch without any array, such as None, counts as one example.
+
     Raises:
-        ValueError: If there are no arrays, or their lengths differ.
+        ValueError: If their lengths differ.
     """
     lengths = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in jax.tree.leaves(batch) if not _is_key(leaf)}
+    if not lengths:
+        return 1
     if len(lengths) != 1 or None in lengths:
         raise ValueError(
-            "a batch must be arrays with one leading axis of examples, got leading lengths "
-            f"{sorted(map(str, lengths)) or 'of no array at all'}"
+            f"a batch must be arrays with one leading axis of examples, got leading lengths {sorted(map(str, lengths))}"
         )
     return int(lengths.pop() or 0)
 
@@ -43,8 +47,8 @@ def each(cost: Cost) -> Callable[[Params, Any], Any]:
     Returns:
         A pure function; for `losses.average(apply, loss)` the losses before the average.
     """
-    if hasattr(cost, "each"):
-        return cost.each  # pyright: ignore[reportFunctionMemberAccess]
+    if isinstance(cost, Average):
+        return cost.each
 
     def losses_of_each(params: Params, batch: Any) -> Any:
         return over_examples(lambda example: cost(params, example), batch)
@@ -65,7 +69,7 @@ def require_mean(cost: Cost, params: Params, batch: Any) -> None:
     Raises:
         ValueError: If it is not.
     """
-    if hasattr(cost, "each"):
+    if isinstance(cost, Average):
         return
     count = min(examples(batch), 60)
     if count < 2:
@@ -73,14 +77,50 @@ def require_mean(cost: Cost, params: Params, batch: Any) -> None:
     some = next(pieces(batch, count))
     cut = (count + 2) // 3
     parts = (next(pieces(some, cut)), jax.tree.map(lambda leaf: leaf if _is_key(leaf) else leaf[cut:], some))
-    whole, first, second = (float(cost(params, part)) for part in (some, *parts))
+    value = jnp.asarray(cost(params, some))
+    whole, first, second = (float(part) for part in (value, *(cost(params, part) for part in parts)))
+    if not np.isfinite([whole, first, second]).all():
+        raise ValueError(f"the cost of {count} examples is NaN or infinite at these parameters: {whole}")
     averaged = (cut * first + (count - cut) * second) / count
-    if not abs(whole - averaged) <= 1e-3 * max(abs(whole), abs(averaged)):
+    tolerance = max(1e-3, 8 * float(jnp.finfo(value.dtype).eps)) * max(abs(whole), abs(first), abs(second))
+    if abs(whole - averaged) > tolerance:
         raise ValueError(
             f"this cost is no mean over examples: {count} of them cost {whole:.6g}, their two parts on average "
             f"{averaged:.6g}. Sums, batch statistics and randomness drawn once a batch have no gradient example by example; "
             "divide by the number of examples, freeze the statistics, or leave the randomness out"
         )
+
+
+def require_double(cost: Cost, params: Params, batch: Any) -> None:
+    """Make sure that a cost computes in float64 where it is given float64 parameters and images.
+
+    Raises:
+        ValueError: If it does not, or fails.
+    """
+    try:
+        dtype = jax.eval_shape(cost, params, next(pieces(batch, 2))).dtype
+    except TypeError as error:
+        raise ValueError(
+            f"this cost does not take float64 parameters and images: {error}; let the model compute in the type it is given"
+        ) from error
+    if dtype != np.float64:
+        raise ValueError(
+            f"with float64 parameters and images this cost still computes in {dtype}, where small falls drown in rounding; "
+            "build the model without a fixed dtype, or with float64"
+        )
+
+
+def require_labels(batch: Any, labels: int) -> np.ndarray:
+    """The batch's labels, which must be integers from 0 to labels - 1.
+
+    Raises:
+        ValueError: If they are not, or there are none.
+    """
+    marks = np.asarray(getattr(batch, "labels", np.zeros(0)))
+    if marks.dtype.kind not in "iu" or not marks.size or marks.min() < 0 or marks.max() >= labels:
+        told = f"{marks.min()} to {marks.max()}" if marks.size else "none"
+        raise ValueError(f"batch.labels must be integers from 0 to {labels - 1}, got {told} of type {marks.dtype}")
+    return marks
 
 
 def mean_gradient(cost: Cost, *, size: int = 1000) -> Callable[[Params, Any], tuple[Any, Params]]:
@@ -100,14 +140,12 @@ def mean_gradient(cost: Cost, *, size: int = 1000) -> Callable[[Params, Any], tu
     return measure
 
 
-def widened(tree: Any) -> Any:
-    """Floating-point leaves as float64 arrays; call it where jax's 64-bit types are enabled. Others stay as they are."""
-    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64) if _is_float(leaf) else leaf, tree)
+def widened(tree: Any, *, integers: bool = False) -> Any:
+    """Floating-point leaves (and integers, if wanted) as float64 arrays, where jax's 64-bit types are enabled."""
+    kind = jnp.number if integers else jnp.floating
+    wide = lambda leaf: not _is_key(leaf) and jnp.issubdtype(jnp.asarray(leaf).dtype, kind)
+    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64) if wide(leaf) else leaf, tree)
 
 
 def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(getattr(leaf, "dtype", np.dtype(float)), jax.dtypes.prng_key)
-
-
-def _is_float(leaf: Any) -> bool:
-    return not _is_key(leaf) and jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.floating)

@@ -97,7 +97,8 @@ def watch(descent: Descent, *, every: int = 1, signals: Sequence[str] = SIGNALS)
 
     Args:
         descent: From `gradient_descent`, or any other that fills `Descent.slope` and `.move`.
-        every: Watch one step in so many; the others cost next to nothing and show NaN.
+        every: Watch one step in so many; the others cost next to nothing and show NaN. (Not so inside
+            `descent.side_by_side`: there every step is looked at, and the skipped ones are thrown away.)
         signals: Which ones; the others are None.
 
     Returns:
@@ -219,7 +220,8 @@ def rows(info: WatchedInfo, names: Sequence[str]) -> Iterator[tuple[int, dict[st
     """
     seen = {name: np.asarray(values) for name, values in info.signals._asdict().items() if values is not None}
     costs, norms = np.asarray(info.cost), np.asarray(info.gradient_norm)
-    watched = next((~np.isnan(values).all(axis=-1) for values in seen.values()), np.ones(len(costs), bool))
+    looked = [~np.isnan(values).all(axis=-1) for values in seen.values()]
+    watched = np.any(looked, axis=0) if looked else np.ones(len(costs), bool)
     for i in np.flatnonzero(watched):
         values = {"cost": float(costs[i]), "gradient_norm": float(norms[i])}
         for signal, array in seen.items():

@@ -17,12 +17,17 @@ def predicted_measured(worth: Worth, *, title: str = "", theme: Theme = DARK) ->
         title: The headline.
         theme: DARK or LIGHT.
 
+    Raises:
+        ValueError: If all gradients are zero.
+
     Returns:
         The figure: one panel a nudge size, both axes in units of the cost and logarithmic. On the line the prediction is
         true; blue dots are off by at most 10 %, orange ones by more. Crosses at the bottom are nudges that raised the cost
         against the prediction. Parameters with zero gradient are left out and counted.
     """
     alive = worth.gradient != 0
+    if not alive.any():
+        raise ValueError("every one of these gradients is zero, so nothing was predicted that could be drawn")
     columns = len(worth.sizes)
     figure = canvas(3.6 * columns + 0.4, 4.6, theme)
     panels = np.atleast_1d(figure.subplots(1, columns))
