@@ -145,6 +145,7 @@ def test_a_finished_run_whose_name_was_taken_meanwhile_is_kept(tmp_path):
     assert (temporary / "result").read_text() == "hours"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
 def test_other_types_train_and_load_and_draw(dtype, npz, tmp_path):
     settings = QUICK._replace(data=npz, dtype=dtype, epochs=1, candidates=2, validation=200)
@@ -196,7 +197,7 @@ def test_divergence_is_told_and_the_last_good_state_saved(npz, tmp_path):
 
 
 def test_no_epochs_leave_the_random_start(npz, tmp_path):
-    result = commands.train(QUICK._replace(data=npz, epochs=0), out=tmp_path / "run")
+    result = commands.train(QUICK._replace(data=npz, epochs=0), out=tmp_path / "run", pictures=False)
     assert result["steps"] == 0
     assert result["test_accuracy"] < 0.3
     assert not result["interrupted"]
@@ -314,7 +315,7 @@ def test_what_a_user_can_get_wrong_is_one_line_and_an_exit_code(arguments, code,
     assert code == 2 or len([line for line in done.stderr.splitlines() if line.startswith("jaxnet: ")]) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_ends_the_training_cleanly_with_what_there_is_saved(number, npz, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "jaxnet", "train", "--data", npz, "--epochs", "100000", "--no-pictures", "--json"],

@@ -40,6 +40,7 @@ def finished(tmp_path_factory, archive):
     return folder
 
 
+@pytest.mark.slow
 def test_everything_that_was_asked_for_is_there_and_the_table_holds_the_instruments_numbers(finished):
     found = commands.bang(finished, k=5, images=1500, points=20, frames=3, **EVERYTHING)
     assert found.report == finished / "bang.html"
@@ -110,7 +111,9 @@ def test_a_path_is_followed_from_end_to_end_finest_at_the_start(total, points):
 
 
 def test_before_training_is_another_picture(finished):
-    start = commands.bang(finished, k=1, images=200, at="start")
+    start = commands.bang(finished, k=1, images=200, at="start", budget=True)
+    assert f"{784 * 8 + 8 + 80 + 10:,}" == start.facts["parameters"]
+    assert (finished / "bang" / "budget.png").is_file()
     end = dossier.subject(run.load(finished), commands.dataset(run.load(finished).settings.data), count=200)
     assert abs(start.nudges[0].gradient) > 2 * max(float(abs(g).max()) for g in jax.tree.leaves(dossier.gradient(end)))
     assert "before training" in start.report.read_text()

@@ -17,13 +17,13 @@ def predicted_measured(worth: Worth, *, title: str = "", theme: Theme = DARK) ->
         title: The headline.
         theme: DARK or LIGHT.
 
-    Raises:
-        ValueError: If all gradients are zero.
-
     Returns:
         The figure: one panel a nudge size, both axes in units of the cost and logarithmic. On the line the prediction is
         true; blue dots are off by at most 10 %, orange ones by more. Crosses at the bottom are nudges that raised the cost
         against the prediction. Parameters with zero gradient are left out and counted.
+
+    Raises:
+        ValueError: If all gradients are zero.
     """
     alive = worth.gradient != 0
     if not alive.any():
