@@ -55,7 +55,7 @@ def train(
         overwrite: Replace the run folder if it exists.
         pictures: Draw the pictures and compose report.html.
         evaluate_every: Epochs between evaluations on the way; 0 for none, by default at most 25 of them.
-        watch_every: Show live what the gradient does to every layer, one step in so many (25 costs a few percent; with
+        watch_every: Show live what the gradient does to every layer, one step in so many (25 costs a tenth more time; with
             several candidates every step pays for it).
         json: Print the result as one last line of JSON.
     """

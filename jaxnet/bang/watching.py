@@ -97,7 +97,7 @@ def watch(descent: Descent, *, every: int = 1, signals: Sequence[str] = SIGNALS)
 
     Args:
         descent: From `gradient_descent`, or any other that fills `Descent.slope` and `.move`.
-        every: Watch one step in so many; the others cost next to nothing and show NaN. (Not so inside
+        every: Watch one step in so many; the others cost little and show NaN. (Not so inside
             `descent.side_by_side`: there every step is looked at, and the skipped ones are thrown away.)
         signals: Which ones; the others are None.
 
