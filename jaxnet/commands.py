@@ -242,7 +242,7 @@ def bang(
             f"gradients are averages over {len(of.batch.labels):,} training images."
         )
         page = publish_bang(folder, loaded, found, title=title, lead=lead, film=path, moving=moving)
-        nudges = bang_for_buck.top(dossier.gradient(of), k, image_shape=loaded.image_shape)
+        nudges = bang_for_buck.top(of.grads, k, image_shape=loaded.image_shape)
     return Inspection(nudges, found.facts, page, path)
 
 

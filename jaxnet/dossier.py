@@ -12,7 +12,7 @@ from jaxnet import run as folders
 from jaxnet._types import Batch, Cost, Dataset, Params
 from jaxnet.bang.knobs import REASONS
 from jaxnet.bang.names import leaf_name, leaves_with_paths, place
-from jaxnet.bang.streaming import mean_gradient
+from jaxnet.bang.streaming import flattened, mean_gradient
 from jaxnet.report import Picture
 
 MOST_MEASURED = 50_000
@@ -26,6 +26,7 @@ class Subject(NamedTuple):
         run: The run.
         plan: How it began.
         params: The parameters to look at.
+        grads: The gradient of the cost there.
         batch: The training images that the cost is averaged over.
         classes: Names of the labels.
         moment: In words, where in the run the parameters are from.
@@ -34,6 +35,7 @@ class Subject(NamedTuple):
     run: folders.Run
     plan: training.Plan
     params: Params
+    grads: Params
     batch: Batch
     classes: Sequence[str]
     moment: str
@@ -77,19 +79,20 @@ def subject(run: folders.Run, images: Dataset, *, count: int = 10_000, at: str =
     params = run.params if at == "end" else training.member(plan.params, run.result["chosen"])
     train = plan.train
     batch = Batch(np.asarray(train.images[:count]), np.asarray(train.labels[:count]))
-    return Subject(run, plan, params, batch, images.classes, {"end": "after training", "start": "before training"}[at])
+    grads = mean_gradient(run.recipe.cost)(params, batch)[1]
+    moment = {"end": "after training", "start": "before training"}[at]
+    return Subject(run, plan, params, grads, batch, images.classes, moment)
 
 
 def of_gradient(of: Subject) -> Dossier:
     """The gradient and the parameters: the network drawn with each, the ranking, and the dead knobs."""
-    grads = gradient(of)
-    shares = bang.share(grads)
+    grads, shares = of.grads, bang.share(of.grads)
     knobs = bang.dead_knobs(of.run.recipe.cost)(of.params, of.batch)
     names, arrays = _named(of)
-    slope, codes = _flat(grads), _flat(knobs.reason).astype(int)
+    slope, codes = flattened(grads), flattened(knobs.reason).astype(int)
     columns = {
-        "parameter": names, "array": arrays, "value": _flat(of.params).tolist(),
-        "dC/dp": slope.tolist(), "share of a small step (%)": (100 * _flat(shares)).tolist(),
+        "parameter": names, "array": arrays, "value": flattened(of.params).tolist(),
+        "dC/dp": slope.tolist(), "share of a small step (%)": (100 * flattened(shares)).tolist(),
         "alive?": [REASONS[code] for code in codes],
     }  # fmt: skip
     top = bang.top(grads, 20, image_shape=of.run.image_shape)
@@ -108,7 +111,7 @@ def of_gradient(of: Subject) -> Dossier:
             "Both readings of the gradient (3, 1): the direction of steepest ascent, and three times the bang for the first.",
         ),
     }  # fmt: skip
-    updates = _next_update(of, grads)
+    updates = _next_update(of)
     if updates is not None:
         pictures |= _edges(of, "update", updates, "change of the parameter", "What the optimizer does next",
                            "The update that the run's optimizer makes of this gradient.")  # fmt: skip
@@ -127,13 +130,13 @@ def of_worth(of: Subject) -> Dossier:
     batch, entries = of.batch, None
     if total > MOST_MEASURED:
         count = 200 if of.run.settings.model == "dense" else 20
-        entries, batch = bang.largest(gradient(of), count), Batch(of.batch.images[:500], of.batch.labels[:500])
+        entries, batch = bang.largest(of.grads, count), Batch(of.batch.images[:500], of.batch.labels[:500])
     found = bang.worth(_double(of), entries=entries)(of.params, batch)
     wrong = bang.wrong_signs(found)
     spread = lambda values: bang.spread(values, of.params, found.entries)
     measured = {"radius of trust": found.radius, "best step alone": found.best_step, "it buys": found.best_fall}
     measured["a nudge of 0.1 buys"] = found.measured[2]
-    columns = {name: _flat(spread(values)).tolist() for name, values in measured.items()}
+    columns = {name: flattened(spread(values)).tolist() for name, values in measured.items()}
     which = "All" if entries is None else f"The {len(entries)} largest of"
     pictures = {}
     if found.gradient.any():
@@ -161,9 +164,8 @@ def of_worth(of: Subject) -> Dossier:
 
 def of_budget(of: Subject) -> Dossier:
     """How much the best parameters buy, and steps that prove it."""
-    grads = gradient(of)
-    updates = jax.tree.map(lambda g: -0.01 * g, grads)
-    curve = bang.lorenz(bang.earned(grads, updates))
+    updates = jax.tree.map(lambda g: -0.01 * g, of.grads)
+    curve = bang.lorenz(bang.earned(of.grads, updates))
     spent = bang.spend(_double(of))(of.params, of.batch, updates)
     bought = 100 * np.interp(0.05, curve.kept, curve.bought)
     picture = Picture(
@@ -209,8 +211,8 @@ def of_examples(of: Subject) -> Dossier:
     ways = {
         "every image's own gradient": bang.noise_from_examples,
         "batches of 32, their scatter": bang.noise_from_batches,
+        "batches of 32 and of a twentieth of all": bang.noise_from_two_sizes,
     }
-    ways["batches of 32 and of a twentieth of all"] = bang.noise_from_two_sizes
     for name, instrument in ways.items() if len(of.batch.labels) >= 1280 else ():
         noise = instrument(cost)(of.params, of.batch)
         rows.append((name, noise.scale, noise.low, noise.high, noise.trace, noise.squared_norm))
@@ -228,7 +230,7 @@ def of_examples(of: Subject) -> Dossier:
         else {}
     )
     facts = {"gradient noise scale": f"{rows[0][1]:,.0f} images"} if rows else {}
-    values = _flat(clarity)
+    values = flattened(clarity)
     return Dossier(
         pictures, {"signal to noise": values.tolist()}, facts, {"lengths": lengths, "signal_to_noise": values}, tables
     )
@@ -243,10 +245,6 @@ def merged(parts: Sequence[Dossier]) -> Dossier:
     )  # fmt: skip
 
 
-def _flat(tree: Params) -> np.ndarray:
-    return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)])
-
-
 def _double(of: Subject) -> Cost:
     """The run's cost, computed in float64."""
     settings = of.run.settings._replace(dtype="float64")
@@ -254,16 +252,11 @@ def _double(of: Subject) -> Cost:
         return recipes.build(settings, image_shape=of.run.image_shape, classes=len(of.classes), steps=1).cost
 
 
-def gradient(of: Subject) -> Params:
-    """The gradient of the cost averaged over the subject's images."""
-    return mean_gradient(of.run.recipe.cost)(of.params, of.batch)[1]
-
-
-def _next_update(of: Subject, grads: Params) -> Params | None:
+def _next_update(of: Subject) -> Params | None:
     """What the run's optimizer would add now; None where that is nothing, as at the end of a falling schedule."""
     optimizer = of.run.recipe.optimizer
     memory = of.run.state.opt_state if of.moment == "after training" else optimizer.init(of.params)
-    updates = jax.jit(optimizer.update)(grads, memory, of.params)[0]
+    updates = jax.jit(optimizer.update)(of.grads, memory, of.params)[0]
     return updates if any(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(updates)) else None
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxnet import bang, plot, training
 from jaxnet._types import Params
-from jaxnet.bang.streaming import mean_gradient
+from jaxnet.bang.streaming import flattened, mean_gradient
 from jaxnet.dossier import Dossier, Subject, drawable
 from jaxnet.report import Picture
 
@@ -31,14 +31,13 @@ def of_credit(of: Subject, *, points: int = 400) -> Dossier:
             f"missed {abs(ledger.gap):.2g} of {fall:.3g}.",
         )
     }
-    leaves = [leaf.sum(0) for leaf in jax.tree.leaves(ledger.credit)]
     if of.run.settings.model == "dense":
         pictures["credit_by_pixel"] = Picture(
             plot.pixel_maps(ledger.credit[0].weights.sum(0), image_shape=of.run.image_shape, title="Which pixels earned it",
                             unit="fall of the cost earned by the weight"),
             "The credit of the weights into each first-layer neuron, at their pixels; orange ones raised the cost on their way.",
         )  # fmt: skip
-    flat = np.concatenate([leaf.ravel() for leaf in leaves])
+    flat = flattened(jax.tree.map(lambda leaf: leaf.sum(0), ledger.credit))
     facts = {"fall of the cost": f"{fall:.4g}", "not accounted for": f"{100 * abs(ledger.gap) / abs(fall):.2g} %"}
     arrays = {
         "credit": flat,
@@ -91,8 +90,8 @@ def _require_same_end(of: Subject, params: Params) -> None:
     Raises:
         ValueError: If it ended more than 5 % of the parameters' length away.
     """
-    flat = lambda tree: np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)])
-    apart = float(np.linalg.norm(flat(params) - flat(of.run.params)) / np.linalg.norm(flat(of.run.params)))
+    wanted = flattened(of.run.params)
+    apart = float(np.linalg.norm(flattened(params) - wanted) / np.linalg.norm(wanted))
     if not apart <= 0.05:
         raise ValueError(
             f"walked again, this run ends {100 * apart:.1f} % of its parameters' length away from where it ended; credit and "

@@ -61,6 +61,9 @@ def best(values: Any, fraction: float | int) -> Any:
     """The largest entries of a pytree as a mask: ones for the best `fraction` of all, rounded up, zeros elsewhere.
 
     Exactly so many are kept: of equal ones the first. Works inside `jax.jit`.
+
+    Raises:
+        ValueError: If the fraction is not above 0 and at most 1.
     """
     flat, unravel = ravel_pytree(values)
     chosen = jax.lax.top_k(flat, affordable(fraction, flat.size))[1]

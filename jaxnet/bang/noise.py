@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxnet._types import Cost, Params
 from jaxnet.bang.per_example import lengths
-from jaxnet.bang.streaming import examples, pieces, require_mean
+from jaxnet.bang.streaming import examples, flattened, pieces, require_mean
 
 BLOCKS = 20
 """The examples are cut into so many blocks; leaving out one at a time gives the interval."""
@@ -54,7 +54,7 @@ def noise_from_examples(cost: Cost) -> Callable[[Params, Any], NoiseScale]:
         batch, block = _mixed(batch), _block(batch, 1)
         squares = measured(params, batch).astype(np.float64) ** 2
         rows = [
-            (examples(part), _flat(grad(params, part)), squares[start : start + block].sum())
+            (examples(part), flattened(grad(params, part)), squares[start : start + block].sum())
             for start, part in zip(range(0, len(squares), block), pieces(batch, block), strict=True)
         ]
         return _with_interval(rows, lambda count, mean, square: _scatter(mean, square / count, count, 1))
@@ -81,7 +81,7 @@ def noise_from_batches(cost: Cost, *, batch_size: int = 32) -> Callable[[Params,
         require_mean(cost, params, batch)
         batch, block = _mixed(batch), _block(batch, batch_size)
         rows = [
-            (block // batch_size, _flat(grad(params, part)), squared(params, part, batch_size).sum())
+            (block // batch_size, flattened(grad(params, part)), squared(params, part, batch_size).sum())
             for part in _whole(batch, block)
         ]
         return _with_interval(rows, lambda count, mean, square: _scatter(mean, square / count, count, batch_size))
@@ -110,7 +110,7 @@ def noise_from_two_sizes(cost: Cost, *, batch_size: int = 32) -> Callable[[Param
         require_mean(cost, params, batch)
         batch, block = _mixed(batch), _block(batch, batch_size)
         rows = [
-            (1, np.array([np.sum(_flat(grad(params, part)) ** 2)]), squared(params, part, batch_size).mean())
+            (1, np.array([np.sum(flattened(grad(params, part)) ** 2)]), squared(params, part, batch_size).mean())
             for part in _whole(batch, block)
         ]
 
@@ -144,10 +144,6 @@ def _whole(batch: Any, block: int) -> Iterable[Any]:
     return (part for part in pieces(batch, block) if examples(part) == block)
 
 
-def _flat(tree: Any) -> np.ndarray:
-    return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)])
-
-
 def _squared_norms(cost: Cost) -> Callable[[Params, Any, int], np.ndarray]:
     """The squared gradient norm of every mini-batch of a block."""
 
@@ -155,7 +151,10 @@ def _squared_norms(cost: Cost) -> Callable[[Params, Any, int], np.ndarray]:
     def of_batch(params: Params, batch: Any) -> Any:
         return sum(jnp.sum(g**2) for g in jax.tree.leaves(jax.grad(cost)(params, batch)))
 
-    return lambda params, part, batch_size: np.array([float(of_batch(params, b)) for b in pieces(part, batch_size)])
+    def of_block(params: Params, part: Any, batch_size: int) -> np.ndarray:
+        return np.array(jax.device_get([of_batch(params, batch) for batch in pieces(part, batch_size)]), np.float64)
+
+    return of_block
 
 
 def _scatter(mean: np.ndarray, square: float, count: int, batch_size: int) -> tuple[float, float]:

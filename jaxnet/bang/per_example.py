@@ -54,7 +54,8 @@ def moments(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], M
         `measure(params, batch) -> Moments`.
 
     Raises:
-        ValueError: From the function: if there are fewer than two examples, or the cost is no mean over them.
+        ValueError: If size is below 1, or from the function: if there are fewer than two examples, or the cost is no mean
+            over them.
 
     Examples:
         >>> distance = lambda x, batch: jnp.mean((x - batch) ** 2) / 2
@@ -127,7 +128,18 @@ def tug_of_war(cost: Cost, labels: int) -> Callable[[Params, Batch], Params]:
 
 
 def lengths(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], Float[np.ndarray, "example"]]:
-    """Turn a cost into a function that says how hard every example pulls: the Euclidean length of its own gradient."""
+    """Turn a cost into a function that says how hard every example pulls: the Euclidean length of its own gradient.
+
+    Args:
+        cost: `cost(params, batch)`, a mean over examples.
+        size: Examples at a time; None chooses by the model's size.
+
+    Returns:
+        `measure(params, batch) -> (example,)`, in units of cost per unit of parameter.
+
+    Raises:
+        ValueError: If size is below 1, or from the function: if there is no example, or the cost is no mean over them.
+    """
     gradients = _gradients(each(cost))
     squares = lambda g: jnp.sum(g**2, axis=tuple(range(1, g.ndim)))
     plain = jax.jit(lambda params, batch: jnp.sqrt(sum(map(squares, jax.tree.leaves(gradients(params, batch))))))
@@ -162,7 +174,7 @@ def pulls(cost: Cost, leaf: str, position: tuple[int, ...]) -> Callable[[Params,
         `measure(params, batch) -> (example,)`.
 
     Raises:
-        ValueError: From the function, if there is no such parameter.
+        ValueError: From the function, if there is no such parameter, or the cost is no mean over examples.
     """
     losses = each(cost)
     derivative = jax.jit(lambda params, along, batch: jax.jvp(lambda p: losses(p, batch), (params,), (along,))[1])

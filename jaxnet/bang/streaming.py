@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from jaxnet._types import Cost, Params
 from jaxnet.losses import Average
@@ -145,6 +146,11 @@ def widened(tree: Any, *, integers: bool = False) -> Any:
     kind = jnp.number if integers else jnp.floating
     wide = lambda leaf: not _is_key(leaf) and jnp.issubdtype(jnp.asarray(leaf).dtype, kind)
     return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64) if wide(leaf) else leaf, tree)
+
+
+def flattened(tree: Any) -> Float[np.ndarray, "entry"]:
+    """All numbers of a pytree as one long vector on the host, float64, in the order of its leaves."""
+    return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)])
 
 
 def _is_key(leaf: Any) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from jaxnet.bang import Lorenz, Spent, Worth
 from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, key, quiet
@@ -51,6 +52,7 @@ def predicted_measured(worth: Worth, *, title: str = "", theme: Theme = DARK) ->
         ends = [predicted.min(), predicted.max()]
         axes.plot(ends, ends, color=theme.ink, linewidth=0.8)
         axes.set(xscale="log", yscale="log")
+        axes.xaxis.set_major_locator(LogLocator(numticks=5))
         axes.set_title(
             f"nudge of {size:g}\n{off.mean():.1%} off, {wrong.sum()} wrong signs", color=theme.ink, fontsize=10
         )

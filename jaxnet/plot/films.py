@@ -8,7 +8,7 @@ from matplotlib.animation import FuncAnimation
 from matplotlib.collections import EllipseCollection, LineCollection
 
 from jaxnet.network import Layer
-from jaxnet.plot.network import edges
+from jaxnet.plot.network import edge_width, edges, fineness, ring_width
 from jaxnet.plot.style import DARK, Theme, grid, quiet, signed_power
 
 
@@ -62,7 +62,7 @@ def film(
     curve = quiet(figure.add_axes((0.80, 0.035, 0.17, 0.06)), theme)
     places = np.maximum(steps, 0.5)
     curve.plot(places, costs, color=theme.negative, linewidth=1.5)
-    (dot,) = curve.plot(places[:1], costs[:1], "o", color=theme.ink, markersize=7)
+    (dot,) = curve.plot(places[:1], costs[:1], "o", color=theme.ink, markersize=7, clip_on=False)
     curve.set(xscale="log", yscale="log")
     curve.minorticks_off()
     grid(curve, theme, "", "cost")
@@ -73,9 +73,7 @@ def film(
     back = [np.argsort(positions) for positions in order]
     segments = np.array(lines.get_segments())[back[0]]
     spots = np.asarray(rings.get_offsets())[back[1]]
-    fine = np.concatenate(
-        [np.full(np.size(weights), min(1.0, 25 / np.size(weights) ** 0.5)) for weights, _ in frames[0]]
-    )
+    fine = fineness(frames[0])
 
     def draw(i: int) -> list[Any]:
         weights, biases = (np.concatenate([np.ravel(part) for part in parts]) for parts in zip(*frames[i], strict=True))
@@ -85,9 +83,9 @@ def film(
             artist.set_array(values[np.argsort(np.abs(values), kind="stable")])
         order = np.argsort(np.abs(weights), kind="stable")
         strength = (np.abs(weights[order]) / largest) ** 0.5
-        lines.set(segments=list(segments[order]), linewidths=fine[order] * (0.4 + 2.6 * strength**1.5))
+        lines.set(segments=list(segments[order]), linewidths=fine[order] * edge_width(strength))
         order = np.argsort(np.abs(biases), kind="stable")
-        rings.set(offsets=spots[order], linewidths=0.8 + 2.8 * (np.abs(biases[order]) / largest) ** 0.5)
+        rings.set(offsets=spots[order], linewidths=ring_width((np.abs(biases[order]) / largest) ** 0.5))
         dot.set_data(places[i : i + 1], costs[i : i + 1])
         figure.suptitle(
             f"{title}   step {steps[i]:,}, largest {largest:.2g}", color=theme.ink, fontsize=14, fontweight="bold",

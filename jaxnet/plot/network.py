@@ -128,12 +128,28 @@ def _edges(
             for start, stop in itertools.pairwise(places)
         ]
     )
-    fine = np.concatenate([np.full(layer.weights.size, min(1.0, 25 / layer.weights.size**0.5)) for layer in layers])
+    fine = fineness(layers)
     order = np.argsort(np.abs(values), kind="stable")
     strength = (np.abs(values[order]) / largest) ** exponent
     lines = LineCollection(list(segments[order]), cmap=signed(theme), norm=signed_power(largest, exponent), zorder=1)
-    lines.set(array=values[order], linewidths=fine[order] * (0.4 + 2.6 * strength**1.5))
+    lines.set(array=values[order], linewidths=fine[order] * edge_width(strength))
     axes.add_collection(lines)
+
+
+def fineness(layers: Sequence[Any]) -> np.ndarray:
+    """How much thinner every edge is drawn than the few of a small layer."""
+    sizes = [np.size(weights) for weights, _ in layers]
+    return np.concatenate([np.full(size, min(1.0, 25 / size**0.5)) for size in sizes])
+
+
+def edge_width(strength: np.ndarray) -> np.ndarray:
+    """Points, for a strength of 0 to 1."""
+    return 0.4 + 2.6 * strength**1.5
+
+
+def ring_width(strength: np.ndarray) -> np.ndarray:
+    """Points, for a strength of 0 to 1."""
+    return 0.8 + 2.8 * strength
 
 
 def _rings(
@@ -151,7 +167,7 @@ def _rings(
         size, size, 0 * size, **disk, facecolors="none", cmap=signed(theme, floor=0.3),
         norm=signed_power(largest, exponent), zorder=3,
     )  # fmt: skip
-    rings.set(array=values[order], linewidths=0.8 + 2.8 * strength)
+    rings.set(array=values[order], linewidths=ring_width(strength))
     axes.add_collection(rings)
 
 
