@@ -101,7 +101,7 @@ def test_a_parameter_that_falls_silent_is_dead_and_one_that_never_spoke_was_neve
 def test_only_what_is_asked_for_is_computed(descent, params):
     watched = bang.watch(descent, signals=["gradient"])
     state = watched.init(params)
-    assert state.memory.last is None
+    assert state.memory.dark is None
     assert state.memory.mean is None
     _, info = jax.eval_shape(watched.update, state, Batch(np.zeros((4, 28, 28), np.uint8), np.zeros(4, int)))
     assert [name for name, value in info.signals._asdict().items() if value is not None] == ["gradient"]

@@ -189,7 +189,7 @@ def test_impossible_batches_are_refused(batch_size, message):
 
 
 @pytest.mark.parametrize(
-    ("steps", "batch_size", "length"), [(1875, 32, 25), (468, 128, 26), (1, 60_000, 1), (937, 64, 25)]
+    ("steps", "batch_size", "length"), [(1875, 32, 75), (468, 128, 26), (1, 60_000, 1), (937, 64, 39)]
 )
 def test_chunks_divide_the_epoch_where_they_can(steps, batch_size, length):
     assert chunk_length(steps, batch_size) == length

@@ -18,6 +18,9 @@ SIGNALS: tuple[Signal, ...] = get_args(Signal)
 REMEMBERED = 100
 """A parameter is dead after so many watched steps without a gradient."""
 
+NEVER_LIT = 255
+"""In the count of watched steps without a gradient: a parameter that has had none so far."""
+
 DECAY = 0.98
 """Clarity averages over about the last 50 watched steps."""
 
@@ -57,15 +60,15 @@ class Memory(NamedTuple):
 
     Attributes:
         looked: How many steps were watched.
-        last: By parameter, the watched step at which it last had a gradient; -1 if never.
+        dark: By parameter, for how many watched steps it has had no gradient, counted up to 254; 255 if it never had one.
         mean: The running mean of the gradient.
-        square: The running mean of its square.
+        power: By array, the running mean of the gradient's squared length.
     """
 
     looked: Array
-    last: Params | None
+    dark: Params | None
     mean: Params | None
-    square: Params | None
+    power: Float[Array, " leaf"] | None
 
 
 class Watched(NamedTuple):
@@ -126,14 +129,12 @@ def watch(descent: Descent, *, every: int = 1, signals: Sequence[str] = SIGNALS)
     wanted = set(signals)
 
     def init(params: Params) -> Watched:
-        zeros = lambda tree: jax.tree.map(lambda leaf: jnp.zeros(jnp.shape(leaf), jnp.float32), tree)
-        last = jax.tree.map(lambda leaf: jnp.full(jnp.shape(leaf), -1, jnp.int32), params)
-        counting, averaging = wanted & {"dead", "never_lit"}, "clarity" in wanted
-        memory = Memory(
-            jnp.zeros((), jnp.int32), last if counting else None, zeros(params) if averaging else None,
-            zeros(params) if averaging else None,
-        )  # fmt: skip
-        return Watched(descent.init(params), memory)
+        like = lambda value, dtype: jax.tree.map(lambda leaf: jnp.full(jnp.shape(leaf), value, dtype), params)
+        dark = like(NEVER_LIT, jnp.uint8) if wanted & {"dead", "never_lit"} else None
+        mean, power = None, None
+        if "clarity" in wanted:
+            mean, power = like(0, jnp.float32), jnp.zeros(len(jax.tree.leaves(params)), jnp.float32)
+        return Watched(descent.init(params), Memory(jnp.zeros((), jnp.int32), dark, mean, power))
 
     def update(state: Watched, batch: Any) -> tuple[Watched, WatchedInfo]:
         value, grads = slope(state.inner, batch)
@@ -171,30 +172,30 @@ def _look(wanted: set[str], memory: Memory, params: Params, grads: Params, updat
         gains = jnp.stack([-jnp.vdot(g, u) for g, u in zip(grads, updates, strict=True)])
         total = jnp.sum(gains)
         found["share"] = gains / jnp.where(total == 0, 1, total)
-    looked = memory.looked + 1
-    last, mean, square = (None if tree is None else jax.tree.leaves(tree) for tree in memory[1:])
-    if mean is not None and square is not None:
-        mean = [DECAY * m + (1 - DECAY) * g.reshape(m.shape).astype(m.dtype) for m, g in zip(mean, grads, strict=True)]
-        square = [
-            DECAY * s + (1 - DECAY) * g.reshape(s.shape).astype(s.dtype) ** 2
-            for s, g in zip(square, grads, strict=True)
+    looked, (dark, mean, power) = memory.looked + 1, memory[1:]
+    if power is not None:
+        mixed = [
+            DECAY * old + (1 - DECAY) * g.reshape(old.shape).astype(old.dtype)
+            for old, g in zip(jax.tree.leaves(mean), grads, strict=True)
         ]
+        mean = jax.tree.unflatten(jax.tree.structure(mean), mixed)
+        power = DECAY * power + (1 - DECAY) * squared(grads).astype(power.dtype)
         debias = 1 - DECAY ** looked.astype(jnp.float32)
-        signal = squared([m.ravel() for m in mean]) / debias**2
-        power = jnp.stack([jnp.vdot(jnp.ones(s.size, s.dtype), s.ravel()) for s in square]) / debias
-        found["clarity"] = jnp.sqrt(signal / jnp.where(power > signal, power - signal, jnp.nan))
-    if last is not None:
-        last = [jnp.where(g.reshape(old.shape) != 0, memory.looked, old) for g, old in zip(grads, last, strict=True)]
+        signal, whole = squared([m.ravel() for m in mixed]) / debias**2, power / debias
+        found["clarity"] = jnp.sqrt(signal / jnp.where(whole > signal, whole - signal, jnp.nan))
+    if dark is not None:
+        older = lambda age: jnp.where(age < NEVER_LIT - 1, age + 1, age)
+        ages = [
+            jnp.where(g.reshape(age.shape) != 0, 0, older(age))
+            for g, age in zip(grads, jax.tree.leaves(dark), strict=True)
+        ]
+        dark = jax.tree.unflatten(jax.tree.structure(dark), ages)
         tally = lambda leaves: jnp.stack([jnp.sum(leaf, dtype=jnp.float32) for leaf in leaves])
         if "dead" in wanted:
-            found["dead"] = tally([(old >= 0) & (old <= memory.looked - REMEMBERED) for old in last])
+            found["dead"] = tally([(age >= REMEMBERED) & (age < NEVER_LIT) for age in ages])
         if "never_lit" in wanted:
-            found["never_lit"] = tally([old < 0 for old in last])
-    kept = [
-        old if new is None else jax.tree.unflatten(jax.tree.structure(old), new)
-        for old, new in zip(memory[1:], (last, mean, square), strict=True)
-    ]
-    return Memory(looked, *kept), Signals(**{name: found.get(name) for name in SIGNALS})
+            found["never_lit"] = tally([age == NEVER_LIT for age in ages])
+    return Memory(looked, dark, mean, power), Signals(**{name: found.get(name) for name in SIGNALS})
 
 
 @runtime_checkable

@@ -12,11 +12,12 @@ from jaxnet._types import Batch
 
 
 def chunk_length(steps: int, batch_size: int) -> int:
-    """How many steps to put into one compiled program: a divisor of `steps` near 25, more for tiny batches.
+    """How many steps to put into one compiled program: a divisor of `steps` near 25, more for small batches.
 
-    Measured on 2 cores, 25 to 125 steps of 32 images are equally fast; the divisor saves compiling a remainder.
+    Measured on 2 cores (`benchmarks/README.md`): about 2,500 images a program are as fast as any number, fewer pay for
+    starting programs, far more for leaving the processor's cache. The divisor saves compiling a remainder.
     """
-    near = max(1, min(steps, max(25, 1000 // batch_size), 20_000_000 // (784 * batch_size)))
+    near = max(1, min(steps, max(25, 2500 // batch_size), 20_000_000 // (784 * batch_size)))
     low, high = max(1, near // 2), min(steps, near * 3)
     divisors = [n for n in range(low, high + 1) if steps % n == 0]
     return min(divisors, key=lambda n: abs(n - near)) if divisors else near
@@ -35,7 +36,7 @@ def shuffled(
         batch_size: Examples a step; `len(data.labels)` is full-batch descent, 1 is one example at a time.
         epochs: How often to go through the data.
         keyed: Give every batch a random key, for costs that need randomness.
-        steps: Steps to stack; by default near 25 and a divisor of the epoch's steps, so that one program serves.
+        steps: Steps to stack; by default some 2,500 images' worth and a divisor of the epoch's steps, so that one program serves.
 
     Yields:
         A `Batch` with arrays of shape (steps, batch_size, ...); chunks never cross the end of an epoch.
