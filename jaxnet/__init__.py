@@ -1,6 +1,6 @@
 """Gradient descent you can see through: networks as pure functions of pytrees, and what each gradient is worth."""
 
-from jaxnet import augment, bang, data, descent, devices, loop, losses, network, recipes, record, training
+from jaxnet import augment, bang, data, descent, devices, ensemble, loop, losses, network, recipes, record, training
 from jaxnet._types import Apply, Batch, Cost, Dataset, Loss, Params
 from jaxnet._version import __version__
 from jaxnet.descent import Descent, Info, State, gradient_descent
@@ -27,6 +27,7 @@ __all__ = [
     "data",
     "descent",
     "devices",
+    "ensemble",
     "gradient_descent",
     "loop",
     "losses",

@@ -82,6 +82,80 @@ def train(
         sys.exit(128 + result["signal"])
 
 
+_VARIED = ("learning_rate", "gain", "initializer", "optimizer", "weight_decay", "batch_size", "activation")
+_AXES: dict[str, Any] = {
+    name: Annotated[
+        tuple[Settings.__annotations__[name], ...], tyro.conf.arg(help=f"Values to try. {_explained()[name]}")
+    ]
+    for name in _VARIED
+}
+_REST: dict[str, Any] = {name: kind for name, kind in _FIELDS.items() if name not in (*_VARIED, "candidates")}
+Axes = TypedDict("Axes", _AXES, total=False)  # pyright: ignore[reportArgumentType]
+Rest = TypedDict("Rest", _REST, total=False)  # pyright: ignore[reportArgumentType]
+
+
+def sweep(
+    axes: Annotated[Axes, tyro.conf.arg(name="")],
+    rest: Annotated[Rest, tyro.conf.arg(name="")],
+    preset: Preset = "film",
+    widths: tuple[int, ...] = (),
+    seeds: int = 8,
+    own_order: bool = False,
+    at_once: int = 64,
+    evaluate_every: int | None = None,
+    out: Path | None = None,
+    overwrite: bool = False,
+    json: bool = False,
+) -> None:
+    """Train many networks at once, for every combination of the values given and several seeds, and compare them.
+
+    They are compared on held-out training images (10,000, unless --validation says otherwise); the test images are not
+    looked at.
+
+    Args:
+        axes: The values to try; without any, a quarter to four times the preset's learning rate.
+        rest: Settings that all networks share and that differ from the preset's.
+        preset: Where the settings start from.
+        widths: Values to try for the neurons of all hidden layers.
+        seeds: Networks for each combination: seed, seed + 1, ...
+        own_order: Let each network shuffle for itself. Otherwise all see the same batches, which is faster.
+        at_once: Networks in one program, at most; fewer need less memory.
+        evaluate_every: Epochs between evaluations; 0 for the last alone, by default at most 25 of them.
+        out: The folder to write; by default the first free of runs/sweep-1, runs/sweep-2, ...
+        overwrite: Replace the folder if it exists.
+        json: Print the comparison as one last line of JSON.
+    """
+    from jaxnet.sweeping import sweep
+
+    settings = PRESETS[preset]._replace(**rest)
+    tried: dict[str, Any] = dict(axes)
+    if widths:
+        tried["sizes"] = [(width,) * len(settings.sizes) for width in widths]
+    with progress() as show:
+        found = sweep(
+            settings, tried or None, seeds=seeds, own_order=own_order, at_once=at_once, evaluate_every=evaluate_every,
+            out=out, overwrite=overwrite, show=show,
+        )  # fmt: skip
+    best = min(found.rows, key=lambda row: row["cost_median"])
+    for row in found.rows:
+        what = ", ".join(f"{name} {row[name]}" for name in tried or ("learning_rate",))
+        right, low, high = (min(max(100 * row[f"accuracy{end}"], 0.0), 100.0) for end in ("", "_low", "_high"))
+        lost = f", {row['diverged']} diverged" if row["diverged"] else ""
+        print(
+            f"{what}: cost {row['cost_median']:.4f} (median of {row['networks']}), {right:.2f} % right on average "
+            f"({low:.2f} to {high:.2f}){lost}{'  <- lowest' if row is best else ''}"
+        )
+    results = found.results
+    print(f"{len(results.members)} networks judged by {results.judged_by}, {results.seconds:.1f} s of training")
+    if found.interrupted:
+        print("stopped early; what there was is saved")
+    print(found.folder / "sweep.png")
+    if json:
+        print(json_format.dumps(found.rows))
+    if found.interrupted:
+        sys.exit(130)
+
+
 def bang(
     run: tyro.conf.Positional[Path],
     k: int = 20,
@@ -178,7 +252,7 @@ def main() -> None:
         return
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"train": train, "bang": bang, "predict": predict},
+            {"train": train, "sweep": sweep, "bang": bang, "predict": predict},
             prog="jaxnet",
             description="Gradient descent you can see through: train a network, look at every gradient, read your own digits.",
             config=(tyro.conf.OmitArgPrefixes,),

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxnet import bang as bang_for_buck
-from jaxnet import data, dossier, filming, losses, portraits, recipes, report, retracing, scan, training
+from jaxnet import dossier, filming, losses, portraits, recipes, report, retracing, scan, training
 from jaxnet import run as folders
 from jaxnet._types import Dataset
 from jaxnet.devices import arithmetic, describe
@@ -34,11 +34,6 @@ class Answer(NamedTuple):
     confidence: float
     outputs: tuple[float, ...]
     image: np.ndarray
-
-
-def dataset(name: str) -> Dataset:
-    """A data set by its name, or from an .npz file by its path."""
-    return data.from_file(name) if name.endswith(".npz") else data.load(name)
 
 
 def train(
@@ -82,7 +77,7 @@ def train(
     folders.require_free(folder, overwrite=overwrite)
     with arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision):
         show(Seen("loading"))
-        images = dataset(settings.data)
+        images = training.dataset(settings.data)
         plan = training.plan(settings, images)
         temporary = folders.temporary_folder(folder)
         try:
@@ -216,7 +211,7 @@ def bang(
     if film:
         filming.require(film_as)
     with arithmetic(device=device, dtype=loaded.settings.dtype, precision=loaded.settings.precision):
-        of = dossier.subject(loaded, dataset(loaded.settings.data), count=images, at=at)
+        of = dossier.subject(loaded, training.dataset(loaded.settings.data), count=images, at=at)
         if film:
             retracing.require_film(of)
         asked: dict[str, Callable[[], dossier.Dossier]] = {"gradient": lambda: dossier.of_gradient(of)}

@@ -56,11 +56,61 @@ class Descent(NamedTuple):
     move: Callable[[Any, Params], tuple[Any, Params]] | None = None
 
 
-def side_by_side(descent: Descent) -> Descent:
-    """Many descents in one program, each from its own start, all on the same batches.
+class Numbered(NamedTuple):
+    """The state of a descent that carries the numbers it is made with; see `numbered`.
+
+    Attributes:
+        inner: The descent's own state.
+        numbers: The numbers.
+    """
+
+    inner: State
+    numbers: Any
+
+    @property
+    def params(self) -> Params:
+        """Where on the cost surface we stand."""
+        return self.inner.params
+
+    @property
+    def step(self) -> Int[Array, "..."]:
+        """How many steps were taken."""
+        return self.inner.step
+
+
+def numbered(make: Callable[[Any], Descent]) -> Descent:
+    """A descent with numbers, such as a learning rate, that travel in its state: one program for all their values.
+
+    Args:
+        make: `make(numbers) -> Descent`, for any pytree of scalars; called while tracing.
+
+    Returns:
+        A descent whose `init` takes a pair `(params, numbers)`.
+
+    Examples:
+        >>> many = side_by_side(numbered(lambda rate: gradient_descent(lambda x, _: x**2, rate)))
+        >>> state, _ = many.update(many.init((jnp.array([2.0, 2.0]), jnp.array([0.25, 0.5]))), None)
+        >>> state.params.tolist()
+        [1.0, 0.0]
+    """
+
+    def update(state: Numbered, batch: Any) -> tuple[Numbered, Any]:
+        inner, info = make(state.numbers).update(state.inner, batch)
+        return Numbered(inner, state.numbers), info
+
+    def init(start: tuple[Params, Any]) -> Numbered:
+        params, numbers = start
+        return Numbered(make(numbers).init(params), numbers)
+
+    return Descent(init, update)
+
+
+def side_by_side(descent: Descent, *, shared: bool = True) -> Descent:
+    """Many descents in one program, each from its own start.
 
     Args:
         descent: The descent of one network.
+        shared: Whether all see the same batches; else each has its own, and every batch a leading axis of networks.
 
     Returns:
         The same for states and infos with a leading axis of networks: `init` takes parameters stacked along it.
@@ -71,19 +121,20 @@ def side_by_side(descent: Descent) -> Descent:
         >>> state.params.tolist(), info.cost.tolist()
         ([1.0, -2.0], [4.0, 16.0])
     """
-    over = lambda step: jax.vmap(step, in_axes=(0, None))
+    over = lambda step: jax.vmap(step, in_axes=(0, None if shared else 0))
     move = descent.move and jax.vmap(descent.move)
     return Descent(jax.vmap(descent.init), over(descent.update), descent.slope and over(descent.slope), move)
 
 
-def gradient_descent(cost: Cost, optimizer: optax.GradientTransformation | float) -> Descent:
+def gradient_descent(cost: Cost, optimizer: optax.GradientTransformation | optax.ScalarOrSchedule) -> Descent:
     """Repeatedly nudge every parameter by a multiple of the negative gradient.
 
     Full batch, mini-batch or one example at a time: that is only a matter of the batches.
 
     Args:
         cost: `cost(params, batch) -> number`, for any pytree of parameters.
-        optimizer: Any optax transformation with any schedule, or a number, the learning rate of plain gradient descent.
+        optimizer: Any optax transformation with any schedule; a number or a schedule alone is the learning rate of
+            plain gradient descent.
 
     Returns:
         A `Descent` whose info is an `Info`. Wrap its `update` in `jax.jit`, or hand it to `jaxnet.train`.
@@ -96,7 +147,7 @@ def gradient_descent(cost: Cost, optimizer: optax.GradientTransformation | float
 
     Source: the film's "Gradient descent".
     """
-    transform = optax.sgd(optimizer) if isinstance(optimizer, int | float) else optimizer
+    transform = optimizer if isinstance(optimizer, optax.GradientTransformation) else optax.sgd(optimizer)
 
     def init(params: Params) -> State:
         return State(params, transform.init(params), jnp.zeros((), jnp.int32))

@@ -38,7 +38,7 @@ def scan(update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any
     return jax.lax.scan(update, state, batches)
 
 
-def train(descent: Descent, state: Any, batches: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+def train(descent: Descent, state: Any, batches: Iterable[Any], *, guarded: bool = True) -> Iterator[tuple[Any, Any]]:
     """Walk downhill chunk by chunk.
 
     Logging, saving, drawing and stopping early live in the caller's `for`. A state that was yielded stays valid.
@@ -49,6 +49,7 @@ def train(descent: Descent, state: Any, batches: Iterable[Any]) -> Iterator[tupl
         state: Where to start: `descent.init(params)`, or the last state of an earlier walk; a `State`, or what a wrapper
             such as `bang.watch` made of it, with the same fields `params` and `step`.
         batches: Batches stacked along a new leading axis of steps, as `data.shuffled` yields them.
+        guarded: Whether to stop at NaN and infinity; of many networks at once those that diverge need not stop the others.
 
     Yields:
         The state after each chunk, and the chunk's infos stacked along that axis: the history.
@@ -62,7 +63,7 @@ def train(descent: Descent, state: Any, batches: Iterable[Any]) -> Iterator[tupl
         after, info = scan(descent.update, state, chunk)
         if before is not None:
             _check(descent, *before)
-        before = (state, chunk, info)
+        before = (state, chunk, info) if guarded else None
         yield after, info
         state = after
     if before is not None:

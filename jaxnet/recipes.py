@@ -32,10 +32,16 @@ SCHEDULES = {
     "constant": lambda rate, steps: optax.schedules.constant_schedule(rate),
     "linear": lambda rate, steps: optax.schedules.linear_schedule(rate, 0.0, steps),
     "cosine": lambda rate, steps: optax.schedules.cosine_decay_schedule(rate, steps),
-    "onecycle": lambda rate, steps: optax.schedules.warmup_cosine_decay_schedule(
-        rate / 25, rate, max(1, steps // 10), max(2, steps)
-    ),
+    "onecycle": lambda rate, steps: _onecycle(rate, steps, warm=max(1, steps // 10)),
 }
+
+
+def _onecycle(rate: Any, steps: int, warm: int) -> optax.Schedule:
+    """As `optax.schedules.warmup_cosine_decay_schedule`, which does not take a traced rate."""
+    up = optax.schedules.linear_schedule(rate / 25, rate, warm)
+    return optax.schedules.join_schedules(
+        [up, optax.schedules.cosine_decay_schedule(rate, max(2, steps) - warm)], [warm]
+    )
 
 
 Preset = Literal["film", "nielsen", "modern", "wide", "convnet"]
@@ -157,7 +163,8 @@ class Recipe(NamedTuple):
         loss: `loss(output, label) -> number`.
         cost: `cost(params, batch) -> number`, on images as they are.
         optimizer: What turns gradients into updates.
-        descent: The steps, on augmented images where the settings ask for shifts.
+        augmented_cost: The cost that the steps go down: on augmented images where the settings ask for shifts.
+        descent: The steps.
         keyed: Whether its batches need a key.
         steps_per_chunk: Steps to put into one program; None leaves it to `data.shuffled`.
     """
@@ -167,6 +174,7 @@ class Recipe(NamedTuple):
     loss: _types.Loss
     cost: _types.Cost
     optimizer: optax.GradientTransformation
+    augmented_cost: _types.Cost
     descent: Descent
     keyed: bool
     steps_per_chunk: int | None
@@ -183,14 +191,8 @@ def check(settings: Settings) -> None:
     for field, allowed in choices.items():
         if getattr(settings, field) not in get_args(allowed):
             raise ValueError(f"{field} must be one of {', '.join(get_args(allowed))}, got {getattr(settings, field)!r}")
-    for field, least in {
-        "epochs": 0,
-        "batch_size": 1,
-        "candidates": 1,
-        "shift": 0,
-        "validation": 0,
-        "weight_decay": 0,
-    }.items():
+    lowest = {"epochs": 0, "batch_size": 1, "candidates": 1, "shift": 0, "validation": 0, "weight_decay": 0}
+    for field, least in lowest.items():
         if not getattr(settings, field) >= least:
             raise ValueError(f"{field} must be at least {least}, got {getattr(settings, field)}")
     for field in ("learning_rate", "gain"):
@@ -224,6 +226,27 @@ def all_sizes(sizes: tuple[int, ...], pixels: int, classes: int) -> tuple[int, .
     return (pixels, *sizes, classes)
 
 
+def transform(
+    settings: Settings, steps: int, *, learning_rate: Any = None, weight_decay: Any = None
+) -> optax.GradientTransformation:
+    """What turns gradients into updates.
+
+    Args:
+        settings: Optimizer, schedule and budget.
+        steps: Steps of the whole run, which the schedule spans.
+        learning_rate: Instead of the settings'; may be traced.
+        weight_decay: Likewise.
+    """
+    rate = settings.learning_rate if learning_rate is None else learning_rate
+    decay = settings.weight_decay if weight_decay is None else weight_decay
+    scheduled, real = SCHEDULES[settings.schedule](rate, max(1, steps)), jnp.promote_types(settings.dtype, jnp.float32)
+    schedule = lambda count: scheduled(
+        jnp.asarray(count, real)
+    )  # of a whole number optax makes a single-precision rate
+    more = {"weight_decay": decay} if settings.optimizer == "adamw" else {}
+    return bang.on_a_budget(OPTIMIZERS[settings.optimizer](schedule, **more), settings.budget)
+
+
 def build(settings: Settings, *, image_shape: tuple[int, ...], classes: int, steps: int) -> Recipe:
     """Turn settings into functions.
 
@@ -253,14 +276,20 @@ def build(settings: Settings, *, image_shape: tuple[int, ...], classes: int, ste
             network.apply, activation=ACTIVATIONS[settings.activation], output=ACTIVATIONS[settings.output]
         )
     cost = losses.average(apply, LOSSES[settings.loss])
-    schedule = SCHEDULES[settings.schedule](settings.learning_rate, max(1, steps))
-    decay = {"weight_decay": settings.weight_decay} if settings.optimizer == "adamw" else {}
-    optimizer = bang.on_a_budget(OPTIMIZERS[settings.optimizer](schedule, **decay), settings.budget)
+    optimizer = transform(settings, steps)
     distortion = functools.partial(augment.shift, pixels=settings.shift)
-    trained_on = augment.augmented(cost, distortion) if settings.shift else cost
+    augmented_cost = augment.augmented(cost, distortion) if settings.shift else cost
     # XLA runs convolutions inside a loop ten to twenty times slower on a CPU: there one step is one program.
     alone = settings.model == "convnet" and devices.current().platform == "cpu"
-    descent = gradient_descent(trained_on, optimizer)
+    descent = gradient_descent(augmented_cost, optimizer)
     return Recipe(
-        init, apply, LOSSES[settings.loss], cost, optimizer, descent, settings.shift > 0, 1 if alone else None
+        init,
+        apply,
+        LOSSES[settings.loss],
+        cost,
+        optimizer,
+        augmented_cost,
+        descent,
+        settings.shift > 0,
+        1 if alone else None,
     )

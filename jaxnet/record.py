@@ -30,7 +30,7 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> Columns:
 
 
 def write_csv(path: Path, table: Columns) -> None:
-    """Write columns as a CSV file with a line of names; floats with all their digits."""
+    """Write columns as a CSV file with a line of names; floats with all their digits, words as they are."""
     texts = [[_digits(column.dtype) % value for value in column.tolist()] for column in table.values()]
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -41,4 +41,6 @@ def write_csv(path: Path, table: Columns) -> None:
 def _digits(dtype: np.dtype) -> str:
     if np.issubdtype(dtype, np.integer):
         return "%d"
+    if not np.issubdtype(dtype, np.number):
+        return "%s"
     return "%.17g" if dtype == np.float64 else "%.9g"

@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -179,19 +180,24 @@ def versions() -> dict[str, str]:
     }
 
 
-def require_free(folder: Path, *, overwrite: bool) -> None:
-    """Make sure that a run may be written to a folder, before hours are spent on it.
+def require_free(folder: Path, *, overwrite: bool, written: Collection[str] = WRITTEN) -> None:
+    """Make sure that a folder may be written, before hours are spent on what it is to hold.
+
+    Args:
+        folder: Its future place.
+        overwrite: Whether it may be replaced.
+        written: What may be in the folder that is replaced.
 
     Raises:
-        FileExistsError: If it exists and may not be replaced, or is no run folder.
+        FileExistsError: If it exists and may not be replaced, or holds anything else.
     """
     if not folder.exists():
         return
     if not overwrite:
         raise FileExistsError(f"{folder} exists; choose another --out, or --overwrite to replace it")
-    if not folder.is_dir() or {path.name for path in folder.iterdir()} - WRITTEN:
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - set(written):
         raise FileExistsError(
-            f"{folder} exists and holds more than a run of jaxnet, so it is not replaced; choose another --out"
+            f"{folder} exists and holds more than jaxnet writes there, so it is not replaced; choose another --out"
         )
 
 
@@ -225,22 +231,23 @@ def temporary_folder(folder: Path) -> Path:
     return Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
 
 
-def settle(temporary: Path, folder: Path, *, overwrite: bool = False) -> None:
+def settle(temporary: Path, folder: Path, *, overwrite: bool = False, written: Collection[str] = WRITTEN) -> None:
     """Give a complete folder its name.
 
     Args:
         temporary: The folder, beside its future place.
         folder: The name; a run folder of that name stays until this moment.
         overwrite: Whether it may be replaced.
+        written: As `require_free` takes it.
 
     Raises:
         FileExistsError: As `require_free`; the complete folder then stays where it is, and the message says where.
     """
     temporary.chmod(0o755)
     try:
-        require_free(folder, overwrite=overwrite)
+        require_free(folder, overwrite=overwrite, written=written)
     except FileExistsError as error:
-        raise FileExistsError(f"{error}; the finished run is kept in {temporary}") from error
+        raise FileExistsError(f"{error}; what was finished is kept in {temporary}") from error
     if folder.exists():
         old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
         folder.replace(old)

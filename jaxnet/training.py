@@ -59,6 +59,30 @@ class Progress(NamedTuple):
     evaluation: losses.Evaluation | None
 
 
+def dataset(name: str) -> Dataset:
+    """A data set by its name, or from an .npz file by its path."""
+    return data.from_file(name) if name.endswith(".npz") else data.load(name)
+
+
+class Keys(NamedTuple):
+    """What a seed decides.
+
+    Attributes:
+        init: The random start.
+        order: The order of the images, and the batches' own keys.
+        split: Which images are held out.
+    """
+
+    init: Array
+    order: Array
+    split: Array
+
+
+def keys(seed: int) -> Keys:
+    """The random keys of a run."""
+    return Keys(*jax.random.split(jax.random.key(seed), 3))
+
+
 def plan(settings: Settings, dataset: Dataset) -> Plan:
     """Prepare a run: hold out, count the steps, build the functions, draw the start.
 
@@ -75,7 +99,7 @@ def plan(settings: Settings, dataset: Dataset) -> Plan:
     largest = int(max(dataset.train.labels.max(), dataset.test.labels.max()))
     if largest >= len(dataset.classes):
         raise ValueError(f"labels must lie below the {len(dataset.classes)} classes, got {largest}")
-    init_key, order_key, split_key = jax.random.split(jax.random.key(settings.seed), 3)
+    _, order_key, split_key = keys(settings.seed)
     examples, judged = dataset.train, None
     if settings.validation:
         examples, judged = data.split(split_key, examples, settings.validation)
@@ -88,11 +112,16 @@ def plan(settings: Settings, dataset: Dataset) -> Plan:
         settings, image_shape=tuple(examples.images.shape[1:]), classes=len(dataset.classes), steps=num_steps
     )
     first = Batch(examples.images[:JUDGED], examples.labels[:JUDGED])
-    draw, keys = recipe.init, init_key
-    if settings.candidates > 1:
-        draw, keys = jax.vmap(recipe.init), jax.random.split(init_key, settings.candidates)
-    params = jax.jit(draw)(keys)
+    params = start(settings, recipe)
     return Plan(settings, recipe, examples, judged or first, judged is not None, num_steps, params, order_key)
+
+
+def start(settings: Settings, recipe: Recipe) -> Params:
+    """The random start that the seed decides, with a leading axis where there are several candidates."""
+    init_key = keys(settings.seed).init
+    if settings.candidates == 1:
+        return jax.jit(recipe.init)(init_key)
+    return jax.jit(jax.vmap(recipe.init))(jax.random.split(init_key, settings.candidates))
 
 
 def fit(run: Plan, *, evaluate_every: int = 1, stopped: Callable[[], bool] = lambda: False) -> Iterator[Progress]:

@@ -115,7 +115,7 @@ def test_an_existing_folder_is_never_overwritten_without_being_told_to(finished,
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     (tmp_path / "mine" / "settings.json").write_text("{}")
-    with pytest.raises(FileExistsError, match="holds more than a run of jaxnet, so it is not replaced"):
+    with pytest.raises(FileExistsError, match="holds more than jaxnet writes there, so it is not replaced"):
         commands.train(QUICK, out=tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     for seed in (1, 2):
@@ -140,7 +140,7 @@ def test_a_finished_run_whose_name_was_taken_meanwhile_is_kept(tmp_path):
     temporary = folders.temporary_folder(tmp_path / "run")
     (temporary / "result").write_text("hours")
     (tmp_path / "run").mkdir()
-    with pytest.raises(FileExistsError, match=f"the finished run is kept in {re.escape(str(temporary))}"):
+    with pytest.raises(FileExistsError, match=f"what was finished is kept in {re.escape(str(temporary))}"):
         folders.settle(temporary, tmp_path / "run")
     assert (temporary / "result").read_text() == "hours"
 

@@ -9,6 +9,7 @@ from jaxnet.plot.gallery import captioned, confusion, cost_of_one, digits_read, 
 from jaxnet.plot.maps import pixel_maps
 from jaxnet.plot.network import MOST_EDGES, activations, edges
 from jaxnet.plot.style import DARK, LIGHT, Theme
+from jaxnet.plot.sweeps import sweep
 
 __all__ = [
     "DARK",
@@ -32,6 +33,7 @@ __all__ = [
     "ranking",
     "seen",
     "signals",
+    "sweep",
     "tug_of_war",
     "two_readings",
 ]

@@ -1,0 +1,170 @@
+"""The command `jaxnet sweep` as a function: many networks at once, their numbers as tables and as a picture."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnet import bang, ensemble, plot, recipes, record, report, training
+from jaxnet import run as folders
+from jaxnet.recipes import Settings
+from jaxnet.walking import Seen, stoppable
+
+HELD_OUT = 10_000
+"""Where the settings hold out nothing, a sweep holds out so many training images, or a sixth of a smaller set."""
+
+WRITTEN = frozenset(("sweep.json", "members.csv", "curves.csv", "sweep.npz", "sweep.png"))
+
+
+class Swept(NamedTuple):
+    """What a sweep found.
+
+    Attributes:
+        rows: A row for each combination, the seeds taken together: the settings that vary, `networks`, `diverged`, and of
+            cost and accuracy on the held-out images the mean, its 95 % interval and the median.
+        results: All the numbers.
+        folder: Where they are written.
+        interrupted: Whether a signal ended it early.
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    results: ensemble.Results
+    folder: Path
+    interrupted: bool
+
+
+def sweep(
+    settings: Settings = recipes.film,
+    axes: Mapping[str, Iterable[Any]] | None = None,
+    *,
+    seeds: int = 8,
+    own_order: bool = False,
+    at_once: int = 64,
+    evaluate_every: int | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    show: Callable[[Seen], None] = lambda seen: None,
+) -> Swept:
+    """Train a network for every combination of settings and seed, and compare them on held-out training images.
+
+    The test images are not looked at: what a sweep decides is decided without them.
+
+    Args:
+        settings: What all have in common. Of presets with several candidates every network here is one.
+        axes: Values by setting, such as `{"learning_rate": [0.5, 1, 2]}`; None takes a quarter to four times the preset's
+            learning rate.
+        seeds: How many seeds each combination gets, counted from the settings' own.
+        own_order: Whether each network shuffles for itself. Otherwise all see the same batches, which is faster.
+        at_once: Networks in one program, at most.
+        evaluate_every: Epochs between evaluations; 0 for the last alone, None for at most 25 of them.
+        out: The folder to write; None takes the first free of runs/sweep-1, runs/sweep-2, ...
+        overwrite: Whether an existing one may be replaced.
+        show: Called with what there is to see.
+
+    Returns:
+        What it found, also written: `members.csv`, `curves.csv`, `sweep.npz` (with all trained parameters), `sweep.json`,
+        `sweep.png`.
+
+    Raises:
+        ValueError: If a setting is unknown, makes no sense or has no values.
+        FileExistsError: If the folder exists.
+    """
+    if axes is None:
+        axes = {"learning_rate": [settings.learning_rate * factor for factor in (0.25, 0.5, 1, 2, 4)]}
+    axes = {name: list(values) for name, values in axes.items()}
+    for name, values in axes.items():
+        if name not in Settings._fields or name == "seed":
+            raise ValueError(
+                f"{name!r} is no setting to vary; there are {', '.join(Settings._fields)} (seeds: --seeds)"
+            )
+        if not values:
+            raise ValueError(f"{name} has no values to try")
+    if seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}")
+    settings = settings._replace(candidates=1)
+    folder = Path(out) if out is not None else folders.first_free(Path("runs"), "sweep")
+    folders.require_free(folder, overwrite=overwrite, written=WRITTEN)
+    show(Seen("loading"))
+    images = training.dataset(settings.data)
+    if not settings.validation:
+        settings = settings._replace(validation=min(HELD_OUT, len(images.train.labels) // 6))
+    members = ensemble.combinations(settings, **axes, seed=range(settings.seed, settings.seed + seeds))
+    ensemble.check(members)
+    temporary = folders.temporary_folder(folder)
+    try:
+        with stoppable() as asked:
+            results = ensemble.train_together(
+                members, images, shared=not own_order, at_once=at_once, evaluate_every=evaluate_every,
+                stopped=lambda: bool(asked), show=show,
+            )  # fmt: skip
+            show(Seen("drawing"))
+            rows = _compared(results, list(axes))
+            _write(temporary, results, rows, list(axes), own_order)
+    except BaseException:
+        shutil.rmtree(temporary)
+        raise
+    folders.settle(temporary, folder, overwrite=overwrite, written=WRITTEN)
+    return Swept(tuple(rows), results, folder, bool(asked))
+
+
+def _compared(results: ensemble.Results, names: list[str]) -> list[dict[str, Any]]:
+    """A row for each combination, the seeds taken together."""
+    together: dict[tuple[Any, ...], list[int]] = {}
+    for i, member in enumerate(results.members):
+        together.setdefault(tuple(getattr(member, name) for name in names), []).append(i)
+    rows = []
+    for values, which in together.items():
+        row = dict(zip(names, values, strict=True))
+        row |= {"networks": len(which), "diverged": int((results.diverged[which] >= 0).sum())}
+        for name, numbers in (("cost", results.costs), ("accuracy", results.accuracies)):
+            found = ensemble.spread(numbers[which, -1])
+            row |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
+            row |= {f"{name}_median": found.quantiles[2]}
+        rows.append(
+            {name: value.item() if isinstance(value, np.ndarray | np.generic) else value for name, value in row.items()}
+        )
+    return rows
+
+
+def _write(
+    folder: Path, results: ensemble.Results, rows: list[dict[str, Any]], names: list[str], own_order: bool
+) -> None:
+    told = lambda value: "x".join(map(str, value)) if isinstance(value, tuple) else value
+    of = lambda member: {name: told(getattr(member, name)) for name in (*names, "seed")}
+    ends = zip(results.members, results.costs[:, -1], results.accuracies[:, -1], results.diverged, strict=True)
+    table = record.columns({**of(m), "cost": c, "accuracy": a, "diverged_at": d} for m, c, a, d in ends)
+    record.write_csv(folder / "members.csv", table)
+    curves = record.columns(
+        {"member": i, "epoch": epoch, "cost": results.costs[i, j], "accuracy": results.accuracies[i, j]}
+        for i in range(len(results.members))
+        for j, epoch in enumerate(results.epochs)
+    )
+    record.write_csv(folder / "curves.csv", curves)
+    arrays = {name: getattr(results, name) for name in ("epochs", "costs", "accuracies", "train_costs", "diverged")}
+    for i, group in enumerate(results.groups):
+        arrays[f"group{i}/members"] = np.asarray(group.members)
+        arrays |= {f"group{i}/{name}": np.asarray(leaf) for name, leaf in bang.named_leaves(group.params)}
+    np.savez(folder / "sweep.npz", **arrays)
+    whole = {
+        "settings": results.members[0]._asdict(),
+        "axes": names,
+        "own_order": own_order,
+        "judged_by": results.judged_by,
+        "seconds": results.seconds,
+        "versions": folders.versions(),
+        "rows": [{name: None if value != value else value for name, value in row.items()} for row in rows],
+    }
+    (folder / "sweep.json").write_text(json.dumps(whole, indent=1) + "\n")
+    x = next((name for name in names if isinstance(getattr(results.members[0], name), int | float)), None)
+    others = [name for name in names if name != x]
+    figure = plot.sweep(
+        [getattr(member, x) if x else 1 for member in results.members],
+        [", ".join(f"{name} {told(getattr(member, name))}" for name in others) for member in results.members],
+        results.costs[:, -1], results.train_costs, setting=(x or "").replace("_", " "),
+        cost=f"cost on {results.judged_by}",
+        title=f"{len(results.members)} networks: cost by {(x or others[0]).replace('_', ' ')}, and its spread over seeds",
+    )  # fmt: skip
+    (folder / "sweep.png").write_bytes(report.png(figure))

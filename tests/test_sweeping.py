@@ -1,0 +1,109 @@
+"""`jaxnet sweep`: what it writes, what it refuses, and that its picture shows the numbers."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jaxnet import plot, recipes, run, sweeping
+from jaxnet.sweeping import sweep
+
+QUICK = recipes.film._replace(epochs=2, batch_size=100)
+
+
+@pytest.fixture(scope="module")
+def npz(small, tmp_path_factory):
+    path = tmp_path_factory.mktemp("sweep") / "small.npz"
+    arrays = {"x_train": small.train.images, "y_train": small.train.labels}
+    np.savez(path, **arrays, x_test=small.test.images, y_test=small.test.labels)
+    return str(path)
+
+
+def test_a_sweep_writes_what_it_found(npz, tmp_path):
+    found = sweep(QUICK._replace(data=npz), {"learning_rate": [0.5, 4.0]}, seeds=3, out=tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == sweeping.WRITTEN
+    with (tmp_path / "out" / "members.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(float(row["learning_rate"]), int(row["seed"])) for row in rows] == [
+        (r, s) for r in (0.5, 4.0) for s in range(3)
+    ]
+    costs = np.array([float(row["cost"]) for row in rows])
+    np.testing.assert_array_equal(costs, found.results.costs[:, -1])
+    assert found.rows[0]["cost"] == pytest.approx(costs[:3].mean())
+    assert found.rows[1]["cost_median"] == np.median(costs[3:])
+    told = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert told["rows"] == list(found.rows)
+    assert told["judged_by"] == "333 held-out images"
+    with np.load(tmp_path / "out" / "sweep.npz") as arrays:
+        assert arrays["group0/0/weights"].shape == (6, 16, 784)
+        np.testing.assert_array_equal(arrays["group0/0/weights"][4], found.results.params(4)[0].weights)
+        np.testing.assert_array_equal(arrays["train_costs"], found.results.train_costs)
+
+
+def test_an_existing_folder_is_kept(npz, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match="holds more than jaxnet writes there"):
+        sweep(QUICK._replace(data=npz), out=tmp_path / "mine", overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("axes", "seeds", "message"),
+    [
+        ({"momentum": [0.9]}, 2, "'momentum' is no setting to vary"),
+        ({"seed": [1]}, 2, "'seed' is no setting to vary"),
+        ({"learning_rate": []}, 2, "learning_rate has no values to try"),
+        ({"learning_rate": [1.0]}, 0, "seeds must be at least 1, got 0"),
+        ({"epochs": [1, 2]}, 1, "all members must have the same epochs"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(axes, seeds, message, npz, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        sweep(QUICK._replace(data=npz), axes, seeds=seeds, out=tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_that_fails_leaves_nothing_behind(npz, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(sweeping, "_write", full)
+    with pytest.raises(OSError, match="disk full"):
+        sweep(QUICK._replace(data=npz, epochs=1), seeds=1, out=tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_picture_shows_every_network_and_the_medians():
+    values = [1.0, 1.0, 1.0, 3.0, 3.0, 3.0]
+    costs = [0.4, 0.2, 0.3, 0.1, np.nan, np.nan]
+    figure = plot.sweep(values, [""] * 6, costs, np.outer(costs, [2, 1]), setting="rate", cost="cost")
+    left, right = figure.axes
+    dots, line, crosses = left.lines
+    assert sorted(dots.get_ydata()) == [0.1, 0.2, 0.3, 0.4]
+    assert line.get_xydata()[0].tolist() == [1.0, 0.3]
+    assert np.isnan(line.get_ydata()[1])  # two of three diverged
+    assert crosses.get_xdata().tolist() == [3.0, 3.0]
+    assert right.lines[0].get_ydata().tolist() == [0.6, 0.3]
+    assert len(right.lines) == 1
+
+
+def test_entries_must_match_the_networks():
+    with pytest.raises(ValueError, match="one entry a network, got 2, 1, 2 and 2"):
+        plot.sweep([1, 2], [""], [1, 2], np.ones((2, 3)), setting="rate", cost="cost")
+
+
+@pytest.mark.slow
+def test_the_command_compares_and_names_the_lowest(npz, tmp_path):
+    words = f"sweep --data {npz} --epochs 2 --learning-rate 0.5 4 --widths 8 --seeds 2 --own-order --json".split()
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxnet", *words], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert sum("<- lowest" in line for line in lines) == 1
+    assert lines[-2] == "runs/sweep-1/sweep.png"
+    rows = json.loads(lines[-1])
+    assert [row["sizes"] for row in rows] == [[8, 8]] * 2
+    assert run.first_free(tmp_path / "runs", "sweep").name == "sweep-2"
