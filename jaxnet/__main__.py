@@ -62,17 +62,19 @@ def train(
     from jaxnet import commands
     from jaxnet.run import versions
 
-    told = versions()
-    print(" ".join(f"{name} {version}" for name, version in told.items()), file=sys.stderr)
+    def found(result: dict[str, Any]) -> None:
+        print(
+            f"{100 * result['test_accuracy']:.2f} % of {result['test_images']:,} test images right; "
+            f"{result['parameters']:,} parameters, cost {result['cost'] or math.nan:.4g}, {result['seconds']:.1f} s of training",
+            flush=True,
+        )
+
+    print(" ".join(f"{name} {version}" for name, version in versions().items()), file=sys.stderr)
     with progress() as show:
         result = commands.train(
             PRESETS[preset]._replace(**changes), out=out, overwrite=overwrite, pictures=pictures,
-            evaluate_every=evaluate_every, watch_every=watch_every, show=show,
+            evaluate_every=evaluate_every, watch_every=watch_every, show=show, found=found,
         )  # fmt: skip
-    print(
-        f"{100 * result['test_accuracy']:.2f} % of {result['test_images']:,} test images right; "
-        f"{result['parameters']:,} parameters, cost {result['cost'] or math.nan:.4g}, {result['seconds']:.1f} s of training"
-    )
     if result["interrupted"]:
         print(f"stopped after {result['steps']:,} of {result['num_steps']:,} steps; what there was is saved")
     print(result["out"] + ("/report.html" if pictures else ""))
@@ -243,6 +245,9 @@ def predict(
 def main() -> None:
     """Run the command that the arguments name.
 
+    What is compiled is kept in the user's cache, so that the next time it need not be compiled again; the environment
+    variable JAXNET_NO_COMPILATION_CACHE, set to anything, switches that off.
+
     Exit codes: 0 done; 1 could not be done, with one line why; 2 the arguments make no sense; 130 and 143 ended early by
     Ctrl-C or SIGTERM, with what there was by then saved.
     """
@@ -250,6 +255,10 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"jaxnet {__version__}")
         return
+    if not {"-h", "--help"} & set(sys.argv):
+        from jaxnet.devices import keep_compilations
+
+        keep_compilations()
     try:
         tyro.extras.subcommand_cli_from_dict(
             {"train": train, "sweep": sweep, "bang": bang, "predict": predict},

@@ -45,6 +45,7 @@ def train(
     evaluate_every: int | None = None,
     watch_every: int = 0,
     show: Callable[[Seen], None] = lambda seen: None,
+    found: Callable[[dict[str, Any]], None] = lambda result: None,
 ) -> dict[str, Any]:
     """Train a network, score the test images once, and write a run folder.
 
@@ -60,6 +61,7 @@ def train(
         watch_every: Watch what the gradient does to every array of parameters, one step in so many, into `signals.csv`;
             0 does not. The steps are the same.
         show: Called with what there is to see, after every chunk of steps.
+        found: Called with the result as soon as the test images are scored, before anything is saved.
 
     Returns:
         The numbers in `result.json`: parameters, test_accuracy (a fraction), test_cost, cost (over all training
@@ -88,6 +90,7 @@ def train(
                 if out is None:
                     folder = folders.first_free(folder.parent, settings.preset)
                 run.result["out"] = str(folder)
+                found(run.result)
                 folders.write(temporary, run)
         except BaseException:
             shutil.rmtree(temporary)
@@ -124,6 +127,7 @@ def _finished(plan: training.Plan, images: Dataset, walked: Walked) -> folders.R
         "train_images": len(plan.train.labels),
         "judged_by": f"{len(plan.judged.labels):,} {'held-out' if plan.held_out else 'training'} images",
         "seconds": walked.seconds,
+        "retraced": list(walked.retraced),
         "interrupted": walked.signal is not None,
         "signal": walked.signal,
         "diverged": None if walked.diverged is None else str(walked.diverged),

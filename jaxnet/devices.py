@@ -1,10 +1,42 @@
 """Where the arithmetic happens: naming a device, and saying what there is."""
 
 import contextlib
+import os
+import platform
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
+
+NO_CACHE = "JAXNET_NO_COMPILATION_CACHE"
+"""An environment variable: whatever it is set to, `keep_compilations` does nothing."""
+
+
+def cache_folder() -> Path:
+    """The folder in the user's cache: `$XDG_CACHE_HOME/jaxnet`, else `~/.cache/jaxnet`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxnet"
+
+
+def keep_compilations(folder: Path | None = None) -> Path | None:
+    """Let jax keep what it compiles, so that the next process need not compile it again.
+
+    Args:
+        folder: Where; None takes a folder of this machine's name in `cache_folder`, unless `$JAX_COMPILATION_CACHE_DIR`
+            or jax's configuration already names one.
+
+    Returns:
+        The folder, or None if `$JAXNET_NO_COMPILATION_CACHE` is set: then nothing is kept.
+    """
+    if os.environ.get(NO_CACHE):
+        return None
+    configured = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    kept = folder or Path(configured or cache_folder() / "compiled" / platform.node())
+    jax.config.update("jax_compilation_cache_dir", str(kept))
+    # By default jax keeps only what took a second to compile: of small networks, nothing.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return kept
 
 
 def find(name: str) -> jax.Device:  # pyright: ignore[reportInvalidTypeForm]

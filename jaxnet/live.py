@@ -16,7 +16,23 @@ def progress() -> Iterator[Callable[[Any], None]]:
     """
     from rich.console import Console, Group
     from rich.live import Live
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Compiling(ProgressColumn):
+        """For how long it has been compiling; the bar is drawn again while the compiler works."""
+
+        def render(self, task: Task) -> Text:
+            since = task.fields["compiling"]
+            return Text("" if since is None else f"for {time.monotonic() - since:.1f} s,")
 
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -24,9 +40,10 @@ def progress() -> Iterator[Callable[[Any], None]]:
         return
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[seen]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console,
+        TextColumn("{task.fields[seen]}"), Compiling(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        console=console,
     )  # fmt: skip
-    task = bar.add_task("starting", total=None, seen="")
+    task = bar.add_task("starting", total=None, seen="", compiling=None)
     shown = 0.0
     with Live(bar, console=console, refresh_per_second=10) as live:
 
@@ -42,8 +59,14 @@ def progress() -> Iterator[Callable[[Any], None]]:
                 parts.append(f"right {100 * seen.accuracy:.2f} %")
             if seen.examples_per_second:
                 parts.append(f"{seen.examples_per_second:,.0f} images/s")
+            compiling = shown if seen.phase == "compiling" else None
             bar.update(
-                task, description=seen.phase, completed=seen.step, total=seen.num_steps or None, seen="  ".join(parts)
+                task,
+                compiling=compiling,
+                description=seen.phase,
+                completed=seen.step,
+                total=seen.num_steps or None,
+                seen="  ".join(parts),
             )
             if seen.signals:
                 live.update(Group(signals_table(seen.signals), bar))

@@ -1,6 +1,8 @@
 """The loop: a generator over chunks of steps, each chunk one compiled program, guarded against NaN and infinity."""
 
 import functools
+import logging
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -29,9 +31,52 @@ class Diverged(FloatingPointError):
         self.step, self.leaf, self.state = step, leaf, state
 
 
+_shapes: weakref.WeakKeyDictionary[Callable[..., Any], list[dict[str, str]]] = weakref.WeakKeyDictionary()
+_again: list[str] = []
+
+
+def retraced() -> tuple[str, ...]:
+    """Why a step that had been traced was traced, and so compiled, again: a line for each time in this process.
+
+    Each is also logged as a warning by the logger "jaxnet", which prints it unless told otherwise.
+    """
+    return tuple(_again)
+
+
+def _note_tracing(update: Callable[..., Any], **arguments: Any) -> None:
+    """Called while tracing: once for every program."""
+    paths = jax.tree_util.tree_leaves_with_path(arguments)
+    shapes = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): jax.typeof(leaf).str_short() for path, leaf in paths
+    }
+    earlier = _shapes.setdefault(update, [])
+    if earlier:
+        differences = [
+            {name: (before.get(name, "absent"), shapes.get(name, "absent")) for name in before | shapes}
+            for before in reversed(earlier)
+        ]
+        changed = min(
+            (
+                [f"{name} from {old} to {new}" for name, (old, new) in pairs.items() if old != new]
+                for pairs in differences
+            ),
+            key=len,
+        )
+        reason = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+        reason = reason or "no shape or type; the device, the precision or another setting of jax is new"
+        _again.append(f"the step is compiled for the {_ordinal(len(earlier) + 1)} time: changed {reason}")
+        logging.getLogger("jaxnet").warning(_again[-1])
+    earlier.append(shapes)
+
+
+def _ordinal(number: int) -> str:
+    return {2: "second", 3: "third"}.get(number, f"{number}th")
+
+
 @functools.partial(jax.jit, static_argnames="update")
 def scan(update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any) -> tuple[Any, Any]:
     """Take one step for each entry of the batches' leading axis, in one compiled program."""
+    _note_tracing(update, state=state, batches=batches)
     if len(jax.tree.leaves(batches)[0]) == 1:  # no loop: inside one, XLA's convolutions crawl on a CPU
         state, info = update(state, jax.tree.map(lambda leaf: leaf[0], batches))
         return state, jax.tree.map(lambda leaf: leaf[None], info)

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxnet import bang, record, training
 from jaxnet.descent import side_by_side
-from jaxnet.loop import Diverged
+from jaxnet.loop import Diverged, retraced
 
 
 class Seen(NamedTuple):
@@ -46,6 +46,7 @@ class Walked(NamedTuple):
         history: Columns step, cost, gradient_norm: one row a step.
         evaluations: Columns step, epoch, cost, accuracy: one row an evaluation.
         signals: Of a watched run, columns step and SIGNAL/ARRAY: one row a watched step; else empty.
+        retraced: Why the step was compiled again, a line for each time; see `loop.retraced`.
         seconds: From the first step's compilation to the last step, evaluations and the choice among candidates included.
         signal: The number of the signal that ended it early, or None.
         diverged: What made it stop, or None.
@@ -56,6 +57,7 @@ class Walked(NamedTuple):
     history: record.Columns
     evaluations: record.Columns
     signals: record.Columns
+    retraced: tuple[str, ...]
     seconds: float
     signal: int | None
     diverged: Diverged | None
@@ -97,7 +99,7 @@ def walk(
     descent = side_by_side(plan.recipe.descent) if plan.settings.candidates > 1 else plan.recipe.descent
     state, infos, rows, accuracy, diverged = descent.init(plan.params), [], [], None, None
     per_epoch = plan.num_steps / max(1, plan.settings.epochs)
-    begun = time.perf_counter()
+    begun, known = time.perf_counter(), len(retraced())
     first: tuple[float, int] | None = None
     latest: dict[str, dict[str, float]] | None = None
     try:
@@ -137,7 +139,7 @@ def walk(
         if step <= steps
     )
     number = asked[0] if asked and steps < plan.num_steps else None
-    return Walked(chosen, state, history, evaluations, signals, seconds, number, diverged)
+    return Walked(chosen, state, history, evaluations, signals, retraced()[known:], seconds, number, diverged)
 
 
 def _of(info: Any, chosen: int | None) -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnet import augment, data, losses, network
+from jaxnet import augment, data, loop, losses, network
 from jaxnet._types import Batch
 from jaxnet.descent import gradient_descent
 from jaxnet.loop import Diverged, first_not_finite, scan, train
@@ -119,3 +119,27 @@ def test_the_first_leaf_that_is_not_finite_is_named():
     tree = {"fine": jnp.ones(2), "kinds": (jnp.arange(3), jnp.array([1.0, jnp.nan])), "worse": jnp.array(jnp.inf)}
     assert first_not_finite(tree) == "kinds/1"
     assert first_not_finite({"fine": jnp.ones(2)}) is None
+
+
+def test_compiling_again_is_counted_and_explained(caplog):
+    descent = gradient_descent(lambda p, batch: jnp.mean((batch["x"] - p) ** 2), 0.1)
+    walk = lambda steps, size, dtype=jnp.float32: list(
+        train(descent, descent.init(jnp.ones(())), [{"x": jnp.ones((steps, size), dtype)}])
+    )
+    known = len(loop.retraced())
+    walk(4, 3)
+    walk(4, 3)
+    assert len(loop.retraced()) == known  # the same program
+    walk(4, 5)
+    walk(4, 5, jnp.float16)
+    assert loop.retraced()[known:] == (
+        "the step is compiled for the second time: changed batches/x from float32[4,3] to float32[4,5]",
+        "the step is compiled for the third time: changed batches/x from float32[4,5] to float16[4,5]",
+    )
+    with jax.default_matmul_precision("highest"):
+        walk(4, 5)
+    assert "no shape or type" in loop.retraced()[-1]
+    assert [record.message for record in caplog.records if record.name == "jaxnet"] == list(loop.retraced()[known:])
+    other = gradient_descent(lambda p, batch: jnp.mean((batch["x"] - p) ** 2), 0.1)
+    list(train(other, other.init(jnp.ones(())), [{"x": jnp.ones((4, 9))}]))
+    assert len(loop.retraced()) == known + 3  # another descent has its own first time

@@ -17,6 +17,7 @@ from jaxnet._types import Batch, Dataset
 from jaxnet.data import embedded, idx
 from jaxnet.data.own import from_file
 from jaxnet.data.reach import require_reachable
+from jaxnet.devices import cache_folder
 
 CONTENT_SHA256 = {
     "fashion_mnist": {
@@ -34,8 +35,7 @@ MOST_BYTES = 8 * 1024**3
 
 def default_folder() -> Path:
     """Where prepared data sets are kept: `$JAXNET_DATA`, else a folder of the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("JAXNET_DATA") or Path(cache) / "jaxnet" / "datasets")
+    return Path(os.environ.get("JAXNET_DATA") or cache_folder() / "datasets")
 
 
 def load(
