@@ -24,7 +24,10 @@ def torch_script(epochs: int = 6, size: int = 256, validation: int = 0) -> None:
     from jaxnet import data
 
     mnist = data.mnist()
-    as_tensors = lambda batch: (torch.tensor(batch.images).reshape(-1, 784).float() / 255, torch.tensor(batch.labels).long())
+    as_tensors = lambda batch: (
+        torch.tensor(batch.images).reshape(-1, 784).float() / 255,
+        torch.tensor(batch.labels).long(),
+    )
     (images, labels), (new, truth) = as_tensors(mnist.train), as_tensors(mnist.test)
     if validation:
         images, new, labels, truth = images[validation:], images[:validation], labels[validation:], labels[:validation]
@@ -59,7 +62,15 @@ def known(command: list[str], folder: str) -> tuple[float, float, float]:
 def main(rounds: int) -> None:
     """Interleave, and print medians."""
     with tempfile.TemporaryDirectory() as folder:
-        train = [str(Path(sys.executable).parent / "jaxnet"), "train", "--preset", "wide", "--overwrite", "--out", f"{folder}/run"]
+        train = [
+            str(Path(sys.executable).parent / "jaxnet"),
+            "train",
+            "--preset",
+            "wide",
+            "--overwrite",
+            "--out",
+            f"{folder}/run",
+        ]
         contenders = {
             "jaxnet, no pictures": [*train, "--no-pictures"],
             "jaxnet, pictures and report": train,

@@ -55,7 +55,7 @@ def c(task: str, size: int) -> Contender:
     """benchmarks/limit.c, compiled here."""
     library = Path(tempfile.mkdtemp()) / "limit.so"
     source = Path(__file__).parent / "limit.c"
-    flags = "-O3 -march=native -ffast-math -shared -fPIC".split()
+    flags = ["-O3", "-march=native", "-ffast-math", "-shared", "-fPIC"]
     subprocess.run(["gcc", *flags, str(source), "-o", str(library), "-lm"], check=True)
     run = ctypes.CDLL(str(library)).epoch
     padded = [np.zeros((*part.shape[:-1], 16), np.float32) for part in drawn(task)]
@@ -66,7 +66,9 @@ def c(task: str, size: int) -> Contender:
 
     def epoch() -> None:
         order = rng.permutation(len(flat)).astype(np.int32)
-        run(where(flat), where(MNIST.labels), where(order), steps, size, ctypes.c_float(RATE[task]), *map(where, padded))
+        run(
+            where(flat), where(MNIST.labels), where(order), steps, size, ctypes.c_float(RATE[task]), *map(where, padded)
+        )
 
     def scores() -> np.ndarray:
         a = flat[:JUDGED].astype(np.float32) / 255
@@ -79,18 +81,12 @@ def c(task: str, size: int) -> Contender:
 
 def jaxnet(task: str, size: int) -> Contender:
     """This library, as a user calls it."""
-    import jax
-
-    from jaxnet import average, gradient_descent, losses, network, train
-
-    return ours(task, size, jax, average, gradient_descent, losses, network, train)
-
-
-def ours(task, size, jax, average, gradient_descent, losses, network, train) -> Contender:
-    """Train by `jaxnet.train`, one epoch a call."""
     import functools
 
+    import jax
     import optax
+
+    from jaxnet import average, gradient_descent, losses, network, train
 
     apply, loss, optimizer = network.apply, losses.squared_error, RATE[task]
     if task == "wide":
@@ -104,8 +100,7 @@ def ours(task, size, jax, average, gradient_descent, losses, network, train) -> 
     def epoch() -> None:
         nonlocal state, turn
         turn += 1
-        for state, _ in train(descent, state, data.shuffled(jax.random.key(turn), MNIST, size)):  # noqa: B007
-            pass
+        *_, (state, _) = train(descent, state, data.shuffled(jax.random.key(turn), MNIST, size))
         jax.block_until_ready(state)
 
     return epoch, lambda: np.asarray(losses.outputs(apply, state.params, MNIST.images[:JUDGED]))

@@ -53,7 +53,9 @@ def sklearn(task: str, size: int) -> Contender:
         model = MLPClassifier(activation="relu", solver="adam", learning_rate_init=RATE[task], **common)
     images, classes = floats(), np.arange(10)
     whole = len(flat) // size * size
-    return lambda: model.partial_fit(images[:whole], MNIST.labels[:whole], classes=classes), lambda: model.predict_proba(images[:JUDGED])
+    return lambda: model.partial_fit(
+        images[:whole], MNIST.labels[:whole], classes=classes
+    ), lambda: model.predict_proba(images[:JUDGED])
 
 
 def torch_model(task: str) -> tuple[Any, Any, Any, Any]:

@@ -76,7 +76,8 @@ def full_batch(top: float) -> None:
         seconds = timed(lambda function=function: function(params, on_device))
         print(
             f"gradient over 60,000 images, {name}: {1000 * seconds:.1f} ms; arithmetic alone {1000 * flops / top:.1f} ms at "
-            f"{top / 1e9:.0f} GFLOP/s, reading the bytes twice {1000 * bytes_read / bandwidth:.1f} ms at {bandwidth / 1e9:.1f} GB/s: "
+            f"{top / 1e9:.0f} GFLOP/s, reading the bytes twice {1000 * bytes_read / bandwidth:.1f} ms at "
+            f"{bandwidth / 1e9:.1f} GB/s: "
             f"{least / seconds:.2f} of the roofline"
         )
 
@@ -87,12 +88,15 @@ def draw(found: dict[str, dict[str, dict[str, float]]]) -> None:
     from jaxnet.report import png
 
     figure = canvas(13.0, 6.4, DARK)
+    shown = (("seconds", 1, "seconds an epoch"), ("bytes", 1e-6, "intermediates (MB)"))
     panels = figure.subplots(2, len(found), sharey="row", squeeze=False)
     for column, (name, points) in enumerate(found.items()):
         xs = [int(x) for x in points]
-        for row, (what, scale, unit) in enumerate((("seconds", 1, "seconds an epoch"), ("bytes", 1e-6, "intermediates (MB)"))):
+        for row, (what, scale, unit) in enumerate(shown):
             axes = quiet(panels[row][column], DARK)
-            axes.loglog(xs, [scale * point[what] for point in points.values()], "o-", color=DARK.series[row], label="measured")
+            axes.loglog(
+                xs, [scale * point[what] for point in points.values()], "o-", color=DARK.series[row], label="measured"
+            )
             if what == "seconds" and name != "batch size":
                 first = next(iter(points.values()))[what]
                 axes.loglog(xs, [first * x / xs[0] for x in xs], ":", color=DARK.ink, label="in proportion")

@@ -18,7 +18,8 @@ from jaxnet import data, ensemble, recipes, training
 
 SETTINGS = recipes.film._replace(batch_size=128, validation=0)
 FLOPS = 60_000 * (4 * 784 * 16 + 6 * (16 * 16 + 16 * 10))
-"""Of one network's epoch: two for every weight forward, two for its gradient, two for what is passed back, but for the first layer."""
+"""Of one network's epoch: two for every weight forward, two for its gradient, two for what is passed back;
+the first layer passes nothing back."""
 
 
 def peak() -> float:

@@ -1,8 +1,10 @@
 """The race: everybody trains the same network on the same images, one epoch each in turn, and must learn.
 
 python benchmarks/race.py [film wide] [--rounds 7] [--batch-sizes 10 32 128] [--only NAME ...]
+python benchmarks/race.py --draw
 
-Writes race.json beside itself, with all seconds, and prints tables of medians and ratios. What is not installed is left out.
+Writes race.json beside itself, with all seconds, and race.png, and prints tables of medians and ratios. What is not installed is
+left out. Contenders whose name ends in _tuned, _scan or _hand use our tricks; the others are in their usual form.
 """
 
 import argparse
@@ -19,7 +21,19 @@ NEEDS = {"keras": "keras", "keras_tuned": "keras", "sklearn": "scikit-learn", "t
          "torch_hand": "torch", "equinox": "equinox", "equinox_scan": "equinox"}  # fmt: skip
 FILM = ("c", "jaxnet", "jax_loop", "jax_device", "numpy", "numpy_tuned", "keras", "keras_tuned", "sklearn", "equinox",
         "equinox_scan", "torch", "torch_loader", "torch_hand", "nnx", "nnx_scan", "nielsen")  # fmt: skip
-WIDE = ("jaxnet", "jax_loop", "jax_device", "numpy", "keras", "keras_tuned", "sklearn", "equinox", "torch", "torch_loader", "nnx")
+WIDE = (
+    "jaxnet",
+    "jax_loop",
+    "jax_device",
+    "numpy",
+    "keras",
+    "keras_tuned",
+    "sklearn",
+    "equinox",
+    "torch",
+    "torch_loader",
+    "nnx",
+)
 LEAST = 0.8
 """The fraction of training images that every contender must read correctly after its epochs."""
 
@@ -90,7 +104,9 @@ def table(found: dict[str, dict]) -> str:
     lines = ["| contender | seconds an epoch | times jaxnet | range | learned |", "|---|---|---|---|---|"]
     for name, each in sorted(found.items(), key=lambda item: item[1]["median"]):
         span = f"{min(each['seconds']):.3f} to {max(each['seconds']):.3f}"
-        lines.append(f"| {name} | {each['median']:.4f} | {each['median'] / own:.2f} | {span} | {100 * each['learned']:.1f} % |")
+        lines.append(
+            f"| {name} | {each['median']:.4f} | {each['median'] / own:.2f} | {span} | {100 * each['learned']:.1f} % |"
+        )
     return "\n".join(lines)
 
 
@@ -105,6 +121,31 @@ def versions() -> dict[str, str]:
     return told
 
 
+def draw(kept: dict) -> None:
+    """A panel a race, the fastest on top, on one logarithmic scale of ratios."""
+    from jaxnet.plot.style import DARK, canvas, grid, headline, quiet
+    from jaxnet.report import png
+
+    races = {"film 32": "784-16-16-10, batches of 32, plain SGD", "wide 128": "784-128-64-10, batches of 128, Adam"}
+    figure = canvas(13.0, 6.4, DARK)
+    for axes, (name, told) in zip(figure.subplots(1, len(races)), races.items(), strict=True):
+        quiet(axes, DARK)
+        order = sorted(kept[name], key=lambda contender: -kept[name][contender]["median"])
+        own = kept[name]["jaxnet"]["median"]
+        for row, contender in enumerate(order):
+            ratio = kept[name][contender]["median"] / own
+            color = DARK.positive if contender == "jaxnet" else DARK.series[5]
+            axes.barh(row, ratio, color=color, height=0.7)
+            axes.text(ratio * 1.06, row, f"{ratio:.2f}", color=DARK.ink, va="center", fontsize=9)
+        axes.set_yticks(range(len(order)), [contender.replace("_", " ") for contender in order])
+        axes.set_xscale("log")
+        axes.set_xlim(0.4, 2.2 * max(kept[name][contender]["median"] for contender in order) / own)
+        axes.set_title(told, color=DARK.ink, fontsize=11)
+        grid(axes, DARK, "time of an epoch / jaxnet's", "")
+    headline(figure, "One epoch, everybody in turn", DARK)
+    (Path(__file__).parent / "race.png").write_bytes(png(figure))
+
+
 def main() -> None:
     """Race, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -112,11 +153,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[32, 128, 10])
     parser.add_argument("--only", nargs="+", default=None)
+    parser.add_argument("--draw", action="store_true", help="draw race.json again")
     told = parser.parse_args()
     path = Path(__file__).parent / "race.json"
     kept = json.loads(path.read_text()) if path.exists() else {}
-    print(kept.setdefault("versions", {}) | versions())
+    if told.draw:
+        draw(kept)
+        return
     kept["versions"] = versions()
+    print(kept["versions"])
     for task in told.tasks:
         for size in told.batch_sizes if task == "film" else [128]:
             names = [name for name in (FILM if task == "film" else WIDE) if installed(name)]
@@ -127,6 +172,8 @@ def main() -> None:
             temporary = path.with_suffix(".new")
             temporary.write_text(json.dumps(kept, indent=1) + "\n")
             temporary.replace(path)
+    if {"film 32", "wide 128"} <= set(kept):
+        draw(kept)
 
 
 if __name__ == "__main__":
