@@ -84,6 +84,8 @@ def full_batch(top: float) -> None:
 
 def draw(found: dict[str, dict[str, dict[str, float]]]) -> None:
     """One panel a quantity: seconds and megabytes, both logarithmic."""
+    from matplotlib.ticker import NullFormatter
+
     from jaxnet.plot.style import DARK, canvas, grid, headline, key, quiet
     from jaxnet.report import png
 
@@ -101,6 +103,7 @@ def draw(found: dict[str, dict[str, dict[str, float]]]) -> None:
                 first = next(iter(points.values()))[what]
                 axes.loglog(xs, [first * x / xs[0] for x in xs], ":", color=DARK.ink, label="in proportion")
                 key(axes, DARK)
+            axes.xaxis.set_minor_formatter(NullFormatter())
             grid(axes, DARK, name, unit if column == 0 else "")
     headline(figure, "How an epoch of 784-16-16-10, batches of 32, grows", DARK)
     (HERE / "growth.png").write_bytes(png(figure))

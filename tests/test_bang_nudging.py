@@ -170,6 +170,7 @@ def test_the_radius_and_best_step_of_a_bowl_are_known():
     assert bang.wrong_signs(far).tolist() == [[False, True]]
 
 
+@pytest.mark.slow
 def test_no_step_on_a_fine_grid_buys_more_than_the_best(tiny):
     params, batch = tiny
     worth = bang.worth(film_cost)(params, batch)

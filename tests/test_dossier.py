@@ -110,6 +110,7 @@ def test_a_path_is_followed_from_end_to_end_finest_at_the_start(total, points):
     assert (np.diff(np.diff(steps)) >= -2).all()
 
 
+@pytest.mark.slow
 def test_before_training_is_another_picture(finished):
     start = commands.bang(finished, k=1, images=200, at="start", budget=True)
     assert f"{784 * 8 + 8 + 80 + 10:,}" == start.facts["parameters"]

@@ -89,7 +89,7 @@ def test_settings_that_make_no_sense_are_refused(changes, message):
         recipes.check(Settings(**changes))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_dtype_reaches_the_parameters(dtype, hundred):
     made = recipe(recipes.film, dtype=dtype)
     params = made.init(jax.random.key(0))

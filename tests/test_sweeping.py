@@ -72,7 +72,7 @@ def test_a_sweep_that_fails_leaves_nothing_behind(npz, tmp_path, monkeypatch):
 
     monkeypatch.setattr(sweeping, "_write", full)
     with pytest.raises(OSError, match="disk full"):
-        sweep(QUICK._replace(data=npz, epochs=1), seeds=1, out=tmp_path / "out")
+        sweep(QUICK._replace(data=npz, epochs=1), {"learning_rate": [1.0]}, seeds=1, out=tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
 
