@@ -127,11 +127,13 @@ def sweep(
         overwrite: Replace the folder if it exists.
         json: Print the comparison as one last line of JSON.
     """
-    from jaxnet.sweeping import sweep
+    from jaxnet.sweeping import for_json, sweep
 
     settings = PRESETS[preset]._replace(**rest)
     tried: dict[str, Any] = dict(axes)
     if widths:
+        if not settings.sizes:
+            raise ValueError(f"preset {preset} has no hidden layers whose width could vary")
         tried["sizes"] = [(width,) * len(settings.sizes) for width in widths]
     with progress() as show:
         found = sweep(
@@ -141,6 +143,9 @@ def sweep(
     best = min(found.rows, key=lambda row: row["cost_median"])
     for row in found.rows:
         what = ", ".join(f"{name} {row[name]}" for name in tried or ("learning_rate",))
+        if not math.isfinite(row["cost_median"]):
+            print(f"{what}: no cost to compare, {row['diverged']} of {row['networks']} diverged")
+            continue
         right, low, high = (min(max(100 * row[f"accuracy{end}"], 0.0), 100.0) for end in ("", "_low", "_high"))
         lost = f", {row['diverged']} diverged" if row["diverged"] else ""
         print(
@@ -153,7 +158,7 @@ def sweep(
         print("stopped early; what there was is saved")
     print(found.folder / "sweep.png")
     if json:
-        print(json_format.dumps(found.rows))
+        print(json_format.dumps(for_json(found.rows)))
     if found.interrupted:
         sys.exit(130)
 

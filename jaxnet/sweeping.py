@@ -1,6 +1,7 @@
 """The command `jaxnet sweep` as a function: many networks at once, their numbers as tables and as a picture."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -129,6 +130,12 @@ def _compared(results: ensemble.Results, names: list[str]) -> list[dict[str, Any
     return rows
 
 
+def for_json(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with None for NaN and infinity, which JSON does not know."""
+    lost = lambda value: isinstance(value, float) and not math.isfinite(value)
+    return [{name: None if lost(value) else value for name, value in row.items()} for row in rows]
+
+
 def _write(
     folder: Path, results: ensemble.Results, rows: list[dict[str, Any]], names: list[str], own_order: bool
 ) -> None:
@@ -146,7 +153,8 @@ def _write(
     arrays = {name: getattr(results, name) for name in ("epochs", "costs", "accuracies", "train_costs", "diverged")}
     for i, group in enumerate(results.groups):
         arrays[f"group{i}/members"] = np.asarray(group.members)
-        arrays |= {f"group{i}/{name}": np.asarray(leaf) for name, leaf in bang.named_leaves(group.params)}
+        for name, leaf in bang.named_leaves(group.params):  # numpy's files do not know bfloat16
+            arrays[f"group{i}/{name}"] = np.asarray(leaf, np.promote_types(leaf.dtype, np.float32))
     np.savez(folder / "sweep.npz", **arrays)
     whole = {
         "settings": results.members[0]._asdict(),
@@ -155,9 +163,9 @@ def _write(
         "judged_by": results.judged_by,
         "seconds": results.seconds,
         "versions": folders.versions(),
-        "rows": [{name: None if value != value else value for name, value in row.items()} for row in rows],
+        "rows": for_json(rows),
     }
-    (folder / "sweep.json").write_text(json.dumps(whole, indent=1) + "\n")
+    (folder / "sweep.json").write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n")
     x = next((name for name in names if isinstance(getattr(results.members[0], name), int | float)), None)
     others = [name for name in names if name != x]
     figure = plot.sweep(

@@ -50,6 +50,7 @@ def test_a_member_ends_where_it_would_end_alone(way, small, monkeypatch):
     turned = plan._replace(order_key=jax.random.key(123))
     assert distance(results, 4, trained(turned)) > 1e-5  # another order
     assert results.groups[0].params[0].weights.shape == (6, 16, 784)
+    assert together._mesh().size == 8  # six networks on eight devices
 
 
 @pytest.mark.slow

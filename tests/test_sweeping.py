@@ -1,14 +1,16 @@
 """`jaxnet sweep`: what it writes, what it refuses, and that its picture shows the numbers."""
 
+import contextlib
 import csv
 import json
+import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from jaxnet import plot, recipes, run, sweeping
+from jaxnet import plot, recipes, report, run, sweeping
 from jaxnet.sweeping import sweep
 
 QUICK = recipes.film._replace(epochs=2, batch_size=100)
@@ -35,12 +37,24 @@ def test_a_sweep_writes_what_it_found(npz, tmp_path):
     assert found.rows[0]["cost"] == pytest.approx(costs[:3].mean())
     assert found.rows[1]["cost_median"] == np.median(costs[3:])
     told = json.loads((tmp_path / "out" / "sweep.json").read_text())
-    assert told["rows"] == list(found.rows)
+    assert told["rows"] == sweeping.for_json(found.rows) == list(found.rows)
     assert told["judged_by"] == "333 held-out images"
     with np.load(tmp_path / "out" / "sweep.npz") as arrays:
         assert arrays["group0/0/weights"].shape == (6, 16, 784)
         np.testing.assert_array_equal(arrays["group0/0/weights"][4], found.results.params(4)[0].weights)
         np.testing.assert_array_equal(arrays["train_costs"], found.results.train_costs)
+
+
+def test_json_knows_no_infinity():
+    row = {"sizes": (8,), "cost": np.inf, "mean": np.nan, "low": 0.5, "networks": 3}
+    assert sweeping.for_json([row]) == [{"sizes": (8,), "cost": None, "mean": None, "low": 0.5, "networks": 3}]
+
+
+def test_half_precision_is_written_so_that_numpy_can_read_it(npz, tmp_path):
+    settings = QUICK._replace(data=npz, dtype="bfloat16", epochs=1)
+    found = sweep(settings, {"learning_rate": [0.5]}, seeds=1, out=tmp_path / "out")
+    with np.load(tmp_path / "out" / "sweep.npz") as arrays:
+        np.testing.assert_array_equal(arrays["group0/1/weights"][0], np.float32(found.results.params(0)[1].weights))
 
 
 def test_an_existing_folder_is_kept(npz, tmp_path):
@@ -88,6 +102,25 @@ def test_the_picture_shows_every_network_and_the_medians():
     assert crosses.get_xdata().tolist() == [3.0, 3.0]
     assert right.lines[0].get_ydata().tolist() == [0.6, 0.3]
     assert len(right.lines) == 1
+
+
+def test_a_sweep_without_a_single_finite_cost_is_drawn():
+    lost = np.full(2, np.nan)
+    figure = plot.sweep([1.0, 2.0], ["", ""], lost, np.full((2, 3), np.nan), setting="rate", cost="cost")
+    assert [axes.texts[0].get_text() for axes in figure.axes] == ["nothing to show"] * 2
+    report.png(figure)
+
+
+def test_a_stopped_sweep_is_saved(npz, tmp_path, monkeypatch):
+    @contextlib.contextmanager
+    def already():
+        yield [signal.SIGINT]
+
+    monkeypatch.setattr(sweeping, "stoppable", already)
+    found = sweep(QUICK._replace(data=npz), {"learning_rate": [0.5]}, seeds=2, out=tmp_path / "out")
+    assert found.interrupted
+    assert {path.name for path in (tmp_path / "out").iterdir()} == sweeping.WRITTEN
+    assert json.loads((tmp_path / "out" / "sweep.json").read_text())["rows"][0]["cost"] is None
 
 
 def test_entries_must_match_the_networks():

@@ -49,7 +49,7 @@ def train_together(
         dataset: What to learn from; the test images are not looked at.
         shared: Whether all see the same batches, in the order of the first member's seed. Otherwise each shuffles by its
             own seed: without validation, a member then does what `jaxnet.training.fit` does with its settings.
-        at_once: Networks in one program, at most, which bounds the memory.
+        at_once: Networks in one program, at most (but at least one a device), which bounds the memory.
         evaluate_every: Epochs between evaluations on the held-out images (without any, on 10,000 training images); 0 for
             the last epoch alone, None for at most 25 evaluations.
         stopped: Asked after every chunk of steps; once it is true, what there is by then is returned.
@@ -108,7 +108,7 @@ class Notes:
         show(Seen("compiling", 0, self._images))
 
     def took(self, images: int) -> None:
-        """Show that so many more images were learned from, by how many networks however."""
+        """Show that so many more images were learned from, counted anew for every network."""
         with self._lock:
             self._done += images
             self._first = self._first or (time.perf_counter(), self._done)
@@ -180,8 +180,7 @@ def _in_programs(
         if mesh.size > 1:
             spec = PartitionSpec() if shared else PartitionSpec(None, "member")
             batches = (jax.device_put(chunk, NamedSharding(mesh, spec)) for chunk in batches)
-        done = _walk(notes, group[first : first + width], plan, descent, state, batches, judge)
-        trained.append(done)
+        trained.append(_walk(notes, group[first : first + width], plan, descent, state, batches, judge))
     return jax.tree.map(lambda *parts: np.concatenate(parts)[: len(group)], *trained)
 
 
@@ -196,7 +195,8 @@ def _on_every_core(notes: Notes, group: Sequence[int], plans: Sequence[training.
             state = descent.init(jax.tree.map(lambda leaf: leaf[i], (params, numbers)))
             return _walk(notes, group[i : i + 1], plan, descent, state, _batches(plans[i], None), judge)
 
-    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with concurrent.futures.ThreadPoolExecutor(cores) as pool:
         trained = list(pool.map(one, range(len(group))))
     return jax.tree.map(lambda *parts: np.stack(parts), *trained)
 

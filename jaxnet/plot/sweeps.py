@@ -70,7 +70,10 @@ def sweep(
     if len(np.unique(values)) <= 12:
         left.set_xticks(np.unique(values), [f"{value:g}" for value in np.unique(values)])
         left.xaxis.set_minor_locator(NullLocator())
-    for axes in (left, right):
+    for axes, shown in ((left, costs), (right, curves)):
+        if not (shown > 0).any():  # all diverged, or nothing was finished
+            axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=theme.ink)
+            continue
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0), numticks=20))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
