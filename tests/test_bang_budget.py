@@ -50,6 +50,7 @@ def test_gini_is_zero_for_equals_and_nearly_one_for_a_single_earner():
     assert bang.lorenz(pairs).gini == pytest.approx(by_definition)
 
 
+@pytest.mark.slow
 def test_the_curve_predicts_what_the_steps_really_buy(params, batch, grads):
     updates = jax.tree.map(lambda g: -1e-2 * g, grads)
     spent = bang.spend(film_cost, FRACTIONS)(params, batch, updates)

@@ -242,6 +242,7 @@ def test_parameters_are_found_by_name_by_size_and_by_chance(tiny):
         bang.largest(params, 0)
 
 
+@pytest.mark.slow
 def test_a_cost_that_wraps_an_average_is_not_mistaken_for_it(tiny):
     params, batch = tiny
 

@@ -157,6 +157,7 @@ def test_other_types_train_and_load_and_draw(dtype, npz, tmp_path):
     assert (tmp_path / "run" / "pictures" / "history.png").is_file()
 
 
+@pytest.mark.slow
 def test_small_colored_images_with_long_names_go_all_the_way(tmp_path):
     rng = np.random.default_rng(0)
     images, labels = rng.normal(size=(60, 6, 8, 3)), np.arange(60) % 12
@@ -315,7 +316,8 @@ def test_what_a_user_can_get_wrong_is_one_line_and_an_exit_code(arguments, code,
     assert code == 2 or len([line for line in done.stderr.splitlines() if line.startswith("jaxnet: ")]) == 1
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_training_cleanly_with_what_there_is_saved(number, npz, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "jaxnet", "train", "--data", npz, "--epochs", "100000", "--no-pictures", "--json"],

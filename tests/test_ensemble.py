@@ -33,7 +33,7 @@ def in_one_program(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "way", ["shared", "own, a core each", pytest.param("own, one program", marks=pytest.mark.slow)]
+    "way", ["shared", *(pytest.param(way, marks=pytest.mark.slow) for way in ("own, a core each", "own, one program"))]
 )
 def test_a_member_ends_where_it_would_end_alone(way, small, monkeypatch):
     if way == "own, one program":

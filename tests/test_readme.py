@@ -15,7 +15,14 @@ EXAMPLES = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", README, re.S)
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize(("code", "told"), EXAMPLES, ids=["teacher", "researcher", "trainer", "many"])
+IDS = ["teacher", "researcher", "trainer", "many"]
+MARKS = [(), (), pytest.mark.slow, pytest.mark.slow]
+CASES = [
+    pytest.param(*example, id=name, marks=marks) for example, name, marks in zip(EXAMPLES, IDS, MARKS, strict=True)
+]
+
+
+@pytest.mark.parametrize(("code", "told"), CASES)
 def test_readmes_code_runs_and_prints_what_it_says(code, told, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -98,6 +98,7 @@ def test_dtype_reaches_the_parameters(dtype, hundred):
     assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype(dtype)}
 
 
+@pytest.mark.slow
 def test_float64_trains_in_float64(hundred):
     with jax.enable_x64(True):
         made = recipe(recipes.film, dtype="float64")

@@ -50,6 +50,7 @@ def test_json_knows_no_infinity():
     assert sweeping.for_json([row]) == [{"sizes": (8,), "cost": None, "mean": None, "low": 0.5, "networks": 3}]
 
 
+@pytest.mark.slow
 def test_half_precision_is_written_so_that_numpy_can_read_it(npz, tmp_path):
     settings = QUICK._replace(data=npz, dtype="bfloat16", epochs=1)
     found = sweep(settings, {"learning_rate": [0.5]}, seeds=1, out=tmp_path / "out")
