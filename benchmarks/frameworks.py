@@ -186,10 +186,7 @@ def equinox(task: str, size: int, *, steps: int = 1) -> Contender:
             return jax.nn.sigmoid(x) if task == "film" else x
 
     def cost(model: Any, x: Any, y: Any) -> Any:
-        out = jax.vmap(model)(x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x)
-        if task == "film":
-            return jnp.mean(jnp.sum((out - jax.nn.one_hot(y, 10)) ** 2, axis=1))
-        return optax.softmax_cross_entropy_with_integer_labels(out, y).mean()
+        return jax_loss(task, jax.vmap(model)(x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x), y)
 
     model = Network()
     parts = drawn(task)
@@ -257,10 +254,7 @@ def nnx(task: str, size: int, *, steps: int = 1) -> Contender:
     optimizer = fnnx.Optimizer(model, rule, wrt=fnnx.Param)
 
     def cost(model: Any, x: Any, y: Any) -> Any:
-        out = model(x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x)
-        if task == "film":
-            return jnp.mean(jnp.sum((out - jax.nn.one_hot(y, 10)) ** 2, axis=1))
-        return optax.softmax_cross_entropy_with_integer_labels(out, y).mean()
+        return jax_loss(task, model(x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x), y)
 
     def step(model: Any, optimizer: Any, x: Any, y: Any) -> None:
         optimizer.update(model, fnnx.grad(cost)(model, x, y))
@@ -287,6 +281,17 @@ def nnx(task: str, size: int, *, steps: int = 1) -> Contender:
 def nnx_scan(task: str, size: int) -> Contender:
     """The same, bytes gathered 25 batches at a time and scanned by `nnx.scan`."""
     return nnx(task, size, steps=CHUNK)
+
+
+def jax_loss(task: str, out: Any, labels: Any) -> Any:
+    """The task's cost of a batch of outputs."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    if task == "film":
+        return jnp.mean(jnp.sum((out - jax.nn.one_hot(labels, 10)) ** 2, axis=1))
+    return optax.softmax_cross_entropy_with_integer_labels(out, labels).mean()
 
 
 def in_order(size: int, steps: int) -> Any:
