@@ -179,11 +179,7 @@ def equinox(task: str, size: int, *, steps: int = 1) -> Contender:
             self.layers = [eqx.nn.Linear(m, n, key=key) for (m, n), key in zip(shapes, keys, strict=True)]
 
         def __call__(self, x: Any) -> Any:
-            act = jax.nn.sigmoid if task == "film" else jax.nn.relu
-            for layer in self.layers[:-1]:
-                x = act(layer(x))
-            x = self.layers[-1](x)
-            return jax.nn.sigmoid(x) if task == "film" else x
+            return jax_forward(task, self.layers, x)
 
     def cost(model: Any, x: Any, y: Any) -> Any:
         return jax_loss(task, jax.vmap(model)(x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x), y)
@@ -240,11 +236,7 @@ def nnx(task: str, size: int, *, steps: int = 1) -> Contender:
             self.layers = fnnx.List([fnnx.Linear(m, n, rngs=rngs) for m, n in shapes])
 
         def __call__(self, x: Any) -> Any:
-            act = jax.nn.sigmoid if task == "film" else jax.nn.relu
-            for layer in self.layers[:-1]:
-                x = act(layer(x))
-            x = self.layers[-1](x)
-            return jax.nn.sigmoid(x) if task == "film" else x
+            return jax_forward(task, self.layers, x)
 
     model = Network(fnnx.Rngs(0))
     parts = drawn(task)
@@ -281,6 +273,16 @@ def nnx(task: str, size: int, *, steps: int = 1) -> Contender:
 def nnx_scan(task: str, size: int) -> Contender:
     """The same, bytes gathered 25 batches at a time and scanned by `nnx.scan`."""
     return nnx(task, size, steps=CHUNK)
+
+
+def jax_forward(task: str, layers: Any, x: Any) -> Any:
+    """Through linear layers of either library, with the task's activations."""
+    import jax
+
+    act = jax.nn.sigmoid if task == "film" else jax.nn.relu
+    for layer in layers[:-1]:
+        x = act(layer(x))
+    return jax.nn.sigmoid(layers[-1](x)) if task == "film" else layers[-1](x)
 
 
 def jax_loss(task: str, out: Any, labels: Any) -> Any:

@@ -161,6 +161,8 @@ def test_one_that_diverged_counts_as_infinity():
     found = ensemble.spread(np.array([1.0, 2.0, np.nan, 3.0]))
     assert found.quantiles.tolist() == [1.0, 1.75, 2.5, np.inf, np.inf]
     assert np.isnan(found.mean)
+    with pytest.raises(ValueError, match="the spread of no members is undefined"):
+        ensemble.spread(np.empty((0, 3)))
 
 
 def test_batches_of_their_own_have_an_axis_of_networks(small):

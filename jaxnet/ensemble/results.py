@@ -78,6 +78,9 @@ def spread(values: Float[np.ndarray, "member ..."], *, level: float = 0.95) -> S
         values: As `Results` has them.
         level: The probability with which the interval holds the true mean, for normal scatter.
 
+    Raises:
+        ValueError: If there are no members.
+
     Examples:
         >>> found = spread(np.array([1.0, 2.0, 3.0]))
         >>> round(float(found.mean), 3), round(float(found.low), 3), found.quantiles.tolist()
@@ -85,6 +88,8 @@ def spread(values: Float[np.ndarray, "member ..."], *, level: float = 0.95) -> S
     """
     from scipy import stats
 
+    if len(values) == 0:
+        raise ValueError("the spread of no members is undefined; pass at least one value")
     count, mean = len(values), values.mean(axis=0)
     half = np.full_like(mean, np.nan)
     if count > 1:
