@@ -31,6 +31,9 @@ th, td { border-bottom: 1px solid var(--line); padding: .3rem 1rem .3rem 0; text
   text-align: left; } .sortable th[aria-sort=ascending] button::after { content: " ▲"; }
 .sortable th[aria-sort=descending] button::after { content: " ▼"; } .sortable .more { color: var(--blue); margin-top: .6rem; }
 .sortable td, .sortable th { white-space: nowrap; }
+section { border-top: 1px solid var(--line); margin-top: 4rem; padding-top: 1rem; } h3 { font-size: 1rem; margin: 2rem 0 .4rem; }
+nav a { color: var(--blue); } .said { color: var(--soft); font-style: italic; max-width: 52rem; }
+.answer { border-left: 4px solid var(--blue); font-size: 1.1rem; max-width: 52rem; padding-left: 1rem; }
 td.number { font-variant-numeric: tabular-nums; text-align: right; }
 @media print { :root { --ground: #fff; --ink: #111; --soft: #444; --line: #ccc; --blue: #0969a8; } figure { break-inside: avoid; } }
 """
@@ -164,14 +167,68 @@ def page(
         *(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in facts.items()),
         "</dl>",
     ]
-    for name, (image, caption) in pictures.items():
-        data = base64.b64encode(image).decode()
-        text = html.escape(caption)
-        parts.append(
-            f'<figure id="{html.escape(name)}"><img alt="{text}" src="data:image/png;base64,{data}">'
-            f"<figcaption>{text}</figcaption></figure>"
-        )
+    parts += [_figure(name, *picture) for name, picture in pictures.items()]
     parts += [f"<h2>{html.escape(heading)}</h2>{content}" for heading, content in (tables or {}).items()]
+    return _whole(title, parts)
+
+
+class Chapter(NamedTuple):
+    """One question of a longer page.
+
+    Attributes:
+        name: Where a link to it leads.
+        heading: The question.
+        said: What the film or paper says.
+        words: The answer.
+        pictures: By name, a PNG or GIF and its caption.
+        tables: By heading, HTML from `table`.
+    """
+
+    name: str
+    heading: str
+    said: str
+    words: str
+    pictures: Mapping[str, tuple[bytes, str]]
+    tables: Mapping[str, str]
+
+
+def book(title: str, lead: str, chapters: Sequence[Chapter], tables: Mapping[str, str] | None = None) -> str:
+    """Compose a page of several questions, with a list of them at its head.
+
+    Args:
+        title: The headline.
+        lead: One or two sentences that say what was done.
+        chapters: In their order.
+        tables: What stands before the first chapter, by heading.
+
+    Returns:
+        HTML as `page` makes it.
+    """
+    links = "".join(f'<li><a href="#{c.name}">{html.escape(c.heading)}</a></li>' for c in chapters)
+    parts = [f"<h1>{html.escape(title)}</h1>", f'<p class="lead">{html.escape(lead)}</p>']
+    parts += [f"<nav><ol>{links}</ol></nav>"] if len(chapters) > 1 else []
+    parts += [f"<h2>{html.escape(heading)}</h2>{content}" for heading, content in (tables or {}).items()]
+    for chapter in chapters:
+        parts.append(f'<section id="{chapter.name}"><h2>{html.escape(chapter.heading)}</h2>')
+        parts.append(
+            f'<p class="said">{html.escape(chapter.said)}</p><p class="answer">{html.escape(chapter.words)}</p>'
+        )
+        parts += [_figure(f"{chapter.name}-{name}", *picture) for name, picture in chapter.pictures.items()]
+        parts += [f"<h3>{html.escape(heading)}</h3>{content}" for heading, content in chapter.tables.items()]
+        parts.append("</section>")
+    return _whole(title, parts)
+
+
+def _figure(name: str, image: bytes, caption: str) -> str:
+    data, text = base64.b64encode(image).decode(), html.escape(caption)
+    kind = "gif" if image.startswith(b"GIF8") else "png"
+    return (
+        f'<figure id="{html.escape(name)}"><img alt="{text}" src="data:image/{kind};base64,{data}">'
+        f"<figcaption>{text}</figcaption></figure>"
+    )
+
+
+def _whole(title: str, parts: Iterable[str]) -> str:
     head = (
         f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title>'
     )

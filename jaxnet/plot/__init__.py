@@ -8,6 +8,7 @@ from jaxnet.plot.films import film
 from jaxnet.plot.gallery import captioned, confusion, cost_of_one, digits_read, mistakes_gallery, seen
 from jaxnet.plot.maps import pixel_maps
 from jaxnet.plot.network import MOST_EDGES, activations, edges
+from jaxnet.plot.spreads import ladder, seeds, sizes
 from jaxnet.plot.style import DARK, LIGHT, Theme
 from jaxnet.plot.sweeps import sweep
 
@@ -27,12 +28,15 @@ __all__ = [
     "edges",
     "film",
     "history",
+    "ladder",
     "mistakes_gallery",
     "pixel_maps",
     "predicted_measured",
     "ranking",
+    "seeds",
     "seen",
     "signals",
+    "sizes",
     "sweep",
     "tug_of_war",
     "two_readings",

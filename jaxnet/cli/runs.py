@@ -1,0 +1,157 @@
+"""The commands that train: train and sweep, with every setting as an option."""
+
+import json as json_format
+import math
+import sys
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+import tyro
+
+from jaxnet.live import progress
+from jaxnet.recipes import PRESETS, Preset, Settings
+
+
+def _explained() -> dict[str, str]:
+    """What every setting means, from the docstring of `Settings`."""
+    lines = (Settings.__doc__ or "").partition("Attributes:")[2].strip().splitlines()
+    return dict(line.strip().split(": ", 1) for line in lines if ": " in line)
+
+
+_FIELDS: dict[str, Any] = {
+    name: Annotated[kind, tyro.conf.arg(help=_explained()[name])]
+    for name, kind in Settings.__annotations__.items()
+    if name != "preset"
+}
+Changes = TypedDict("Changes", _FIELDS, total=False)  # pyright: ignore[reportArgumentType]
+
+
+def train(
+    changes: Annotated[Changes, tyro.conf.arg(name="")],
+    preset: Preset = "film",
+    out: Path | None = None,
+    overwrite: bool = False,
+    pictures: bool = True,
+    evaluate_every: int | None = None,
+    watch_every: int = 0,
+    json: bool = False,
+) -> None:
+    """Train a network by gradient descent and write a run folder with its report.
+
+    The presets: film (the film's network, cost and plain gradient descent), nielsen (his book's first network), modern
+    (the same 13,002 parameters trained as one would today), wide (one hidden layer of 256, in seconds) and convnet.
+    Everything a preset sets can be changed below; what is not given stays as the preset has it.
+
+    Args:
+        changes: Settings that differ from the preset's.
+        preset: Where the settings start from.
+        out: The run folder to write; by default the first free of runs/PRESET-1, runs/PRESET-2, ...
+        overwrite: Replace the run folder if it exists.
+        pictures: Draw the pictures and compose report.html.
+        evaluate_every: Epochs between evaluations on the way; 0 for none, by default at most 25 of them.
+        watch_every: Show live what the gradient does to every layer, one step in so many (25 costs a tenth more time; with
+            several candidates every step pays for it).
+        json: Print the result as one last line of JSON.
+    """
+    from jaxnet import commands
+    from jaxnet.run import versions
+
+    def found(result: dict[str, Any]) -> None:
+        print(
+            f"{100 * result['test_accuracy']:.2f} % of {result['test_images']:,} test images right; "
+            f"{result['parameters']:,} parameters, cost {result['cost'] or math.nan:.4g}, {result['seconds']:.1f} s of training",
+            flush=True,
+        )
+
+    print(" ".join(f"{name} {version}" for name, version in versions().items()), file=sys.stderr)
+    with progress() as show:
+        result = commands.train(
+            PRESETS[preset]._replace(**changes), out=out, overwrite=overwrite, pictures=pictures,
+            evaluate_every=evaluate_every, watch_every=watch_every, show=show, found=found,
+        )  # fmt: skip
+    if result["interrupted"]:
+        print(f"stopped after {result['steps']:,} of {result['num_steps']:,} steps; what there was is saved")
+    print(result["out"] + ("/report.html" if pictures else ""))
+    if json:
+        print(json_format.dumps(result))
+    if result["interrupted"]:
+        sys.exit(128 + result["signal"])
+
+
+_VARIED = ("learning_rate", "gain", "initializer", "optimizer", "weight_decay", "batch_size", "activation")
+_AXES: dict[str, Any] = {
+    name: Annotated[
+        tuple[Settings.__annotations__[name], ...], tyro.conf.arg(help=f"Values to try. {_explained()[name]}")
+    ]
+    for name in _VARIED
+}
+_REST: dict[str, Any] = {name: kind for name, kind in _FIELDS.items() if name not in (*_VARIED, "candidates")}
+Axes = TypedDict("Axes", _AXES, total=False)  # pyright: ignore[reportArgumentType]
+Rest = TypedDict("Rest", _REST, total=False)  # pyright: ignore[reportArgumentType]
+
+
+def sweep(
+    axes: Annotated[Axes, tyro.conf.arg(name="")],
+    rest: Annotated[Rest, tyro.conf.arg(name="")],
+    preset: Preset = "film",
+    widths: tuple[int, ...] = (),
+    seeds: int = 8,
+    own_order: bool = False,
+    at_once: int = 64,
+    evaluate_every: int | None = None,
+    out: Path | None = None,
+    overwrite: bool = False,
+    json: bool = False,
+) -> None:
+    """Train many networks at once, for every combination of the values given and several seeds, and compare them.
+
+    They are compared on held-out training images (10,000, unless --validation says otherwise); the test images are not
+    looked at.
+
+    Args:
+        axes: The values to try; without any, a quarter to four times the preset's learning rate.
+        rest: Settings that all networks share and that differ from the preset's.
+        preset: Where the settings start from.
+        widths: Values to try for the neurons of all hidden layers.
+        seeds: Networks for each combination: seed, seed + 1, ...
+        own_order: Let each network shuffle for itself. Otherwise all see the same batches, which is faster.
+        at_once: Networks in one program, at most; fewer need less memory.
+        evaluate_every: Epochs between evaluations; 0 for the last alone, by default at most 25 of them.
+        out: The folder to write; by default the first free of runs/sweep-1, runs/sweep-2, ...
+        overwrite: Replace the folder if it exists.
+        json: Print the comparison as one last line of JSON.
+    """
+    from jaxnet.sweeping import for_json, sweep
+
+    settings = PRESETS[preset]._replace(**rest)
+    tried: dict[str, Any] = dict(axes)
+    if widths:
+        if not settings.sizes:
+            raise ValueError(f"preset {preset} has no hidden layers whose width could vary")
+        tried["sizes"] = [(width,) * len(settings.sizes) for width in widths]
+    with progress() as show:
+        found = sweep(
+            settings, tried or None, seeds=seeds, own_order=own_order, at_once=at_once, evaluate_every=evaluate_every,
+            out=out, overwrite=overwrite, show=show,
+        )  # fmt: skip
+    best = min(found.rows, key=lambda row: row["cost_median"])
+    for row in found.rows:
+        what = ", ".join(f"{name} {row[name]}" for name in tried or ("learning_rate",))
+        if not math.isfinite(row["cost_median"]):
+            print(f"{what}: no cost to compare, {row['diverged']} of {row['networks']} diverged")
+            continue
+        right, low, high = (min(max(100 * row[f"accuracy{end}"], 0.0), 100.0) for end in ("", "_low", "_high"))
+        lost = f", {row['diverged']} diverged" if row["diverged"] else ""
+        print(
+            f"{what}: cost {row['cost_median']:.4f} (median of {row['networks']}), {right:.2f} % right on average "
+            f"({low:.2f} to {high:.2f}){lost}{'  <- lowest' if row is best else ''}"
+        )
+    results = found.results
+    print(f"{len(results.members)} networks judged by {results.judged_by}, {results.seconds:.1f} s of training")
+    if found.interrupted:
+        print("stopped early; what there was is saved")
+    print(found.folder / "sweep.png")
+    if json:
+        print(json_format.dumps(for_json(found.rows)))
+    if found.interrupted:
+        sys.exit(130)

@@ -1,0 +1,81 @@
+"""Parts of an experiment on disk: what was computed before a kill is found again, whole or not at all."""
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnet.experiments.findings import Arrays, Keep
+from jaxnet.run import write_file
+
+TOLD = "experiment.json"
+
+
+class Shelf(NamedTuple):
+    """Where the parts of one experiment stand.
+
+    Attributes:
+        keep: Computes a part, or finds it.
+        seconds: What the parts took when they were computed, by name; grows as parts are asked for.
+        found: The parts that were found.
+    """
+
+    keep: Keep
+    seconds: dict[str, float]
+    found: list[str]
+
+
+def shelf(folder: Path, identity: Mapping[str, Any], *, tell: Callable[[str], None] = lambda part: None) -> Shelf:
+    """Open a folder for the parts of an experiment.
+
+    Args:
+        folder: Made if it is not there.
+        identity: What decides the numbers: experiment, settings, versions. As JSON.
+        tell: Called with the name of a part before it is computed.
+
+    Raises:
+        FileExistsError: If the folder holds parts of another identity.
+    """
+    wanted = json.loads(json.dumps(identity))
+    if (folder / TOLD).exists():
+        there = json.loads((folder / TOLD).read_text())
+        if there != wanted:
+            differs = [name for name in wanted if there.get(name) != wanted[name]]
+            raise FileExistsError(
+                f"{folder} holds parts made with other {', '.join(differs)}; --again computes them anew, or choose another --out"
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} exists and is no experiment's folder; choose another --out")
+    (folder / "parts").mkdir(parents=True, exist_ok=True)
+    write_file(folder / TOLD, (json.dumps(wanted, indent=1) + "\n").encode())
+    seconds: dict[str, float] = {}
+    found: list[str] = []
+
+    def keep(part: str, compute: Callable[[], Arrays]) -> Arrays:
+        path = folder / "parts" / f"{part}.npz"
+        if path.exists():
+            try:
+                with np.load(path) as file:
+                    arrays = dict(file)
+            except (OSError, ValueError, zipfile.BadZipFile) as error:
+                raise ValueError(
+                    f"{path} cannot be read ({error}); delete it, and the part is computed anew"
+                ) from error
+            seconds[part] = float(arrays.pop("seconds"))
+            found.append(part)
+            return arrays
+        tell(part)
+        begun = time.perf_counter()
+        arrays = {name: np.asarray(array) for name, array in compute().items()}
+        seconds[part] = time.perf_counter() - begun
+        archive = io.BytesIO()
+        np.savez_compressed(archive, seconds=seconds[part], **arrays)  # pyright: ignore[reportArgumentType]
+        write_file(path, archive.getvalue())
+        return arrays
+
+    return Shelf(keep, seconds, found)

@@ -1,0 +1,164 @@
+"""How numbers of many networks lie: every network a dot, the mean with its interval."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxnet.ensemble import spread
+from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, quiet
+
+
+def dots(axes: Axes, values: Any, place: float | int, color: str, theme: Theme, *, height: float | int = 0.3) -> None:
+    """Draw numbers as dots along a horizontal line, beside each other where they are close, with mean and interval.
+
+    Args:
+        axes: Where.
+        values: (network,), the numbers.
+        place: The line's height.
+        color: Of the dots.
+        theme: DARK or LIGHT.
+        height: How far dots may leave the line.
+    """
+    values = np.sort(np.asarray(values, np.float64))
+    values = values[np.isfinite(values)]
+    if not len(values):
+        axes.text(0.5, place, "none", color=theme.ink, transform=axes.get_yaxis_transform(), ha="center", va="center")
+        return
+    # Van der Corput's sequence: neighbors in value land far apart in height, the same every time.
+    turns = np.array([int(f"{i:010b}"[::-1], 2) / 1024 for i in range(len(values))]) - 0.5
+    spaced = height * turns if len(values) > 1 else [0.0]
+    size = 5 if len(values) <= 40 else 3.5
+    axes.plot(values, place + np.asarray(spaced), "o", color=color, markersize=size, alpha=0.65, markeredgewidth=0)
+    found = spread(values)
+    if np.isfinite(found.low):
+        axes.plot([found.low, found.high], [place, place], color=theme.ink, linewidth=4, solid_capstyle="butt")
+    axes.plot([found.mean], [place], "|", color=theme.ink, markersize=22, markeredgewidth=2)
+
+
+def seeds(
+    groups: Mapping[str, Any], *, mark: float | int | None = None, unit: str = "", title: str = "", theme: Theme = DARK
+) -> Figure:
+    """Draw numbers of many networks, a line a group.
+
+    Args:
+        groups: By name, (network,), the numbers.
+        mark: A number to compare with, as a dashed line; None for none.
+        unit: What the numbers are.
+        title: The headline.
+        theme: DARK or LIGHT.
+
+    Returns:
+        The figure: a dot a network, the tick at the mean, the thick bar its 95 % interval.
+
+    Raises:
+        ValueError: If there are no groups.
+    """
+    if not groups:
+        raise ValueError("there are no numbers to draw; pass at least one group")
+    figure = canvas(9.5, 1.4 + 0.75 * len(groups), theme)
+    axes = quiet(figure.subplots(), theme)
+    for i, values in enumerate(groups.values()):
+        dots(axes, values, -i, theme.series[i % len(theme.series)], theme, height=0.55)
+    axes.set_yticks(-np.arange(len(groups)), list(groups), fontsize=10)
+    axes.set_ylim(0.6 - len(groups), 0.6)
+    _marked(axes, mark, theme)
+    grid(axes, theme, unit, "")
+    headline(figure, title, theme)
+    return figure
+
+
+def ladder(
+    names: Sequence[str], values: Any, lost: Any, *, mark: float | int | None = None, unit: str = "", title: str = "",
+    theme: Theme = DARK,
+) -> Figure:  # fmt: skip
+    """Draw a start and improvements added one after the other, and what each is worth in the end.
+
+    Args:
+        names: Of the rungs, the start first.
+        values: (rung, network).
+        lost: (improvement, network), what is lost when that one alone is left out of all.
+        mark: A number to compare with; None for none.
+        unit: Of the values.
+        title: The headline.
+        theme: DARK or LIGHT.
+
+    Returns:
+        The figure: left the rungs, from the top down, a dot a network; right what leaving each improvement out costs.
+
+    Raises:
+        ValueError: If there is not one name a rung and one loss an improvement.
+    """
+    values, lost = np.asarray(values, np.float64), np.asarray(lost, np.float64)
+    if not len(names) == len(values) == len(lost) + 1:
+        raise ValueError(
+            f"{len(names)} names need as many rungs and one loss less, got {len(values)} rungs and {len(lost)} losses"
+        )
+    figure = canvas(12.5, 1.3 + 0.6 * len(names), theme)
+    left, right = (quiet(axes, theme) for axes in figure.subplots(1, 2, sharey=True, width_ratios=[1.5, 1]))
+    for i, rung in enumerate(values):
+        dots(left, rung, -i, theme.series[0], theme)
+    left.plot(values.mean(1), -np.arange(len(values)), color=theme.series[0], alpha=0.5, linewidth=1.5)
+    for i, loss in enumerate(lost, start=1):
+        right.barh(-i, loss.mean(), 0.5, color=theme.negative, alpha=0.55)
+        dots(right, loss, -i, theme.negative, theme)
+    right.axvline(0, color=theme.ink, linewidth=1)
+    left.set_yticks(-np.arange(len(names)), list(names), fontsize=10)
+    _marked(left, mark, theme)
+    grid(left, theme, unit, "")
+    grid(right, theme, "points lost when this alone is left out", "")
+    headline(figure, title, theme)
+    return figure
+
+
+def sizes(
+    parameters: Any, values: Any, names: Sequence[str], *, unit: str = "", title: str = "", theme: Theme = DARK
+) -> Figure:
+    """Draw numbers of networks of several shapes by how many parameters they have.
+
+    Args:
+        parameters: (shape,).
+        values: (shape, network).
+        names: Of the shapes; those with the same depth, told from the dashes in the name, share a color and a line.
+        unit: Of the values.
+        title: The headline.
+        theme: DARK or LIGHT.
+
+    Returns:
+        The figure: a dot a network, lines through the means of shapes of one depth.
+
+    Raises:
+        ValueError: If there is not one name and one row of values for each shape.
+    """
+    parameters, values = np.asarray(parameters, np.float64), np.asarray(values, np.float64)
+    if not len(parameters) == len(values) == len(names):
+        raise ValueError(f"got {len(parameters)} sizes, {len(values)} rows of values and {len(names)} names")
+    figure = canvas(10.0, 5.0, theme)
+    axes = quiet(figure.subplots(), theme)
+    depths = [name.count("-") + 1 for name in names]
+    for i, depth in enumerate(sorted(set(depths))):
+        which = np.flatnonzero(np.asarray(depths) == depth)
+        which = which[np.argsort(parameters[which], kind="stable")]
+        color = theme.series[i % len(theme.series)]
+        label = f"{depth} hidden layer{'s' if depth > 1 else ''}"
+        axes.plot(parameters[which], values[which].mean(1), color=color, linewidth=1.5, label=label)
+        for one in which:
+            axes.plot(
+                np.full(values.shape[1], parameters[one]), values[one], "o", color=color, markersize=5, alpha=0.65
+            )
+            axes.annotate(
+                str(names[one]), (parameters[one], values[one].mean()), xytext=(7, -11), textcoords="offset points",
+                color=theme.ink, fontsize=8,
+            )  # fmt: skip
+    axes.set_xscale("log")
+    axes.legend(facecolor=theme.ground, edgecolor=theme.faint, labelcolor=theme.ink, fontsize=9)
+    grid(axes, theme, "parameters", unit)
+    headline(figure, title, theme)
+    return figure
+
+
+def _marked(axes: Axes, mark: float | int | None, theme: Theme) -> None:
+    if mark is not None:
+        axes.axvline(mark, color=theme.ink, linewidth=1.2, linestyle="--", alpha=0.7)

@@ -1,0 +1,239 @@
+"""The commands `jaxnet reproduce` and `jaxnet film` as functions: an experiment measured, judged, drawn, kept and reported."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxnet import data, filming, keeping, report
+from jaxnet import run as folders
+from jaxnet.exhibits import EXHIBITS, Exhibit, Moving
+from jaxnet.experiments.findings import Answer, Finding, number, told
+from jaxnet.walking import Seen
+
+WRITTEN = frozenset((keeping.TOLD, "parts", "pictures", "answer.json", "report.html"))
+
+
+class Reproduced(NamedTuple):
+    """What became of one experiment.
+
+    Attributes:
+        name: Which.
+        answer: The verdict and its numbers.
+        folder: Where everything is kept.
+        seconds: What measuring took, parts that were found included.
+        found: Parts that had been computed before.
+        chapter: Its part of a report.
+    """
+
+    name: str
+    answer: Answer
+    folder: Path
+    seconds: float
+    found: tuple[str, ...]
+    chapter: report.Chapter
+
+
+def exhibit(name: str) -> Exhibit:
+    """The experiment of a name.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if name not in EXHIBITS:
+        raise ValueError(f"no experiment {name!r}; there are {', '.join(EXHIBITS)}")
+    return EXHIBITS[name]
+
+
+def plan(name: str, *, full: bool = False, settings: Any = None) -> str:
+    """What an experiment is about to do, and how long it takes on two CPU cores."""
+    asked = exhibit(name).experiment
+    chosen = settings or (asked.full if full else asked.quick)
+    length = {asked.quick: asked.seconds[0], asked.full: asked.seconds[1]}.get(chosen)
+    return f"{asked.plan(chosen)}; " + (f"about {duration(length)} on two cores" if length else "settings of your own")
+
+
+def settings_from(name: str, file: str | Path) -> Any:
+    """An experiment's settings as they were kept in its `experiment.json`, perhaps changed by hand.
+
+    Raises:
+        ValueError: If the file does not hold settings of this experiment.
+    """
+    kind = type(exhibit(name).experiment.quick)
+    try:
+        there = json.loads(Path(file).read_text())
+        values = there.get("settings", there)
+        return kind(**{field: _tuples(value) for field, value in values.items()})
+    except (json.JSONDecodeError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} holds no settings of {name}: {error}; it takes {', '.join(kind._fields)}") from error
+
+
+def reproduce(
+    name: str,
+    *,
+    full: bool = False,
+    settings: Any = None,
+    out: str | Path | None = None,
+    again: bool = False,
+    show: Callable[[Seen], None] = lambda seen: None,
+) -> Reproduced:
+    """Measure one experiment, judge it, and write its pictures and report.
+
+    A run that was stopped goes on where it was: finished parts are found in the folder.
+
+    Args:
+        name: Of the experiment.
+        full: The settings that the ledger rests on; otherwise those that take seconds.
+        settings: Settings of your own instead.
+        out: The folder; None takes runs/reproduce/NAME-quick, -full or -own.
+        again: Compute everything anew, whatever the folder holds.
+        show: Called with what there is to see.
+
+    Returns:
+        The answer, also written: `parts/` with all arrays, `pictures/`, `answer.json`, `report.html`.
+
+    Raises:
+        ValueError: If there is no such experiment.
+        FileExistsError: If the folder holds something else, or parts of other settings.
+    """
+    asked = exhibit(name)
+    chosen = settings or (asked.experiment.full if full else asked.experiment.quick)
+    kind = "own" if settings else "full" if full else "quick"
+    folder = Path(out) if out is not None else Path("runs") / "reproduce" / f"{name}-{kind}"
+    if again:
+        folders.require_free(folder, overwrite=True, written=WRITTEN)
+        shutil.rmtree(folder, ignore_errors=True)
+    versions = {package: folders.versions()[package] for package in ("jaxnet", "jax", "device")}
+    at = [name]
+    shelf = keeping.shelf(
+        folder, {"experiment": name, "settings": chosen._asdict(), **versions}, tell=lambda part: at.append(part)
+    )
+    show(Seen("loading"))
+    arrays = asked.experiment.measure(
+        chosen, data.mnist(), keep=shelf.keep, show=lambda seen: show(seen._replace(phase=f"{name}: {at[-1]}"))
+    )
+    answer, seconds = asked.experiment.answer(chosen, arrays), sum(shelf.seconds.values())
+    show(Seen(f"{name}: drawing"))
+    drawn = _draw(folder, asked.pictures(arrays))
+    kept = {"name": name, "words": answer.words, "seconds": seconds, "findings": [_plain(f) for f in answer.findings]}
+    folders.write_file(folder / "answer.json", (json.dumps(kept, indent=1, allow_nan=False) + "\n").encode())
+    chapter = report.Chapter(
+        name, asked.question, asked.said, answer.words, drawn,
+        {
+            "The numbers": report.table(HEADS, [_row(finding) for finding in answer.findings]),
+            "Settings": report.table(("setting", "value"), chosen._asdict().items()),
+        },
+    )  # fmt: skip
+    lead = f"{plan(name, full=full, settings=settings)}; it took {duration(seconds)}."
+    page = report.book(asked.question, lead, [chapter])
+    folders.write_file(folder / "report.html", page.encode())
+    return Reproduced(name, answer, folder, seconds, tuple(shelf.found), chapter)
+
+
+class Filmed(NamedTuple):
+    """What `film` leaves.
+
+    Attributes:
+        reproduced: The experiments, in the film's order.
+        report: One page of them all.
+        ledger: The table of all numbers, as Markdown.
+    """
+
+    reproduced: tuple[Reproduced, ...]
+    report: Path
+    ledger: Path
+
+
+def film(
+    *,
+    quick: bool = False,
+    names: Sequence[str] = (),
+    out: str | Path | None = None,
+    again: bool = False,
+    show: Callable[[Seen], None] = lambda seen: None,
+    found: Callable[[Reproduced], None] = lambda reproduced: None,
+) -> Filmed:
+    """All experiments in the film's order, as one report.
+
+    Args:
+        quick: Settings that take seconds each.
+        names: Only these experiments; empty for all.
+        out: The folder; None takes runs/film-quick or runs/film-full.
+        again: Compute everything anew.
+        show: Called with what there is to see.
+        found: Called with each experiment as it is done.
+
+    Returns:
+        The answers, also written: a folder an experiment, `film.html`, `ledger.md`.
+    """
+    folder = Path(out) if out is not None else Path("runs") / ("film-quick" if quick else "film-full")
+    done = []
+    for name in names or EXHIBITS:
+        done.append(reproduce(name, full=not quick, out=folder / name, again=again, show=show))
+        found(done[-1])
+    total = sum(one.seconds for one in done)
+    rows = [(one.name, *_row(finding)) for one in done for finding in one.answer.findings]
+    counts = {kind: sum(row[-1] == kind for row in rows) for kind in ("reproduced", "missed", "measured")}
+    lead = (
+        f"Every statement of the film that is an experiment: {len(done)} questions, {len(rows)} numbers, "
+        f"{counts['reproduced']} of them as published or better, {counts['missed']} missed, {counts['measured']} with nothing "
+        f"published to compare; {duration(total)} of computing, {folders.versions()['device']}."
+    )
+    page = report.book(
+        "Gradient descent, how neural networks learn: the film's questions", lead, [o.chapter for o in done]
+    )
+    folders.write_file(folder / "film.html", page.encode())
+    folders.write_file(folder / "ledger.md", markdown(done).encode())
+    return Filmed(tuple(done), folder / "film.html", folder / "ledger.md")
+
+
+HEADS = ("what", "published", "where", "ours, 95 % interval", "networks", "verdict")
+
+
+def markdown(done: Sequence[Reproduced]) -> str:
+    """The ledger: a row a number, misses kept."""
+    lines = ["| experiment | " + " | ".join(HEADS) + " |", "|---" * (len(HEADS) + 1) + "|"]
+    for one in done:
+        lines += [
+            f"| `{one.name}` | " + " | ".join(str(cell).replace("|", "\\|") for cell in _row(finding)) + " |"
+            for finding in one.answer.findings
+        ]
+    times = ", ".join(f"`{one.name}` {duration(one.seconds)}" for one in done)
+    return "\n".join([*lines, "", f"Computed in: {times}.", ""])
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    ours = "" if math.isnan(finding.value) else told(finding)
+    return finding.what, finding.published, finding.source, ours, str(finding.seeds or ""), finding.verdict
+
+
+def _draw(folder: Path, pictures: Mapping[str, report.Picture | Moving]) -> dict[str, tuple[bytes, str]]:
+    (folder / "pictures").mkdir(exist_ok=True)
+    drawn = {}
+    for name, picture in pictures.items():
+        if isinstance(picture, Moving):
+            path = folder / "pictures" / f"{name}.gif"
+            filming.write(picture.film, path)
+            drawn[name] = (path.read_bytes(), picture.caption)
+        else:
+            drawn[name] = (report.png(picture.figure), picture.caption)
+            folders.write_file(folder / "pictures" / f"{name}.png", drawn[name][0])
+    return drawn
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in finding._asdict().items()
+    }
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def duration(seconds: float | int) -> str:
+    """Seconds or minutes, in words."""
+    return f"{number(round(seconds))} s" if seconds < 120 else f"{seconds / 60:.0f} min"
