@@ -10,7 +10,6 @@ from jaxnet.report import Picture
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
     """From the arrays of `experiments.accuracy` to its pictures."""
     seeds = len(arrays["right"])
-    shapes = ["-".join(map(str, sizes)) for sizes in accuracy.SHAPES]
     captions = []
     for label, votes, count in zip(arrays["labels"], arrays["answers"], arrays["misread"][arrays["hard"]], strict=True):
         wrong = max((digit for digit in range(10) if digit != label), key=lambda digit: votes[digit])
@@ -33,7 +32,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
         ),
         "shapes": Picture(
             plot.sizes(
-                arrays["parameters"], arrays["shapes"], shapes, unit="% of the test images read",
+                arrays["parameters"], arrays["shapes"], arrays["hidden"].tolist(), unit="% of the test images read",
                 title="Playing with the hidden layers",
             ),
             "Networks with ReLU, cross-entropy and Adam by their number of parameters; the label gives the hidden layers.",

@@ -26,8 +26,6 @@ LADDER_RATES = (3.0, 0.75, 0.4, 0.4, 0.008, 0.004)
 WITHOUT_RATES = (0.016, 0.016, 0.008, 0.2)
 """The same for the last rung without one of its tweaks but the last: without that one it is the rung before."""
 
-SHAPES = ((4,), (8,), (16,), (32,), (64,), (128,), (256,), (16, 16), (16, 16, 16), (16, 16, 16, 16), (128, 128))
-
 DOUBTED = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
 """Test images whose label fewer than three of five people agreed with (Northcutt, Athalye and Mueller, 2021)."""
 
@@ -40,12 +38,14 @@ class Settings(NamedTuple):
         epochs: Of those.
         tweak_seeds: Networks for every rung of the ladder and every shape.
         tweak_epochs: Of those.
+        shapes: The hidden layers to play with.
     """
 
     seeds: int
     epochs: int
     tweak_seeds: int
     tweak_epochs: int
+    shapes: tuple[tuple[int, ...], ...]
 
 
 def tweaked(names: Sequence[str], **changes: Any) -> recipes.Settings:
@@ -64,7 +64,7 @@ def measure(
     Returns:
         `right`, `train_right` (seed,) in percent; `misread` (test image,), how many of the networks misread it;
         `answers` (image, class), what they read instead, of the hardest images `hard`; `ladder` (rung, seed), `without`
-        (tweak, seed), `shapes` (shape, seed), in percent, and `parameters` (shape,).
+        (tweak, seed), `shapes` (shape, seed), in percent, with `hidden` and `parameters` (shape,).
     """
     names = tuple(TWEAKS)
     seeds = keep("seeds", lambda: _many_seeds(settings, dataset, show))
@@ -76,7 +76,7 @@ def measure(
         for name, rate in zip(names[:-1], WITHOUT_RATES, strict=True)
     ]
     plain = tweaked(names[1:4], learning_rate=0.008, epochs=settings.tweak_epochs)
-    shapes = [plain._replace(sizes=sizes) for sizes in SHAPES]
+    shapes = [plain._replace(sizes=sizes) for sizes in settings.shapes]
     scored = lambda which: lambda: {"right": _scores(which, settings.tweak_seeds, dataset, show)}
     ladder = keep("ladder", scored(rungs))["right"]
     return {
@@ -84,7 +84,8 @@ def measure(
         "ladder": ladder,
         "without": np.concatenate([keep("without", scored(less))["right"], ladder[-2:-1]]),
         "shapes": keep("shapes", scored(shapes))["right"],
-        "parameters": np.array([_parameters(sizes) for sizes in SHAPES]),
+        "hidden": np.array(["-".join(map(str, sizes)) for sizes in settings.shapes]),
+        "parameters": np.array([_parameters(sizes) for sizes in settings.shapes]),
     }
 
 
@@ -150,7 +151,7 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
     for i, name in enumerate(names):
         findings.append(mean(f"all tweaks but {name}: lost", lost[i], source="film, row 18", unit="points"))
     findings += _shared_mistakes(misread, seeds, float(right.mean()))
-    best = SHAPES[int(arrays["shapes"].mean(1).argmax())]
+    best = arrays["hidden"][int(arrays["shapes"].mean(1).argmax())]
     low, high = right.min(), right.max()
     dearest = names[int(lost.mean(1).argmax())]
     reach = "some" if (right >= 96).any() else "none"
@@ -158,7 +159,7 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
         f"The film's network by the film's own means reads {right.mean():.2f} % of the test images on average; {seeds} seeds lie "
         f"between {low:.2f} and {high:.2f} %, and {reach} of them reach 96 %. With five tweaks it is {top.value:.2f} %"
         f"{', so 98 % is reached' if top.value >= 98 else ', so 98 % is missed'}; the one that costs most to leave out is "
-        f"{dearest}. Of the shapes tried, {'-'.join(map(str, best))} hidden neurons read most. {int((misread == seeds).sum())} "
+        f"{dearest}. Of the shapes tried, {best} hidden neurons read most. {int((misread == seeds).sum())} "
         f"test images are misread by every single network: their mistakes are shared."
     )
     return Answer(words, tuple(findings))
@@ -188,8 +189,14 @@ def plan(settings: Settings) -> str:
     """What is about to happen."""
     return (
         f"{settings.seeds} networks of the film for {settings.epochs} epochs each, and {settings.tweak_seeds} of each of "
-        f"{len(LADDER_RATES) + len(WITHOUT_RATES)} recipes and {len(SHAPES)} shapes for {settings.tweak_epochs}"
+        f"{len(LADDER_RATES) + len(WITHOUT_RATES)} recipes and {len(settings.shapes)} shapes for {settings.tweak_epochs}"
     )
 
 
-experiment = Experiment(Settings(20, 25, 2, 6), Settings(100, 25, 5, 10), measure, answer, plan, (60, 420))
+QUICK = Settings(12, 25, 3, 3, ((4,), (16,), (64,), (256,), (16, 16, 16)))
+FULL = Settings(
+    100, 25, 5, 10,
+    ((4,), (8,), (16,), (32,), (64,), (128,), (256,), (16, 16), (16, 16, 16), (16, 16, 16, 16), (64, 64), (128, 128)),
+)  # fmt: skip
+
+experiment = Experiment(QUICK, FULL, measure, answer, plan, (90, 600))

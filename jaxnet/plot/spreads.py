@@ -33,7 +33,7 @@ def dots(axes: Axes, values: Any, place: float | int, color: str, theme: Theme, 
     size = 5 if len(values) <= 40 else 3.5
     axes.plot(values, place + np.asarray(spaced), "o", color=color, markersize=size, alpha=0.65, markeredgewidth=0)
     found = spread(values)
-    if np.isfinite(found.low):
+    if len(values) > 2:  # the interval of two is wider than any picture
         axes.plot([found.low, found.high], [place, place], color=theme.ink, linewidth=4, solid_capstyle="butt")
     axes.plot([found.mean], [place], "|", color=theme.ink, markersize=22, markeredgewidth=2)
 
@@ -149,7 +149,7 @@ def sizes(
                 np.full(values.shape[1], parameters[one]), values[one], "o", color=color, markersize=5, alpha=0.65
             )
             axes.annotate(
-                str(names[one]), (parameters[one], values[one].mean()), xytext=(7, -11), textcoords="offset points",
+                str(names[one]), (parameters[one], values[one].mean()), xytext=(7, (-13, 9, -25)[i % 3]), textcoords="offset points",
                 color=theme.ink, fontsize=8,
             )  # fmt: skip
     axes.set_xscale("log")
