@@ -65,7 +65,7 @@ def settings_from(name: str, file: str | Path) -> Any:
     try:
         there = json.loads(Path(file).read_text())
         values = there.get("settings", there)
-        return kind(**{field: _tuples(value) for field, value in values.items()})
+        return kind(**{field: tuples(value) for field, value in values.items()})
     except (json.JSONDecodeError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} holds no settings of {name}: {error}; it takes {', '.join(kind._fields)}") from error
 
@@ -230,8 +230,9 @@ def _plain(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+def tuples(value: Any) -> Any:
+    """JSON's lists as the tuples they were."""
+    return tuple(map(tuples, value)) if isinstance(value, list) else value
 
 
 def duration(seconds: float | int) -> str:

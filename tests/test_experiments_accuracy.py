@@ -10,11 +10,11 @@ from jaxnet.experiments.findings import mean, share
 TINY = accuracy.Settings(seeds=2, epochs=1, tweak_seeds=2, tweak_epochs=1, shapes=((3,),))
 
 
-def numbers(right, last=98.5, misread=(0, 2, 2)):
+def numbers(right, last=98.5, misread=(0, 3, 3)):
     """Arrays as `measure` returns them, of made-up networks."""
-    ladder = np.repeat(np.linspace(95, last, 6)[:, None], 3, axis=1) + [-0.1, 0.0, 0.1]
+    ladder = np.repeat(np.linspace(95, last, 6)[:, None], 3, axis=1) + np.array([-0.1, 0.0, 0.1])
     everyone = np.zeros(10_000, int)
-    everyone[: len(misread)] = misread
+    everyone[: len(misread)] = misread  # of three networks
     return {
         "right": np.asarray(right), "train_right": np.asarray(right) + 1, "misread": everyone, "ladder": ladder,
         "without": ladder[:-1], "shapes": np.array([[90.0, 91.0]]), "hidden": np.array(["3"]),
@@ -23,8 +23,8 @@ def numbers(right, last=98.5, misread=(0, 2, 2)):
 
 
 def test_the_verdict_on_96_percent_turns_with_the_numbers():
-    good = accuracy.answer(TINY, numbers([96.1, 96.3]))
-    bad = accuracy.answer(TINY, numbers([95.1, 95.3]))
+    good = accuracy.answer(TINY, numbers([96.1, 96.3, 96.2]))
+    bad = accuracy.answer(TINY, numbers([95.1, 95.3, 95.2]))
     assert (good.findings[0].verdict, good.findings[1].value) == ("reproduced", 100.0)
     assert (bad.findings[0].verdict, bad.findings[1].value) == ("missed", 0.0)
     assert "none of them reach 96 %" in bad.words
@@ -32,13 +32,13 @@ def test_the_verdict_on_96_percent_turns_with_the_numbers():
 
 def test_the_verdict_on_98_percent_turns_with_the_last_rung():
     verdict = lambda last: next(
-        f.verdict for f in accuracy.answer(TINY, numbers([95, 96], last)).findings if "last rung" in f.what
+        f.verdict for f in accuracy.answer(TINY, numbers([95, 96, 96], last)).findings if "last rung" in f.what
     )
     assert (verdict(98.4), verdict(97.0)) == ("reproduced", "missed")
 
 
 def test_images_that_all_networks_misread_are_counted():
-    found = {f.what: f.value for f in accuracy.answer(TINY, numbers([95.0, 96.0])).findings}
+    found = {f.what: f.value for f in accuracy.answer(TINY, numbers([95.0, 96.0, 95.5])).findings}
     assert found["test images that every network misreads"] == 2
 
 

@@ -1,0 +1,70 @@
+"""Spread, mean and correlation by width are judged as they are, and walls are measured from the line between the ends."""
+
+import numpy as np
+import pytest
+
+from jaxnet.experiments import minima
+
+TINY = minima.Settings(widths=(4, 8), networks=6, orders=2, images=1000, epochs=2, learning_rate=1.0, pairs=2, points=5)
+
+
+def numbers(spreads=(0.02, 0.01), means=(0.4, 0.3)):
+    generator = np.random.default_rng(0)
+    shape = generator.normal(size=(2, 400))
+    shape = (shape - shape.mean(1)[:, None]) / shape.std(1, ddof=1)[:, None]
+    test = np.asarray(means)[:, None] + np.asarray(spreads)[:, None] * shape
+    line = np.array([[[0.2, 0.6, 0.2]] * 3] * 2)
+    return {"widths": np.array([4, 8]), "train": test + 0.001, "test": test, "straight": line, "ordered": line / 2}
+
+
+def verdicts(arrays):
+    found = minima.answer(TINY, arrays)
+    return {f.what: f.verdict for f in found.findings if "falls" in f.what}, found
+
+
+def test_a_growing_spread_is_a_miss():
+    good, _ = verdicts(numbers())
+    assert good["spread of the test cost falls from width to width"] == "reproduced"
+    bad, found = verdicts(numbers(spreads=(0.01, 0.02)))
+    assert bad["spread of the test cost falls from width to width"] == "missed"
+    assert bad["mean of the test cost falls from width to width"] == "reproduced"
+    assert "do not both fall" in found.words
+
+
+def test_a_spread_has_the_interval_of_resampling():
+    found = next(f for f in minima.answer(TINY, numbers()).findings if f.what == "spread of the test cost, 4 hidden")
+    assert found.value == pytest.approx(0.02)
+    exact = 0.02 / np.sqrt(2 * 399)  # of a normal sample's standard deviation
+    assert found.high - found.low == pytest.approx(2 * 1.96 * exact, rel=0.2)
+
+
+def test_a_wall_is_measured_from_the_line_between_its_ends():
+    assert minima.barriers([0.0, 1.0, 2.0]) == 0.0  # uphill all the way is no wall
+    assert minima.barriers([[1.0, 2.0, 1.0], [1.0, 0.0, 1.0]]).tolist() == [1.0, 0.0]
+
+
+def test_a_correlation_is_held_to_the_published_one():
+    generator = np.random.default_rng(1)
+    first = generator.normal(size=500)
+    second = 0.6 * first + 0.8 * generator.normal(size=500)
+    assert minima.correlation("x", first, second, 0.6).verdict == "reproduced"
+    assert minima.correlation("x", first, second, 0.9).verdict == "missed"
+    assert minima.correlation("x", first, -second, 0.6).verdict == "missed"
+
+
+def test_digits_are_shrunk_without_losing_ink(small):
+    found = minima.shrunk(small, 50)
+    assert found.train.images.shape == (50, 10, 10)
+    before, after = np.mean(small.train.images[:50]), found.train.images.mean()
+    assert after == pytest.approx(before, rel=0.03)
+
+
+@pytest.mark.slow
+def test_a_network_is_what_its_settings_say(small):
+    arrays = minima.measure(TINY, small)
+    assert arrays["test"].shape == (2, 6)
+    assert (arrays["test"] < 2.3).all()  # all learned something
+    assert len(np.unique(arrays["test"])) == 12
+    np.testing.assert_allclose(arrays["straight"][:, :, 0], arrays["train"][:, :4:2], rtol=1e-4)
+    np.testing.assert_allclose(arrays["ordered"][:, :, -1], arrays["straight"][:, :, -1], rtol=1e-3)
+    assert minima.answer(TINY, arrays).words

@@ -1,0 +1,126 @@
+"""An experiment is computed once, goes on after a kill, refuses other settings' parts, and is written with its verdict."""
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from jaxnet import keeping, plot, reproducing
+from jaxnet.exhibits import EXHIBITS, Exhibit
+from jaxnet.experiments.findings import Answer, Experiment, mean
+from jaxnet.report import Picture
+
+
+class Wanted(NamedTuple):
+    numbers: tuple[int, ...]
+    fail: bool = False
+
+
+calls: list[str] = []
+
+
+def measure(settings, dataset, *, keep, show):
+    def first():
+        calls.append("first")
+        return {"values": np.asarray(settings.numbers, float)}
+
+    def second():
+        calls.append("second")
+        if settings.fail and len(calls) < 3:
+            raise KeyboardInterrupt
+        return {"more": np.ones(2)}
+
+    return keep("first", first) | keep("second", second)
+
+
+def judge(settings, arrays):
+    found = mean("value | of all", arrays["values"], published="2", least=2.0)
+    return Answer(f"{found.verdict}.", (found,))
+
+
+def draw(arrays):
+    return {"dots": Picture(plot.seeds({"values": arrays["values"]}), "Every dot is a number.")}
+
+
+@pytest.fixture(autouse=True)
+def _one_small_experiment(monkeypatch):
+    calls.clear()
+    asked = Experiment(Wanted((1, 2, 3)), Wanted((1, 2, 3), True), measure, judge, lambda s: "three numbers", (1, 2))
+    monkeypatch.setitem(EXHIBITS, "numbers", Exhibit("numbers", "Are they two?", "The film says two.", asked, draw))
+
+
+def test_an_experiment_writes_its_verdict_pictures_and_report(tmp_path):
+    done = reproducing.reproduce("numbers", out=tmp_path / "n")
+    assert done.answer.words == "reproduced."
+    assert {path.name for path in done.folder.iterdir()} == reproducing.WRITTEN
+    kept = json.loads((done.folder / "answer.json").read_text())
+    assert kept["findings"][0]["value"] == 2.0
+    page = (done.folder / "report.html").read_text()
+    assert "Are they two?" in page
+    assert "reproduced" in page
+    assert "data:image/png" in page
+
+
+def test_a_killed_experiment_goes_on_where_it_was(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        reproducing.reproduce("numbers", full=True, out=tmp_path / "n")
+    assert calls == ["first", "second"]
+    done = reproducing.reproduce("numbers", full=True, out=tmp_path / "n")
+    assert calls == ["first", "second", "second"]  # the first part was found
+    assert done.found == ("first",)
+
+
+def test_parts_of_other_settings_are_refused_and_computed_again_on_demand(tmp_path):
+    reproducing.reproduce("numbers", out=tmp_path / "n")
+    with pytest.raises(FileExistsError, match=r"other settings.*--again"):
+        reproducing.reproduce("numbers", settings=Wanted((5, 6)), out=tmp_path / "n")
+    done = reproducing.reproduce("numbers", settings=Wanted((5, 6)), out=tmp_path / "n", again=True)
+    assert done.answer.findings[0].value == 5.5
+
+
+def test_a_folder_with_something_else_in_it_is_never_replaced(tmp_path):
+    (tmp_path / "n").mkdir()
+    (tmp_path / "n" / "thesis.txt").write_text("years of work")
+    for again in (False, True):
+        with pytest.raises(FileExistsError, match="choose another --out"):
+            reproducing.reproduce("numbers", out=tmp_path / "n", again=again)
+    assert (tmp_path / "n" / "thesis.txt").read_text() == "years of work"
+
+
+def test_kept_settings_repeat_an_experiment_and_wrong_ones_are_refused(tmp_path):
+    done = reproducing.reproduce("numbers", out=tmp_path / "n")
+    again = reproducing.settings_from("numbers", done.folder / keeping.TOLD)
+    assert again == Wanted((1, 2, 3))
+    (tmp_path / "wrong.json").write_text('{"epochs": 3}')
+    with pytest.raises(ValueError, match="holds no settings of numbers"):
+        reproducing.settings_from("numbers", tmp_path / "wrong.json")
+    with pytest.raises(ValueError, match=r"there are .*numbers"):
+        reproducing.reproduce("number")
+
+
+def test_a_damaged_part_is_named_with_the_remedy(tmp_path):
+    reproducing.reproduce("numbers", out=tmp_path / "n")
+    (tmp_path / "n" / "parts" / "first.npz").write_bytes(b"half")
+    with pytest.raises(ValueError, match=r"first\.npz cannot be read .* delete it"):
+        reproducing.reproduce("numbers", out=tmp_path / "n")
+
+
+def test_the_film_is_one_report_and_a_ledger_with_every_number(tmp_path):
+    done = reproducing.film(quick=True, names=["numbers"], out=tmp_path / "film")
+    ledger = done.ledger.read_text()
+    assert "| `numbers` | value \\| of all | 2 |" in ledger
+    assert "| reproduced |" in ledger
+    assert '<section id="numbers">' in done.report.read_text()
+
+
+@pytest.mark.parametrize("name", list(EXHIBITS))
+def test_every_experiment_says_what_it_asks_and_can_be_written_to_json(name):
+    one = EXHIBITS[name]
+    assert one.name == name
+    assert one.question.endswith("?")
+    for chosen in (one.experiment.quick, one.experiment.full):
+        assert one.experiment.plan(chosen)
+        back = json.loads(json.dumps(chosen._asdict()))
+        assert type(chosen)(**{field: reproducing.tuples(value) for field, value in back.items()}) == chosen
+    assert one.experiment.quick != one.experiment.full
