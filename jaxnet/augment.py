@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Array, Key, Shaped
 
 from jaxnet._types import Cost
@@ -34,15 +35,120 @@ def shift(key: Key[Array, ""], image: Pixels, *, pixels: int = 1) -> Shaped[Arra
     return jnp.asarray(image).at[rows].get(**outside).at[:, columns].get(**outside)
 
 
-def augmented(cost: Cost, distortion: Distortion) -> Cost:
+def affine(
+    key: Key[Array, ""],
+    image: Pixels,
+    *,
+    turn: float | int = 15.0,
+    scale: float | int = 0.15,
+    slant: float | int = 0.2,
+    move: float | int = 1.5,
+) -> Shaped[Array, "height width *channels"]:
+    """Turn, scale, slant and move one image at random, about its middle; zeros come in at the edges.
+
+    Args:
+        key: A typed random key.
+        image: One image, of any dtype; uint8 stays uint8.
+        turn: The largest turn either way, in degrees.
+        scale: The largest relative change of the size, along each axis on its own.
+        slant: The largest shear: how far a row moves sideways, in pixels, per row up.
+        move: The farthest move in each direction, in pixels.
+
+    Returns:
+        The distorted image, same shape and dtype; every amount is drawn uniformly.
+
+    Source: Simard, Steinkraus and Platt, "Best Practices for Convolutional Neural Networks" (2003).
+    """
+    return _sampled(image, _straight(key, image.shape, turn, scale, slant, move))
+
+
+def elastic(
+    key: Key[Array, ""],
+    image: Pixels,
+    *,
+    strength: float | int = 34.0,
+    smoothness: float | int = 4.0,
+    turn: float | int = 10.0,
+    scale: float | int = 0.1,
+    slant: float | int = 0.1,
+    move: float | int = 1.0,
+) -> Shaped[Array, "height width *channels"]:
+    """Bend one image as if it were drawn on rubber: every pixel moves at random, neighbors together; with a small `affine`.
+
+    Args:
+        key: A typed random key.
+        image: One image, of any dtype; uint8 stays uint8.
+        strength: Scales the moves, uniform in -1..1 before they are smoothed, in pixels.
+        smoothness: The deviation of the Gaussian that smooths them, in pixels.
+        turn: As `affine` takes it, as do the others.
+        scale: Likewise.
+        slant: Likewise.
+        move: Likewise.
+
+    Returns:
+        The distorted image, same shape and dtype.
+
+    Source: Simard, Steinkraus and Platt (2003): strength 34 and smoothness 4 are theirs.
+    """
+    bend, straighten = jax.random.split(key)
+    height, width = image.shape[:2]
+    count = 2 * height * width
+    # Four moves from each random word: drawing them is the dearest part, and a byte each is fine enough before smoothing.
+    words = jax.random.bits(bend, (-(-count // 4),), jnp.uint32)
+    bytes_ = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[:count]
+    raw = (bytes_.astype(jnp.float32) / 127.5 - 1).reshape(2 * height, width)
+    across = (raw @ _smoother(width, smoothness)).reshape(2, height, width).transpose(1, 0, 2).reshape(height, -1)
+    bent = (strength * _smoother(height, smoothness) @ across).reshape(height, 2, width).transpose(1, 0, 2)
+    return _sampled(image, bent + _straight(straighten, image.shape, turn, scale, slant, move))
+
+
+def _straight(
+    key: Array, shape: tuple[int, ...], turn: float | int, scale: float | int, slant: float | int, move: float | int
+) -> Array:
+    """Where each pixel comes from under a random affine map: (2, height, width), in pixels."""
+    height, width = shape[:2]
+    angle, *amounts = jax.random.uniform(key, (6,), jnp.float32, -1.0, 1.0)
+    angle, (tall, broad, sheared, down, right) = angle * jnp.deg2rad(turn), amounts
+    turned = jnp.array([[jnp.cos(angle), -jnp.sin(angle)], [jnp.sin(angle), jnp.cos(angle)]])
+    stretched = jnp.array([[1 + scale * tall, 0.0], [slant * sheared, 1 + scale * broad]])
+    places = jnp.stack(
+        jnp.meshgrid(jnp.arange(height) - (height - 1) / 2, jnp.arange(width) - (width - 1) / 2, indexing="ij")
+    )
+    middle = jnp.array([(height - 1) / 2, (width - 1) / 2])
+    from_where = (
+        jnp.einsum("ij,jhw->ihw", turned @ stretched, places)
+        + (middle + move * jnp.stack([down, right]))[:, None, None]
+    )
+    return from_where - jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"))
+
+
+def _smoother(size: int, deviation: float | int) -> Array:
+    """A matrix that smooths `size` numbers with a Gaussian; beyond the ends lie zeros."""
+    apart = jnp.arange(size)[:, None] - jnp.arange(size)[None, :]
+    return jnp.exp(-0.5 * (apart / deviation) ** 2) / (deviation * jnp.sqrt(2 * jnp.pi))
+
+
+def _sampled(image: Any, moves: Array) -> Array:
+    """The image read where every pixel comes from, between pixels by their weighted mean."""
+    image = jnp.asarray(image)
+    height, width = image.shape[:2]
+    rows, columns = jnp.indices((height, width)) + moves
+    read = lambda channel: map_coordinates(channel, [rows, columns], order=1, mode="constant")
+    values = image.astype(jnp.float32)
+    values = read(values) if image.ndim == 2 else jax.vmap(read, in_axes=-1, out_axes=-1)(values)
+    return jnp.round(values).astype(jnp.uint8) if image.dtype == jnp.uint8 else values.astype(image.dtype)
+
+
+def augmented(cost: Cost, distortion: Distortion, *, keyed: bool = False) -> Cost:
     """The same cost on distorted images, each distorted by its own part of the batch's key.
 
     Args:
         cost: `cost(params, batch)` on a `Batch`.
         distortion: `distortion(key, image) -> image`, of one image.
+        keyed: Whether the cost below needs a key of its own.
 
     Returns:
-        A cost of batches that carry a key; the cost below sees the batch without it.
+        A cost of batches that carry a key; the cost below sees the batch without it, or with another one.
 
     Raises:
         ValueError: From the new cost, if the batch carries no key.
@@ -55,6 +161,7 @@ def augmented(cost: Cost, distortion: Distortion) -> Cost:
                 "or data.shuffled(..., keyed=True) while training"
             )
         keys = jax.random.split(batch.key, len(batch.labels))
-        return cost(params, batch._replace(images=jax.vmap(distortion)(keys, batch.images), key=None))
+        below = jax.random.fold_in(batch.key, len(batch.labels)) if keyed else None
+        return cost(params, batch._replace(images=jax.vmap(distortion)(keys, batch.images), key=below))
 
     return cost_of_distorted

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from jaxnet import data, filming, keeping, report
 from jaxnet import run as folders
-from jaxnet.exhibits import EXHIBITS, Exhibit, Moving
+from jaxnet.exhibits import EXHIBITS, FILM, Exhibit, Moving
 from jaxnet.experiments.findings import Answer, Finding, number, told
 from jaxnet.walking import Seen
 
@@ -170,7 +170,7 @@ def film(
     """
     folder = Path(out) if out is not None else Path("runs") / ("film-quick" if quick else "film-full")
     done = []
-    for name in names or EXHIBITS:
+    for name in names or FILM:
         done.append(reproduce(name, full=not quick, out=folder / name, again=again, show=show))
         found(done[-1])
     total = sum(one.seconds for one in done)

@@ -53,3 +53,56 @@ def test_an_augmented_cost_is_the_cost_of_the_shifted_images(hundred):
 def test_a_batch_without_a_key_is_refused(hundred):
     with pytest.raises(ValueError, match="needs a batch with a key, got key=None"):
         augment.augmented(film_cost, augment.shift)(network.init(jax.random.key(0)), Batch(*hundred[:2]))
+
+
+DISTORTIONS = [augment.affine, augment.elastic]
+blob = np.zeros((28, 28), np.float32)
+blob[10:18, 12:16] = 1.0
+
+
+@pytest.mark.parametrize("distortion", DISTORTIONS)
+def test_a_distortion_is_pure_and_keyed_and_keeps_shape_and_type(distortion):
+    for image in (blob, (255 * blob).astype(np.uint8), np.stack([blob] * 3, -1)):
+        one, same, other = (distortion(jax.random.key(k), image) for k in (0, 0, 1))
+        assert one.shape == image.shape
+        assert one.dtype == image.dtype
+        assert jnp.array_equal(one, same)
+        assert not jnp.array_equal(one, other)
+
+
+@pytest.mark.parametrize("distortion", DISTORTIONS)
+def test_a_distortion_of_nothing_changes_nothing(distortion):
+    nothing = dict.fromkeys(("turn", "scale", "slant", "move"), 0) | (
+        {"strength": 0} if distortion is augment.elastic else {}
+    )
+    np.testing.assert_allclose(distortion(jax.random.key(0), blob, **nothing), blob, atol=1e-6)
+
+
+def test_ink_is_kept_on_average():
+    keys = jax.random.split(jax.random.key(0), 200)
+    for distortion in DISTORTIONS:
+        many = jax.vmap(distortion, (0, None))(keys, blob)
+        assert float(many.sum((1, 2)).mean()) == pytest.approx(blob.sum(), rel=0.08)
+
+
+def test_a_quarter_turn_is_a_quarter_turn_one_way_or_the_other():
+    """Drawn amounts are uniform; this key's turn is read back from the picture."""
+    key = jax.random.key(3)
+    part = float(jax.random.uniform(key, (6,), jnp.float32, -1.0, 1.0)[0])
+    flag = blob.copy()
+    flag[5:20, 6] = 1.0  # so that every quarter turn looks different
+    turned = augment.affine(key, flag, turn=90 / part, scale=0, slant=0, move=0)
+    np.testing.assert_allclose(turned, np.rot90(flag, 1), atol=1e-4)
+    assert not np.allclose(turned, np.rot90(flag, -1), atol=1e-4)
+
+
+def test_elastic_moves_neighbors_together():
+    """Of a ramp the moves can be read: they are smooth as the Gaussian says, and not as raw noise."""
+    ramp = np.broadcast_to(100 + np.arange(28, dtype=np.float32), (28, 28))
+    still = dict.fromkeys(("turn", "scale", "slant", "move"), 0)
+    read = lambda key, smoothness: augment.elastic(key, ramp, smoothness=smoothness, strength=2 * smoothness, **still)
+    moves = np.stack([np.asarray(read(jax.random.key(k), 4.0))[8:20, 8:20] - ramp[8:20, 8:20] for k in range(20)])
+    rough = np.stack([np.asarray(read(jax.random.key(k), 0.5))[8:20, 8:20] - ramp[8:20, 8:20] for k in range(20)])
+    together = lambda m: np.corrcoef(m[:, :, 1:].ravel(), m[:, :, :-1].ravel())[0, 1]
+    assert together(moves) == pytest.approx(np.exp(-1 / (4 * 16)), abs=0.03)
+    assert together(rough) < 0.5

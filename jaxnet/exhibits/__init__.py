@@ -1,8 +1,16 @@
 """The experiments on show, in the film's order: each with its question and its pictures."""
 
-from jaxnet.exhibits import accuracy, minima
+from jaxnet.exhibits import accuracy, classics, minima, nielsen
 from jaxnet.exhibits.framing import Exhibit, Moving
 
-EXHIBITS: dict[str, Exhibit] = {one.name: one for one in (accuracy.exhibit, minima.exhibit)}
+FILM: dict[str, Exhibit] = {one.name: one for one in (accuracy.exhibit, minima.exhibit, nielsen.exhibit)}
+"""The film's questions, in its order."""
 
-__all__ = ["EXHIBITS", "Exhibit", "Moving"]
+PAPERS: dict[str, Exhibit] = {
+    one.name: one for one in (classics.lecun, classics.hinton, classics.simard, classics.ciresan)
+}
+"""Classic networks that the film does not speak of."""
+
+EXHIBITS: dict[str, Exhibit] = {**FILM, **PAPERS}
+
+__all__ = ["EXHIBITS", "FILM", "PAPERS", "Exhibit", "Moving"]

@@ -17,7 +17,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
     return {
         "seeds": Picture(
             plot.seeds(
-                {"test": arrays["right"], "training": arrays["train_right"]}, mark=96.0, unit="% read correctly",
+                {"test": arrays["right"], "training": arrays["train_right"]}, marks=[96.0], unit="% read correctly",
                 title=f"The film's network from {seeds} random starts",
             ),
             "Every dot is a network; the tick is the mean, the thick bar its 95 % interval. The dashed line is the film's 96 %.",

@@ -9,6 +9,7 @@ import numpy as np
 from jaxnet import ensemble, losses, recipes, training
 from jaxnet._types import Dataset
 from jaxnet.experiments.findings import Answer, Arrays, Experiment, Finding, Keep, at_once, mean, share
+from jaxnet.experiments.scoring import trained
 from jaxnet.walking import Seen
 
 TWEAKS: dict[str, dict[str, Any]] = {
@@ -111,17 +112,11 @@ def _many_seeds(settings: Settings, dataset: Dataset, show: Callable[[Seen], Non
     }
 
 
-def _scores(which: Sequence[recipes.Settings], seeds: int, dataset: Dataset, show: Callable[[Seen], None]) -> Any:
-    """Percent of the test images read, (settings, seed); the test images judge nothing but this."""
-    scores = np.zeros((len(which), seeds))
-    for i, settings in enumerate(which):
-        members = ensemble.combinations(settings, seed=range(seeds))
-        results = ensemble.train_together(members, dataset, shared=False, evaluate_every=0, show=show)
-        recipe = training.plan(members[0], dataset).recipe
-        for j in range(seeds):
-            outputs = losses.outputs(recipe.apply, results.params(j), dataset.test.images)
-            scores[i, j] = 100 * losses.accuracy(outputs, dataset.test.labels)
-    return scores
+def _scores(
+    which: Sequence[recipes.Settings], seeds: int, dataset: Dataset, show: Callable[[Seen], None]
+) -> np.ndarray:
+    """Percent of the test images read, (settings, seed)."""
+    return np.stack([trained(ensemble.combinations(s, seed=range(seeds)), dataset, show)[1] for s in which])
 
 
 def _parameters(sizes: tuple[int, ...]) -> int:

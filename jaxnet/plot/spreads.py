@@ -39,13 +39,18 @@ def dots(axes: Axes, values: Any, place: float | int, color: str, theme: Theme, 
 
 
 def seeds(
-    groups: Mapping[str, Any], *, mark: float | int | None = None, unit: str = "", title: str = "", theme: Theme = DARK
+    groups: Mapping[str, Any],
+    *,
+    marks: Sequence[float | int] = (),
+    unit: str = "",
+    title: str = "",
+    theme: Theme = DARK,
 ) -> Figure:
     """Draw numbers of many networks, a line a group.
 
     Args:
         groups: By name, (network,), the numbers.
-        mark: A number to compare with, as a dashed line; None for none.
+        marks: Numbers to compare with, one a group, as dashed lines; none for none.
         unit: What the numbers are.
         title: The headline.
         theme: DARK or LIGHT.
@@ -64,7 +69,8 @@ def seeds(
         dots(axes, values, -i, theme.series[i % len(theme.series)], theme, height=0.55)
     axes.set_yticks(-np.arange(len(groups)), list(groups), fontsize=10)
     axes.set_ylim(0.6 - len(groups), 0.6)
-    _marked(axes, mark, theme)
+    for i, mark in enumerate(marks):
+        axes.plot([mark, mark], [-i - 0.5, 0.5 - i], color=theme.ink, linewidth=1.5, linestyle="--", alpha=0.8)
     grid(axes, theme, unit, "")
     headline(figure, title, theme)
     return figure
@@ -106,7 +112,8 @@ def ladder(
         dots(right, loss, -i, theme.negative, theme)
     right.axvline(0, color=theme.ink, linewidth=1)
     left.set_yticks(-np.arange(len(names)), list(names), fontsize=10)
-    _marked(left, mark, theme)
+    if mark is not None:
+        left.axvline(mark, color=theme.ink, linewidth=1.2, linestyle="--", alpha=0.7)
     grid(left, theme, unit, "")
     grid(right, theme, "points lost when this alone is left out", "")
     headline(figure, title, theme)
@@ -156,8 +163,3 @@ def sizes(
     grid(axes, theme, "parameters", unit)
     headline(figure, title, theme)
     return figure
-
-
-def _marked(axes: Axes, mark: float | int | None, theme: Theme) -> None:
-    if mark is not None:
-        axes.axvline(mark, color=theme.ink, linewidth=1.2, linestyle="--", alpha=0.7)

@@ -1,0 +1,165 @@
+"""The classic fully connected networks on MNIST: LeCun 1998, Hinton 2005, Simard 2003, Ciresan 2010, by their own protocols."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxnet import ensemble, recipes
+from jaxnet._types import Dataset
+from jaxnet.experiments.findings import Answer, Arrays, Experiment, Keep, at_once, mean
+from jaxnet.experiments.scoring import trained
+from jaxnet.walking import Seen
+
+
+class Protocol(NamedTuple):
+    """A published network.
+
+    Attributes:
+        settings: How it is trained here; rates and decay chosen on 10,000 held-out training images.
+        error: What was published, in percent of the test images.
+        source: Where.
+        deviates: In what the training here is not the paper's.
+    """
+
+    settings: recipes.Settings
+    error: float
+    source: str
+    deviates: str
+
+
+_LECUN = recipes.film._replace(
+    activation="tanh", initializer="glorot", learning_rate=0.4, epochs=20, batch_size=32
+)  # squared error, plain gradient descent with a falling rate
+_ENTROPY = recipes.film._replace(
+    activation="relu", initializer="he", loss="cross_entropy", output="identity", optimizer="adam", schedule="onecycle",
+    learning_rate=0.003, epochs=25, batch_size=128,
+)  # fmt: skip
+_SGD = "sigmoid outputs; batches of 32 instead of single images; his second-order step sizes are replaced by one falling rate"
+_ADAM = "ReLU, as no activation is stated; Adam with one cycle of the rate instead of plain gradient descent"
+_AFFINE = "distorted anew at every epoch instead of once; "
+
+PROTOCOLS: dict[str, Protocol] = {
+    "linear, one layer": Protocol(_LECUN._replace(sizes=()), 12.0, "LeCun et al. 1998", _SGD),
+    "300 hidden, MSE": Protocol(_LECUN._replace(sizes=(300,)), 4.7, "LeCun et al. 1998", _SGD),
+    "1000 hidden, MSE": Protocol(_LECUN._replace(sizes=(1000,)), 4.5, "LeCun et al. 1998", _SGD),
+    "300 + 100 hidden": Protocol(_LECUN._replace(sizes=(300, 100)), 3.05, "LeCun et al. 1998", _SGD),
+    "500 + 150 hidden": Protocol(_LECUN._replace(sizes=(500, 150)), 2.95, "LeCun et al. 1998", _SGD),
+    "300 hidden, MSE, distorted": Protocol(
+        _LECUN._replace(sizes=(300,), distortion="affine"), 3.6, "LeCun et al. 1998", _AFFINE + _SGD
+    ),
+    "300 + 100 hidden, distorted": Protocol(
+        _LECUN._replace(sizes=(300, 100), distortion="affine"), 2.5, "LeCun et al. 1998", _AFFINE + _SGD
+    ),
+    "500 + 150 hidden, distorted": Protocol(
+        _LECUN._replace(sizes=(500, 150), distortion="affine"), 2.45, "LeCun et al. 1998", _AFFINE + _SGD
+    ),
+    "500 + 300 hidden, softmax, weight decay": Protocol(
+        _ENTROPY._replace(
+            sizes=(500, 300), activation="sigmoid", initializer="glorot", optimizer="adamw", learning_rate=0.005,
+            weight_decay=0.1, epochs=40,
+        ),
+        1.53, "Hinton 2005", "AdamW with one cycle of the rate instead of gradient descent with momentum",
+    ),
+    "800 hidden, cross-entropy": Protocol(_ENTROPY._replace(sizes=(800,)), 1.6, "Simard et al. 2003", _ADAM),
+    "800 hidden, affine distortions": Protocol(
+        _ENTROPY._replace(sizes=(800,), distortion="affine", epochs=60), 1.1, "Simard et al. 2003", _ADAM
+    ),
+    "800 hidden, elastic distortions": Protocol(
+        _ENTROPY._replace(sizes=(800,), distortion="elastic", epochs=120), 0.7, "Simard et al. 2003", _ADAM
+    ),
+    "2500-2000-1500-1000-500, elastic": Protocol(
+        _ENTROPY._replace(
+            sizes=(2500, 2000, 1500, 1000, 500), activation="tanh", initializer="glorot", distortion="elastic",
+            learning_rate=0.001, epochs=800,
+        ),
+        0.35, "Ciresan et al. 2010", "Adam with one cycle of the rate instead of a falling rate of plain gradient descent",
+    ),
+}  # fmt: skip
+"""The networks by name."""
+
+
+class Settings(NamedTuple):
+    """What decides the numbers.
+
+    Attributes:
+        networks: Which of `PROTOCOLS`.
+        seeds: Networks of each.
+        epochs: Fewer epochs than the protocol's; 0 for the protocol's own.
+    """
+
+    networks: tuple[str, ...]
+    seeds: int
+    epochs: int
+
+
+def by(author: str) -> tuple[str, ...]:
+    """The networks of one paper, by the name it begins with."""
+    return tuple(name for name, protocol in PROTOCOLS.items() if protocol.source.startswith(author))
+
+
+def measure(
+    settings: Settings, dataset: Dataset, *, keep: Keep = at_once, show: Callable[[Seen], None] = lambda seen: None
+) -> Arrays:
+    """Train and score.
+
+    Returns:
+        `error` (network, seed), in percent of the test images; `epochs` (network,).
+    """
+
+    def of(name: str) -> Arrays:
+        members = ensemble.combinations(_settings(name, settings), seed=range(settings.seeds))
+        return {"error": 100 - trained(members, dataset, show)[1]}
+
+    parts = [keep(f"network-{list(PROTOCOLS).index(name)}", lambda name=name: of(name)) for name in settings.networks]
+    return {
+        "names": np.array(settings.networks),
+        "error": np.stack([part["error"] for part in parts]),
+        "epochs": np.array([_settings(name, settings).epochs for name in settings.networks]),
+    }
+
+
+def _settings(name: str, settings: Settings) -> recipes.Settings:
+    own = PROTOCOLS[name].settings
+    return own._replace(epochs=settings.epochs) if settings.epochs else own
+
+
+def answer(settings: Settings, arrays: Arrays) -> Answer:
+    """Judge: is each published error met or beaten."""
+    findings = []
+    for name, errors, epochs in zip(arrays["names"].tolist(), arrays["error"], arrays["epochs"], strict=True):
+        protocol = PROTOCOLS[name]
+        findings.append(
+            mean(
+                f"{name}, {epochs} epochs ({protocol.deviates})", errors, published=f"{protocol.error} % error",
+                source=protocol.source, most=protocol.error, unit="% error",
+            )
+        )  # fmt: skip
+    met = [finding.verdict == "reproduced" for finding in findings]
+    missed = ", ".join(name for name, good in zip(arrays["names"].tolist(), met, strict=True) if not good)
+    short = f" with {settings.epochs} epochs instead of the protocol's" if settings.epochs else ""
+    words = (
+        f"{sum(met)} of {len(met)} published errors are met or beaten over {settings.seeds} seeds{short}"
+        f"{f'; missed: {missed}' if missed else ''}."
+    )
+    return Answer(words, tuple(findings))
+
+
+def plan(settings: Settings) -> str:
+    """What is about to happen."""
+    epochs = [_settings(name, settings).epochs for name in settings.networks]
+    told = "; ".join(f"{name}, {count} epochs" for name, count in zip(settings.networks, epochs, strict=True))
+    return f"{settings.seeds} networks of each of: {told}"
+
+
+def _experiment(author: str, quick: int, seconds: tuple[float | int, float | int]) -> Experiment:
+    names = by(author)
+    return Experiment(Settings(names, 2, quick), Settings(names, 3, 0), measure, answer, plan, seconds)
+
+
+lecun = _experiment("LeCun", 2, (90, 2400))
+hinton = _experiment("Hinton", 2, (30, 900))
+simard = _experiment("Simard", 2, (120, 3600))
+ciresan = Experiment(
+    Settings(by("Ciresan"), 1, 1), Settings(by("Ciresan"), 1, 0), measure, answer, plan, (300, 300_000)
+)

@@ -1,0 +1,131 @@
+"""Nielsen's book, whose code and data the film recommends: his networks by his settings, his rule and the mean without it."""
+
+import itertools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxnet import ensemble, recipes
+from jaxnet._types import Dataset
+from jaxnet.experiments.findings import Answer, Arrays, Experiment, Finding, Keep, at_once, mean
+from jaxnet.experiments.scoring import trained
+from jaxnet.walking import Seen
+
+BOOK = recipes.nielsen._replace(validation=10_000)
+"""50,000 images to learn from, 10,000 to choose by, batches of 10."""
+
+NETWORKS: dict[str, tuple[recipes.Settings, float, str]] = {
+    "784-30-10, quadratic, rate 3, 30 epochs": (BOOK, 95.42, "Nielsen, chapter 1 [from memory]"),
+    "784-100-10, quadratic, rate 3, 30 epochs": (BOOK._replace(sizes=(100,)), 96.59, "Nielsen, chapter 1"),
+    "784-100-10, softmax, rate 0.1, 60 epochs": (
+        BOOK._replace(
+            sizes=(100,), loss="cross_entropy", output="identity", initializer="scaled", gain=1.0, learning_rate=0.1,
+            epochs=60,
+        ),
+        97.80,
+        "Nielsen, chapter 6",
+    ),
+}  # fmt: skip
+"""His networks: settings, the percentage he read, and where."""
+
+ELSEWHERE = {
+    "one convolution + 100": 98.78,
+    "two convolutions + 100": 99.06,
+    "two convolutions + 100, ReLU": 99.23,
+}
+"""His convolutional networks; a comparable one is `jaxnet train --preset convnet`."""
+
+
+class Settings(NamedTuple):
+    """What decides the numbers.
+
+    Attributes:
+        networks: Which of `NETWORKS`.
+        seeds: Networks of each.
+        choose: His rule: of so many runs the one that reads most of the validation images.
+    """
+
+    networks: tuple[str, ...]
+    seeds: int
+    choose: int
+
+
+def measure(
+    settings: Settings, dataset: Dataset, *, keep: Keep = at_once, show: Callable[[Seen], None] = lambda seen: None
+) -> Arrays:
+    """Train and score.
+
+    Returns:
+        `right`, `validation` (network, seed), in percent.
+    """
+
+    def of(name: str) -> Arrays:
+        results, right = trained(ensemble.combinations(NETWORKS[name][0], seed=range(settings.seeds)), dataset, show)
+        return {"right": right, "validation": 100 * results.accuracies[:, -1]}
+
+    parts = [keep(f"network-{list(NETWORKS).index(name)}", lambda name=name: of(name)) for name in settings.networks]
+    return {
+        "names": np.array(settings.networks),
+        **{key: np.stack([part[key] for part in parts]) for key in ("right", "validation")},
+    }
+
+
+def chosen(right: np.ndarray, validation: np.ndarray, choose: int) -> np.ndarray:
+    """What his rule would report: the test score of the best of `choose` runs by validation.
+
+    Args:
+        right: (seed,), test scores.
+        validation: (seed,), validation scores.
+        choose: Runs to choose among.
+
+    Returns:
+        One score for each set of `choose` runs there is.
+    """
+    sets = np.array(list(itertools.combinations(range(len(right)), choose)))
+    return right[sets[np.arange(len(sets)), validation[sets].argmax(1)]]
+
+
+def apart(right: np.ndarray, validation: np.ndarray, choose: int) -> np.ndarray:
+    """The same for sets that share no run, so that the scores are independent."""
+    groups = np.arange(len(right) // choose * choose).reshape(-1, choose)
+    return right[groups[np.arange(len(groups)), validation[groups].argmax(1)]]
+
+
+def answer(settings: Settings, arrays: Arrays) -> Answer:
+    """Judge: is the published figure within the interval of the unselected mean, or beaten."""
+    findings, words = [], []
+    for name, right, validation in zip(arrays["names"].tolist(), arrays["right"], arrays["validation"], strict=True):
+        published, source = NETWORKS[name][1:]
+        found = mean(
+            f"{name}: mean of all runs", right, published=f"{published} %, best of his runs", source=source,
+            least=published, unit="%",
+        )  # fmt: skip
+        findings.append(found)
+        by_rule = chosen(right, validation, settings.choose)
+        one_each = mean("", apart(right, validation, settings.choose), least=published)
+        findings.append(
+            found._replace(
+                what=f"{name}: best of {settings.choose} by validation", value=float(by_rule.mean()), low=one_each.low,
+                high=one_each.high, verdict="reproduced" if by_rule.mean() >= published else one_each.verdict,
+            )
+        )  # fmt: skip
+        words.append(
+            f"{name.split(',')[0]} ({name.split(', ', 1)[1]}) reads {found.value:.2f} % on average over {len(right)} runs and "
+            f"{by_rule.mean():.2f} % by his rule; he reports {published} %."
+        )
+    nan = float("nan")
+    for name, published in ELSEWHERE.items():
+        findings.append(Finding(name, f"{published} %", "Nielsen, chapter 6", nan, nan, nan, 0, "not run here", "%"))
+    good = sum(f.verdict == "reproduced" for f in findings[::2][: len(words)])
+    words.append(f"So {good} of his {len(words)} networks are as he says without any choosing.")
+    return Answer(" ".join(words), tuple(findings))
+
+
+def plan(settings: Settings) -> str:
+    """What is about to happen."""
+    return f"{settings.seeds} networks of each of: " + "; ".join(settings.networks)
+
+
+NAMES = tuple(NETWORKS)
+experiment = Experiment(Settings(NAMES[:1], 6, 3), Settings(NAMES, 12, 3), measure, answer, plan, (25, 600))

@@ -1,0 +1,171 @@
+"""What can be set of a run, the presets film, nielsen, modern, wide and convnet, and what makes no sense together."""
+
+from typing import Literal, NamedTuple, get_args
+
+Preset = Literal["film", "nielsen", "modern", "wide", "convnet"]
+Model = Literal["dense", "convnet"]
+Activation = Literal["sigmoid", "relu", "tanh", "gelu", "step", "identity"]
+Loss = Literal["squared_error", "half_squared_error", "cross_entropy"]
+Initializer = Literal["standard_normal", "scaled", "glorot", "he"]
+Optimizer = Literal["sgd", "momentum", "adam", "adamw"]
+Distortion = Literal["none", "affine", "elastic"]
+Schedule = Literal["constant", "linear", "cosine", "onecycle"]
+Dtype = Literal["float32", "float64", "bfloat16"]
+Precision = Literal["default", "high", "highest"]
+
+
+class Settings(NamedTuple):
+    """Everything that decides a run; the same settings on the same machine give the same bits.
+
+    Attributes:
+        preset: The name the settings started from.
+        data: "mnist", another set's name as `data.load` takes it, or the path of an .npz as `data.from_file` takes it.
+        model: "dense", or "convnet" for `models.ConvNet`.
+        sizes: Neurons of the hidden layers; a full list, from the data's pixels to its classes, is understood too.
+        activation: Of the hidden layers.
+        output: Of the last layer, likewise; identity where the loss takes logits.
+        loss: The film's squared error, Nielsen's half of it, or cross-entropy on logits.
+        initializer: How the weights' random start is drawn.
+        gain: For scaled: the deviation of weights is gain / sqrt(inputs).
+        random_biases: Whether biases start from N(0, 1) instead of 0.
+        optimizer: sgd is plain gradient descent; momentum is Nesterov's, 0.9.
+        learning_rate: The schedule's peak.
+        schedule: How the learning rate falls over the run; onecycle warms up for a tenth of it first.
+        weight_decay: For adamw.
+        budget: The fraction of the parameters that each step may move, those whose updates earn the most; 1 moves all.
+        candidates: Networks trained side by side; the one with the lowest cost over all training images is kept.
+        epochs: How often to go through the training images.
+        batch_size: Images a step.
+        shift: Move every training image by up to so many pixels at random; 0 does not.
+        distortion: Of every training image, anew each time: affine turns, scales and slants it; elastic bends it as well.
+        dropout: The share of the hidden neurons that are switched off at random while training.
+        validation: Training images held out to judge by; 0 trains on all.
+        seed: Decides start, order, shifts and who is held out.
+        dtype: Of parameters and arithmetic.
+        precision: Of float32 matrix products on accelerators; default rounds factors to TF32 or bfloat16.
+        device: Where to compute; None takes jax's choice.
+    """
+
+    preset: Preset = "film"
+    data: str = "mnist"
+    model: Model = "dense"
+    sizes: tuple[int, ...] = (16, 16)
+    activation: Activation = "sigmoid"
+    output: Activation = "sigmoid"
+    loss: Loss = "squared_error"
+    initializer: Initializer = "scaled"
+    gain: float = 1.5
+    random_biases: bool = False
+    optimizer: Optimizer = "sgd"
+    learning_rate: float = 1.5
+    schedule: Schedule = "linear"
+    weight_decay: float = 0.0
+    budget: float = 1.0
+    candidates: int = 1
+    epochs: int = 25
+    batch_size: int = 32
+    shift: int = 0
+    distortion: Distortion = "none"
+    dropout: float = 0.0
+    validation: int = 0
+    seed: int = 0
+    dtype: Dtype = "float32"
+    precision: Precision = "highest"
+    device: Literal["cpu", "gpu", "tpu"] | None = None
+
+
+film = Settings()
+"""The film's network and cost by plain gradient descent, with nothing but a falling learning rate added."""
+
+nielsen = film._replace(
+    preset="nielsen",
+    sizes=(30,),
+    loss="half_squared_error",
+    initializer="standard_normal",
+    random_biases=True,
+    learning_rate=3.0,
+    schedule="constant",
+    batch_size=10,
+    epochs=30,
+)
+"""The first network of Nielsen's book: 30 hidden neurons, half the film's cost, learning rate 3, batches of 10."""
+
+modern = film._replace(
+    preset="modern",
+    activation="relu",
+    output="identity",
+    loss="cross_entropy",
+    initializer="he",
+    optimizer="adam",
+    learning_rate=0.01,
+    schedule="onecycle",
+    candidates=8,
+    epochs=100,
+    batch_size=128,
+    shift=1,
+)
+"""The same 13,002 parameters, trained as one would today; of eight starts the one that fits the training images best."""
+
+wide = modern._replace(preset="wide", sizes=(256,), learning_rate=0.011, candidates=1, epochs=4, batch_size=256)
+"""One wide hidden layer, in seconds."""
+
+convnet = modern._replace(
+    preset="convnet", model="convnet", sizes=(), learning_rate=0.003, candidates=1, epochs=12, batch_size=64
+)
+"""`models.ConvNet`: three convolutions and two dense layers in flax.nnx."""
+
+PRESETS = {settings.preset: settings for settings in (film, nielsen, modern, wide, convnet)}
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings that name something unknown or make no sense, before anything is loaded or compiled.
+
+    Raises:
+        ValueError: With the field, what came and what was expected.
+    """
+    choices = {"model": Model, "activation": Activation, "output": Activation, "loss": Loss, "dtype": Dtype}
+    choices |= {
+        "distortion": Distortion,
+        "initializer": Initializer,
+        "optimizer": Optimizer,
+        "schedule": Schedule,
+        "precision": Precision,
+    }
+    for field, allowed in choices.items():
+        if getattr(settings, field) not in get_args(allowed):
+            raise ValueError(f"{field} must be one of {', '.join(get_args(allowed))}, got {getattr(settings, field)!r}")
+    lowest = {"epochs": 0, "batch_size": 1, "candidates": 1, "shift": 0, "validation": 0, "weight_decay": 0}
+    for field, least in lowest.items():
+        if not getattr(settings, field) >= least:
+            raise ValueError(f"{field} must be at least {least}, got {getattr(settings, field)}")
+    for field in ("learning_rate", "gain"):
+        if not 0 < getattr(settings, field) < float("inf"):
+            raise ValueError(f"{field} must be a positive number, got {getattr(settings, field)}")
+    if not 0 < settings.budget <= 1:
+        raise ValueError(f"budget must be a fraction of the parameters above 0 and at most 1, got {settings.budget}")
+    if not 0 <= settings.dropout < 1:
+        raise ValueError(f"dropout must be a share of the neurons, at least 0 and below 1, got {settings.dropout}")
+    if any(size < 1 for size in settings.sizes):
+        raise ValueError(f"sizes are the hidden layers' neurons, each at least 1, got {settings.sizes}")
+    if settings.loss == "cross_entropy" and settings.output != "identity":
+        raise ValueError(f"cross_entropy takes logits, so output must be identity, got {settings.output}")
+    if settings.model == "convnet":
+        for field in ("dropout", "sizes", "activation", "output", "initializer", "gain", "random_biases"):
+            if getattr(settings, field) != getattr(convnet, field):
+                raise ValueError(
+                    f"{field} belongs to dense networks, the convnet's is fixed; got {getattr(settings, field)!r}"
+                )
+    if settings.weight_decay and settings.optimizer != "adamw":
+        raise ValueError(f"weight_decay needs optimizer adamw, got {settings.optimizer}")
+
+
+def all_sizes(sizes: tuple[int, ...], pixels: int, classes: int) -> tuple[int, ...]:
+    """The sizes of all layers, whether the hidden ones are given or all of them.
+
+    Examples:
+        >>> all_sizes((16, 16), 784, 10), all_sizes((784, 16, 16, 10), 784, 10)
+        ((784, 16, 16, 10), (784, 16, 16, 10))
+    """
+    if len(sizes) > 1 and (sizes[0], sizes[-1]) == (pixels, classes):
+        return sizes
+    return (pixels, *sizes, classes)

@@ -1,0 +1,54 @@
+"""A thinned network is the network with neurons switched off, and its mean is the network."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnet import dropout, losses, network, recipes
+
+SQUASH = {"activation": network.tanh, "output": network.identity}
+params = network.init(jax.random.key(0), (9, 40, 4))
+image = jnp.linspace(0.0, 1.0, 9)
+
+
+def test_without_dropout_it_is_the_network():
+    found = dropout.thinned(jax.random.key(1), params, image, rate=0.0, **SQUASH)
+    np.testing.assert_array_equal(found, network.apply(params, image, **SQUASH))
+
+
+def test_the_mean_over_keys_is_the_network_and_without_the_scaling_it_is_not():
+    keys = jax.random.split(jax.random.key(2), 4000)
+    each = jax.vmap(lambda key: dropout.thinned(key, params, image, rate=0.25, **SQUASH))(keys)
+    wanted = network.apply(params, image, **SQUASH)
+    error = 5 * each.std(0) / np.sqrt(4000)
+    assert (jnp.abs(each.mean(0) - wanted) < error).all()  # one hidden layer: exact in the mean
+    assert not (jnp.abs(0.75 * each.mean(0) - wanted) < error).all()
+
+
+def test_the_share_of_neurons_that_are_off_is_the_rate():
+    ones = (network.Layer(jnp.zeros((10_000, 1)), jnp.ones(10_000)), network.Layer(jnp.ones((1, 10_000)), jnp.zeros(1)))
+    lit = dropout.thinned(
+        jax.random.key(3), ones, jnp.ones(1), rate=0.3, activation=network.relu, output=network.identity
+    )
+    assert 0.7 * float(lit[0]) / 10_000 == pytest.approx(0.7, abs=0.02)
+
+
+def test_every_image_has_its_own_neurons_and_a_key_is_needed(hundred):
+    whole = network.init(jax.random.key(0))
+    cost = dropout.dropped(losses.squared_error, 0.5, activation=network.sigmoid, output=network.sigmoid)
+    same = hundred._replace(images=jnp.stack([hundred.images[0]] * 100), labels=jnp.zeros(100, jnp.int32))
+    one = same._replace(images=same.images[:1], labels=same.labels[:1])
+    assert cost(whole, same._replace(key=jax.random.key(0))) != cost(whole, one._replace(key=jax.random.key(0)))
+    with pytest.raises(ValueError, match="needs a batch with a key, got key=None"):
+        cost(whole, hundred)
+
+
+@pytest.mark.parametrize("changes", [{"dropout": 0.3}, {"distortion": "affine"}, {"shift": 1, "dropout": 0.3}])
+def test_settings_that_harden_the_cost_take_keyed_batches_and_judge_without(changes, hundred):
+    made = recipes.build(recipes.film._replace(**changes), image_shape=(28, 28), classes=10, steps=10)
+    begun = made.init(jax.random.key(0))
+    assert made.keyed
+    first, second = (made.augmented_cost(begun, hundred._replace(key=jax.random.key(k))) for k in (0, 1))
+    assert first != second
+    assert made.cost(begun, hundred) == losses.average(network.apply, losses.squared_error)(begun, hundred)

@@ -1,0 +1,61 @@
+"""The published errors are the published ones, and verdicts turn with the numbers."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from jaxnet import recipes
+from jaxnet.experiments import classics
+
+SOME = classics.Settings(classics.by("Simard"), 3, 0)
+
+
+def numbers(errors):
+    shape = np.array([-0.01, 0.0, 0.01])
+    return {
+        "names": np.array(SOME.networks),
+        "error": np.asarray(errors)[:, None] + shape[None],
+        "epochs": np.array([1, 2, 3]),
+    }
+
+
+def test_an_error_above_the_published_one_is_a_miss_and_is_named():
+    found = classics.answer(SOME, numbers([1.5, 1.3, 0.69]))
+    assert [f.verdict for f in found.findings] == ["reproduced", "missed", "reproduced"]
+    assert found.words.startswith("2 of 3")
+    assert "missed: 800 hidden, affine distortions" in found.words
+
+
+def test_published_errors_are_those_of_the_papers():
+    published = {name: protocol.error for name, protocol in classics.PROTOCOLS.items()}
+    assert published["300 hidden, MSE"] == 4.7
+    assert published["300 + 100 hidden"] == 3.05
+    assert published["500 + 150 hidden"] == 2.95
+    assert published["500 + 300 hidden, softmax, weight decay"] == 1.53
+    assert [published[name] for name in classics.by("Simard")] == [1.6, 1.1, 0.7]
+    assert published["2500-2000-1500-1000-500, elastic"] == 0.35
+
+
+@pytest.mark.parametrize("name", list(classics.PROTOCOLS))
+def test_every_protocol_makes_sense_and_uses_the_papers_loss(name):
+    protocol = classics.PROTOCOLS[name]
+    recipes.check(protocol.settings)
+    wanted = "squared_error" if "LeCun" in protocol.source else "cross_entropy"
+    assert protocol.settings.loss == wanted
+    assert ("distort" in name or "elastic" in name) == (protocol.settings.distortion != "none")
+    sizes = recipes.all_sizes(protocol.settings.sizes, 784, 10)
+    assert sum((a + 1) * b for a, b in itertools.pairwise(sizes)) < 12.2e6
+
+
+@pytest.mark.slow
+def test_fewer_epochs_are_said_and_every_seed_is_another_network(small, monkeypatch):
+    name = classics.by("LeCun")[1]
+    short = classics.PROTOCOLS[name]._replace(settings=classics.PROTOCOLS[name].settings._replace(sizes=(20,)))
+    monkeypatch.setitem(classics.PROTOCOLS, name, short)
+    asked = classics.Settings((name,), 2, 3)
+    arrays = classics.measure(asked, small)
+    assert arrays["error"].shape == (1, 2)
+    assert arrays["error"][0, 0] != arrays["error"][0, 1]
+    assert (arrays["error"] < 60).all()
+    assert "3 epochs instead of the protocol's" in classics.answer(asked, arrays).words

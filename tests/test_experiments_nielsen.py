@@ -1,0 +1,48 @@
+"""Nielsen's rule chooses by validation and not by the test images, and verdicts follow."""
+
+import numpy as np
+import pytest
+
+from jaxnet.experiments import nielsen
+
+SOME = nielsen.Settings(nielsen.NAMES[:1], 6, 3)
+RIGHT = np.array([95.0, 95.6, 95.2, 94.9, 95.3, 95.1])
+VALIDATION = np.array([97.0, 96.0, 96.5, 96.0, 96.9, 96.1])
+
+
+def test_the_rule_takes_the_best_by_validation():
+    assert nielsen.apart(RIGHT, VALIDATION, 3).tolist() == [95.0, 95.3]
+    assert nielsen.apart(RIGHT, RIGHT, 3).tolist() == [95.6, 95.3]  # by the test images it would be better, and wrong
+
+
+def test_all_sets_of_runs_are_counted():
+    found = nielsen.chosen(RIGHT, VALIDATION, 3)
+    assert len(found) == 20
+    assert (found == 95.0).sum() == 10  # run 0 has the best validation: it wins wherever it takes part
+
+
+def test_verdicts_follow_the_numbers():
+    arrays = {"names": np.array(SOME.networks), "right": RIGHT[None], "validation": VALIDATION[None]}
+    good = nielsen.answer(SOME, arrays | {"right": RIGHT[None] + 1})
+    bad = nielsen.answer(SOME, arrays | {"right": RIGHT[None] - 1})
+    assert (good.findings[0].verdict, bad.findings[0].verdict) == ("reproduced", "missed")
+    assert "So 1 of his 1" in good.words
+    assert "So 0 of his 1" in bad.words
+    assert [f.verdict for f in good.findings[-3:]] == ["not run here"] * 3
+
+
+def test_his_settings_are_his():
+    settings, published, _ = nielsen.NETWORKS[nielsen.NAMES[0]]
+    assert (settings.batch_size, settings.learning_rate, settings.epochs, published) == (10, 3.0, 30, 95.42)
+    assert (settings.loss, settings.validation, settings.schedule) == ("half_squared_error", 10_000, "constant")
+
+
+@pytest.mark.slow
+def test_a_small_run_scores_validation_and_test_apart(small, monkeypatch):
+    first = nielsen.NAMES[0]
+    short = nielsen.BOOK._replace(epochs=2, validation=400)
+    monkeypatch.setitem(nielsen.NETWORKS, first, (short, 95.42, "x"))
+    arrays = nielsen.measure(nielsen.Settings((first,), 3, 3), small)
+    assert arrays["right"].shape == arrays["validation"].shape == (1, 3)
+    assert not np.array_equal(arrays["right"], arrays["validation"])
+    assert (arrays["right"] > 30).all()
