@@ -196,12 +196,14 @@ def markdown(done: Sequence[Reproduced]) -> str:
     """The ledger: a row a number, misses kept."""
     lines = ["| experiment | " + " | ".join(HEADS) + " |", "|---" * (len(HEADS) + 1) + "|"]
     for one in done:
-        lines += [
-            f"| `{one.name}` | " + " | ".join(str(cell).replace("|", "\\|") for cell in _row(finding)) + " |"
-            for finding in one.answer.findings
-        ]
+        lines += [f"| `{one.name}` | " + " | ".join(cells(finding)) + " |" for finding in one.answer.findings]
     times = ", ".join(f"`{one.name}` {duration(one.seconds)}" for one in done)
     return "\n".join([*lines, "", f"Computed in: {times}.", ""])
+
+
+def cells(finding: Finding) -> tuple[str, ...]:
+    """A row of the ledger, in Markdown."""
+    return tuple(cell.replace("|", "\\|") for cell in _row(finding))
 
 
 def _row(finding: Finding) -> tuple[str, ...]:

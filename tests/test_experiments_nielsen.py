@@ -26,8 +26,11 @@ def test_verdicts_follow_the_numbers():
     good = nielsen.answer(SOME, arrays | {"right": RIGHT[None] + 1})
     bad = nielsen.answer(SOME, arrays | {"right": RIGHT[None] - 1})
     assert (good.findings[0].verdict, bad.findings[0].verdict) == ("reproduced", "missed")
-    assert "So 1 of his 1" in good.words
-    assert "So 0 of his 1" in bad.words
+    assert "1 of his 1 networks read more than he says" in good.words
+    assert "0 of his 1 networks read more than he says" in bad.words
+    assert "below the median" not in good.words
+    lost = nielsen.answer(SOME, arrays | {"right": np.where(RIGHT == 95.0, 86.0, RIGHT)[None]})
+    assert "1 of the 6 runs ended more than 5 points below the median" in lost.words
     assert [f.verdict for f in good.findings[-3:]] == ["not run here"] * 3
 
 

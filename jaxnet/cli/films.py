@@ -76,7 +76,8 @@ def _tell(done: Any) -> None:
     print(f"\n{done.name}: {done.answer.words}")
     for finding in done.answer.findings:
         published = f"; published: {finding.published}" if finding.published else ""
-        print(f"  {finding.verdict:10s} {finding.what}: {told(finding)}{published}", flush=True)
+        ours = "" if finding.verdict == "not run here" else f": {told(finding)}"
+        print(f"  {finding.verdict:12s} {finding.what}{ours}{published}", flush=True)
 
 
 @contextlib.contextmanager
