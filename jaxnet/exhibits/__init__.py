@@ -1,9 +1,11 @@
 """The experiments on show, in the film's order: each with its question and its pictures."""
 
-from jaxnet.exhibits import accuracy, classics, minima, nielsen
+from jaxnet.exhibits import accuracy, classics, downhill, minima, nielsen
 from jaxnet.exhibits.framing import Exhibit, Moving
 
-FILM: dict[str, Exhibit] = {one.name: one for one in (accuracy.exhibit, minima.exhibit, nielsen.exhibit)}
+FILM: dict[str, Exhibit] = {
+    one.name: one for one in (downhill.exhibit, accuracy.exhibit, minima.exhibit, nielsen.exhibit)
+}
 """The film's questions, in its order."""
 
 PAPERS: dict[str, Exhibit] = {

@@ -1,0 +1,194 @@
+"""Functions of one and two numbers: the ball, its steps, the valley it falls into, and how long its steps may be."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from jaxnet import landscape
+from jaxnet.experiments.findings import Arrays
+
+METHODS = {"plain": optax.sgd, "momentum 0.9": functools.partial(optax.sgd, momentum=0.9), "Adam": optax.adam}
+"""Ways downhill, each made of a learning rate."""
+
+EDGES = (2.0, 3.8, np.inf)
+"""The largest stable rate times curvature on a quadratic: 2 for plain descent, 2 (1 + 0.9) for momentum, none for Adam."""
+
+WAYS = ("proportional, rate 0.4", "fixed length 0.7", "too long, rate 1.9", "beyond the edge, rate 2.1")
+"""Four kinds of step on the parabola, whose curvature is 1."""
+
+BALLS = (0.003, 0.05, 0.17, 0.4)
+"""Learning rates of the balls on the curve."""
+
+TESTED: dict[str, tuple[Callable[[Any], Any], Any, Any, int, Any]] = {
+    "bowl": (landscape.bowl, (0.0, 0.0), (4.0, 1.0), 2_000, (0.18, 0.02, 0.4)),
+    "Rosenbrock's valley": (landscape.rosenbrock, (1.0, 1.0), (1.2, 1.2), 12_000, (0.0015, 0.0004, 0.05)),
+    "the curve": (landscape.hills, None, -0.2, 2_000, None),
+}
+"""Function, bottom (None: found before), start of the sweep over learning rates, steps, rates of the paths that are drawn."""
+
+DRAWN = {"bowl": ((-4.5, 1.6), 40), "Rosenbrock's valley": ((-1.2, 1.0), 1000)}
+"""Start and number of steps of the paths."""
+
+RACE = (0.06, 1.3)
+"""Where the race starts: hardly right of the pass between the wells."""
+
+RACE_RATES = (0.15, 0.03, 0.1)
+
+
+def on_a_curve(starts: int) -> Arrays:
+    """The film's function of one number, and the four kinds of step on a parabola.
+
+    Args:
+        starts: Balls, evenly from -6 to 6, for each of 40 learning rates.
+
+    Returns:
+        `curve_x`, `curve_y`; `ball_positions`, `ball_values` (ball, step); `basin_starts`, `basin_rates`,
+        `basin_reached` (rate, start), with `bottoms`, `bottom_values` and `bottom_curvatures`; `step_positions`,
+        `step_values` (way, step).
+    """
+    across, where = np.linspace(-6.6, 6.6, 1001), np.linspace(-6, 6, starts)
+    rates = np.geomspace(0.02, 0.5, 40)
+    walk = landscape.descend(
+        landscape.hills, np.tile(where, 40), optax.sgd, 1000, rates=np.repeat(rates, starts), every=1000
+    )
+    found = landscape.basins(walk)
+    balls = landscape.descend(landscape.hills, np.full(len(BALLS), -4.8), optax.sgd, 44, rates=BALLS)
+    pulled = landscape.descend(landscape.parabola, np.full(3, 4.0), optax.sgd, 14, rates=[0.4, 1.9, 2.1])
+    fixed = landscape.descend(landscape.parabola, [4.0], optax.sign_sgd(0.7), 14)
+    ways = lambda part: np.stack([part(pulled)[0], part(fixed)[0], part(pulled)[1], part(pulled)[2]])
+    return {
+        "curve_x": across, "curve_y": _heights(landscape.hills, across),
+        "ball_positions": balls.positions, "ball_values": balls.values,
+        "basin_starts": where, "basin_rates": rates, "basin_reached": found.reached.reshape(40, starts),
+        "bottoms": found.bottoms, "bottom_values": found.values,
+        "bottom_curvatures": np.array([landscape.curvatures(landscape.hills, x)[0] for x in found.bottoms]),
+        "step_positions": ways(lambda walk: walk.positions), "step_values": ways(lambda walk: walk.values),
+    }  # fmt: skip
+
+
+def on_a_surface(side: int) -> Arrays:
+    """Functions of two numbers: which valley, along which path, and whether the gradient is the steepest way.
+
+    Args:
+        side: The basins are those of side x side starts.
+
+    Returns:
+        `valley_axis`, `valley_reached` (way, y, x), `valley_bottoms`; `race` (method, step, 2) with `race_values`; the
+        surfaces `race_x`, `race_y`, `race_z`; `compass` (place,), degrees between minus the gradient and the best of
+        3,600 short steps all round.
+    """
+    axis = np.linspace(-5.5, 5.5, side)
+    starts = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    plain = landscape.descend(
+        landscape.himmelblau, np.tile(starts, (2, 1)), optax.sgd, 1500,
+        rates=np.repeat([0.002, 0.0138], len(starts)), every=1500,
+    )  # fmt: skip
+    heavy = landscape.descend(landscape.himmelblau, starts, optax.sgd(0.002, momentum=0.9), 1500, every=1500)
+    found = landscape.basins(landscape.Walk(*map(np.concatenate, zip(plain, heavy, strict=True))))
+    walks = [
+        landscape.descend(landscape.two_wells, [RACE], make, 80, rates=[rate])
+        for make, rate in zip(METHODS.values(), RACE_RATES, strict=True)
+    ]
+    x, y = np.linspace(-1.6, 1.6, 81), np.linspace(-1.5, 1.5, 81)
+    return {
+        "valley_axis": axis, "valley_reached": found.reached.reshape(3, side, side), "valley_bottoms": found.bottoms,
+        "valley_z": _surface(landscape.himmelblau, axis, axis), "race": np.concatenate([w.positions for w in walks]),
+        "race_values": np.concatenate([w.values for w in walks]), "race_slopes": np.concatenate([w.slopes for w in walks]),
+        "race_x": x, "race_y": y, "race_z": _surface(landscape.two_wells, x, y),
+        "compass": off_course(landscape.himmelblau, starts[:: max(1, len(starts) // 200)]),
+    }  # fmt: skip
+
+
+def off_course(function: Callable[[Any], Any], places: np.ndarray, *, length: float = 1e-4) -> np.ndarray:
+    """Degrees between minus the gradient and the steepest of 3,600 short steps all round, at each place."""
+    with jax.enable_x64(True):
+        slopes = np.asarray(jax.jit(jax.vmap(jax.grad(function)))(places))
+        turns = np.linspace(-np.pi, np.pi, 3600, endpoint=False)
+        around = length * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+        values = np.asarray(jax.jit(jax.vmap(jax.vmap(function)))(places[:, None] + around[None]))
+    best = turns[values.argmin(1)]
+    off = best - np.arctan2(-slopes[:, 1], -slopes[:, 0])
+    return np.degrees(np.abs((off + np.pi) % (2 * np.pi) - np.pi))
+
+
+def over_rates(deepest: float) -> Arrays:
+    """How many steps to the bottom with every learning rate, and paths.
+
+    Args:
+        deepest: The bottom of the curve's deepest valley.
+
+    Returns:
+        `scaled` (rate,), the learning rate times the largest curvature at the bottom; `arrival` (function, method, rate);
+        `curvature` (function,); and of the functions of two numbers `paths_I` (method, step, 2) with the surface
+        `paths_I_x`, `paths_I_y`, `paths_I_z`.
+    """
+    scaled = np.concatenate([np.arange(1, 130) / 50, np.arange(53, 86) / 20])
+    arrays: Arrays = {"scaled": scaled}
+    arrivals, bends = [], []
+    for i, (name, (function, known, start, steps, drawn)) in enumerate(TESTED.items()):
+        bottom = deepest if known is None else known
+        bends.append(landscape.curvatures(function, bottom)[-1])
+        least = float(_heights(function, np.asarray(bottom)[None])[0])
+        starts, own, paths = np.repeat(np.asarray([start]), len(scaled), axis=0), scaled / bends[-1], []
+        for j, make in enumerate(METHODS.values()):
+            if drawn is not None:  # the path that is drawn walks along, in the same program
+                where, length = DRAWN[name]
+                starts_now, rates = np.concatenate([starts, [where]]), np.append(own, drawn[j])
+                walk = landscape.descend(function, starts_now, make, steps, rates=rates)
+                paths.append(walk.positions[-1, : length + 1])
+            else:
+                walk = landscape.descend(function, starts, make, steps, rates=own)
+            arrivals.append(arrival(walk.values[: len(scaled)], least))
+        if paths:
+            shown = np.concatenate([*paths, [bottom]])
+            low, high = shown.min(0), shown.max(0)
+            room = 0.1 * (high - low) + 0.2
+            x, y = (np.linspace(low[k] - room[k], high[k] + room[k], 81) for k in range(2))
+            arrays |= {f"paths_{i}": np.stack(paths), f"paths_{i}_x": x, f"paths_{i}_y": y}
+            arrays[f"paths_{i}_z"] = _surface(function, x, y)
+    return arrays | {
+        "arrival": np.reshape(arrivals, (len(TESTED), len(METHODS), -1)), "curvature": np.array(bends),
+    }  # fmt: skip
+
+
+def arrival(values: Any, least: float, *, fraction: float = 1e-6) -> np.ndarray:
+    """After how many steps the values stay below a fraction of their start, above the least.
+
+    Args:
+        values: (walk, step).
+        least: The value at the bottom.
+        fraction: Of the start's height above it.
+
+    Returns:
+        (walk,): the number of steps; NaN where it did not come to stay, infinity where it left for infinity.
+    """
+    height = np.asarray(values, np.float64) - least
+    # A walk that ends in another valley may lie lower: it has not arrived here.
+    out = ~(np.abs(height) <= fraction * height[:, :1])
+    steps = np.where(out[:, -1], np.nan, height.shape[1] - np.argmax(out[:, ::-1], axis=1))
+    return np.where(np.isfinite(height[:, -1]), steps, np.inf)
+
+
+def edge(scaled: np.ndarray, arrivals: np.ndarray) -> float:
+    """The largest rate times curvature with which a walk arrives, below the first with which it does not after one that did."""
+    arrived = np.isfinite(arrivals)
+    if not arrived.any():
+        return float("nan")
+    first = int(arrived.argmax())
+    lost = np.flatnonzero(~arrived[first:])
+    return float(scaled[first + lost[0] - 1] if len(lost) else scaled[-1])
+
+
+def _heights(function: Callable[[Any], Any], places: Any) -> np.ndarray:
+    with jax.enable_x64(True):
+        return np.asarray(jax.jit(jax.vmap(function))(np.asarray(places, np.float64)))
+
+
+def _surface(function: Callable[[Any], Any], x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A row for every y, a column for every x."""
+    places = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    return _heights(function, places).reshape(len(y), len(x))

@@ -1,0 +1,191 @@
+"""Lines and planes through the cost of many parameters: along a direction, through a path, around a network."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxnet._types import Cost, Params
+
+
+def line(cost: Cost, *, at_once: int = 16) -> Callable[[Params, Params, Any, Any], Float[np.ndarray, "distance"]]:
+    """Turn a cost into a function that measures it along a straight line through parameter space, in float64.
+
+    Args:
+        cost: `cost(params, batch)`.
+        at_once: Points to compute side by side: more are faster and take more memory.
+
+    Returns:
+        `measure(params, direction, distances, batch)`: the cost at params + distance * direction. From a start with the
+        direction (solution - start), distance 1 is the solution; with minus the gradient, distances are learning rates.
+
+    Raises:
+        ValueError: From the function, if the direction is not shaped as the parameters, or the cost computes in less
+            than float64: small bumps would drown in rounding.
+
+    Examples:
+        >>> line(lambda x, batch: jnp.sum(x**2))(np.array([1.0, 2.0]), np.array([1.0, 0.0]), [-1.0, 0.0, 1.0], None).tolist()
+        [4.0, 5.0, 8.0]
+
+    Source: Goodfellow, Vinyals and Saxe, 2015, "Qualitatively characterizing neural network optimization problems".
+    """
+
+    def measure(params: Params, direction: Params, distances: Any, batch: Any) -> Float[np.ndarray, "distance"]:
+        return _measured(cost, params, (direction,), np.asarray(distances, np.float64)[:, None], batch, at_once)
+
+    return measure
+
+
+def plane(cost: Cost, *, at_once: int = 16) -> Callable[..., Float[np.ndarray, "y x"]]:
+    """Turn a cost into a function that measures it on a plane through parameter space, in float64.
+
+    Args:
+        cost: `cost(params, batch)`.
+        at_once: Points to compute side by side.
+
+    Returns:
+        `measure(params, u, v, xs, ys, batch)`: the cost at params + x * u + y * v, a row for every y and a column for
+        every x, as pictures and contours have it.
+
+    Raises:
+        ValueError: From the function, as `line`.
+
+    Examples:
+        >>> u, v = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+        >>> plane(lambda x, batch: x[0] + 10 * x[1])(np.zeros(2), u, v, [0, 1, 2], [0, 1], None).tolist()
+        [[0.0, 1.0, 2.0], [10.0, 11.0, 12.0]]
+    """
+
+    def measure(params: Params, u: Params, v: Params, xs: Any, ys: Any, batch: Any) -> Float[np.ndarray, "y x"]:
+        across, up = np.meshgrid(np.asarray(xs, np.float64), np.asarray(ys, np.float64))
+        places = np.stack([across.ravel(), up.ravel()], axis=1)
+        return _measured(cost, params, (u, v), places, batch, at_once).reshape(across.shape)
+
+    return measure
+
+
+def _measured(cost: Cost, params: Any, directions: tuple[Any, ...], places: Any, batch: Any, at_once: int) -> Any:
+    shapes = [jax.tree.map(np.shape, tree) for tree in (params, *directions)]
+    if any(shape != shapes[0] for shape in shapes):
+        raise ValueError(f"a direction must be shaped as the parameters, {shapes[0]}, got {shapes[1:]}")
+    if not len(places) or at_once < 1:
+        raise ValueError(f"at least one point is measured, at least one at once; got {len(places)} and {at_once}")
+    with jax.enable_x64(True):
+        wide = lambda tree: jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), tree)
+        params, directions = wide(params), wide(directions)
+        if (dtype := jax.eval_shape(cost, params, batch).dtype) != np.float64:
+            raise ValueError(
+                f"with float64 parameters this cost still computes in {dtype}; build it without a fixed dtype"
+            )
+        values = []
+        for first in range(0, len(places), at_once):
+            chosen = np.arange(first, first + at_once).clip(
+                max=len(places) - 1
+            )  # the last one fills up the last program
+            values.append(np.asarray(_values(cost, params, directions, jnp.asarray(places[chosen]), batch)))
+        return np.concatenate(values)[: len(places)]
+
+
+@functools.partial(jax.jit, static_argnames="cost")
+def _values(cost: Cost, params: Any, directions: tuple[Any, ...], places: Any, batch: Any) -> Array:
+    def value(place: Any) -> Any:
+        moved = lambda leaf, *ways: leaf + sum(place[i] * way for i, way in enumerate(ways))
+        return cost(jax.tree.map(moved, params, *directions), batch)
+
+    return jax.vmap(value)(places)
+
+
+def rescaled(key: Array, params: Params, *, neuron_axis: int = 0) -> Params:
+    """A random direction in which every neuron's weights are as long as the network's own; biases stay where they are.
+
+    Without this, a plane through a network with large weights looks flat and one with small weights steep.
+
+    Args:
+        key: A typed random key.
+        params: The network; leaves with two or more axes hold weights.
+        neuron_axis: The axis of the weights that counts neurons: 0 for (out, in).
+
+    Returns:
+        A pytree shaped as params.
+
+    Source: Li et al. 2018, "Visualizing the loss landscape of neural nets", filter normalization.
+    """
+    leaves, form = jax.tree.flatten(params)
+
+    def direction(key: Array, leaf: Any) -> Array:
+        if np.ndim(leaf) < 2:
+            return jnp.zeros_like(leaf)
+        drawn = jax.random.normal(key, np.shape(leaf), jnp.asarray(leaf).dtype)
+        others = tuple(axis for axis in range(np.ndim(leaf)) if axis != neuron_axis % np.ndim(leaf))
+        length = lambda weights: jnp.sqrt(jnp.sum(weights**2, axis=others, keepdims=True))
+        return drawn * (length(leaf) / length(drawn))
+
+    return form.unflatten(map(direction, jax.random.split(key, len(leaves)), leaves))
+
+
+class Principal(NamedTuple):
+    """The directions in which a path went most; float64.
+
+    Attributes:
+        origin: The path's last parameters.
+        directions: Pytrees of length 1, at right angles, the one with the largest variance first.
+        explained: The fraction of the path's variance along each of all its principal directions.
+        coordinates: The path seen from the origin, along the directions returned.
+    """
+
+    origin: Params
+    directions: tuple[Params, ...]
+    explained: Float[np.ndarray, "component"]
+    coordinates: Float[np.ndarray, "step direction"]
+
+
+def principal(path: Params, *, directions: int = 2) -> Principal:
+    """The plane that holds most of a path: its principal components, through its last place.
+
+    Even a random walk lies mostly in its first two components, about 76 % (Antognini and Sohl-Dickstein, 2018).
+
+    Args:
+        path: Parameters with a leading axis of steps.
+        directions: How many to return.
+
+    Raises:
+        ValueError: If the path has not more places than directions, or does not move.
+
+    Source: Li et al. 2018, section 7.
+    """
+    leaves, form = jax.tree.flatten(path)
+    shapes = [np.shape(leaf)[1:] for leaf in leaves]
+    places = np.concatenate([np.asarray(leaf, np.float64).reshape(len(leaf), -1) for leaf in leaves], axis=1)
+    if len(places) <= directions or (places == places[:1]).all():
+        raise ValueError(f"a path needs more than {directions} places and to move, got {len(places)} places")
+    off = places - places.mean(0)
+    # There are far fewer places than parameters: their products with each other are a small matrix.
+    variances, mixtures = np.linalg.eigh(off @ off.T)
+    variances = variances[::-1][: min(places.shape)].clip(min=0)
+    ways = mixtures[:, ::-1][:, :directions].T @ off
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    seen = (places - places[-1]) @ ways.T
+    # The sign of a component is arbitrary: here every path begins on the left, and below.
+    signs = np.where(seen[0] > 0, -1.0, 1.0)
+    cuts = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+    unflatten = lambda flat: form.unflatten(
+        [part.reshape(shape) for part, shape in zip(np.split(flat, cuts), shapes, strict=True)]
+    )
+    chosen = tuple(unflatten(sign * way) for sign, way in zip(signs, ways, strict=False))
+    return Principal(unflatten(places[-1]), chosen, variances / variances.sum(), seen * signs)
+
+
+def largest_rise(values: Any) -> float:
+    """How far a sequence climbs above the lowest value before, at most; 0 where it only falls.
+
+    Examples:
+        >>> largest_rise([5.0, 3.0, 4.5, 1.0, 2.0])
+        1.5
+    """
+    values = np.asarray(values, np.float64)
+    return float((values - np.minimum.accumulate(values)).max())
