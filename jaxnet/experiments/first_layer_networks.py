@@ -1,0 +1,122 @@
+"""The networks whose first layers are looked at: the film's, its variations, and one that slides small filters."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Key
+
+from jaxnet import data, ensemble, losses, network, recipes, training
+from jaxnet._types import Dataset
+from jaxnet.descent import gradient_descent, side_by_side
+from jaxnet.loop import train
+from jaxnet.network import Layer
+from jaxnet.walking import Seen
+
+FILTER, STRIDE, FILTERS = 5, 2, 16
+"""Of the convolutional network: pixels of a filter's side, pixels from one place to the next, how many filters."""
+
+
+def first_weights(
+    which: Sequence[recipes.Settings], seeds: int, dataset: Dataset, show: Callable[[Seen], None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Train networks that differ in their seed, each what `jaxnet train --seed K` trains with its settings.
+
+    Returns:
+        The weights into the first hidden layer before and after training, (settings, seed, neuron, height, width).
+    """
+    members = [member for settings in which for member in ensemble.combinations(settings, seed=range(seeds))]
+    results = ensemble.train_together(members, dataset, shared=False, evaluate_every=0, show=show)
+    keys = jnp.stack([training.keys(seed).init for seed in range(seeds)])
+    starts = [jax.jit(jax.vmap(training.plan(settings, dataset).recipe.init))(keys)[0].weights for settings in which]
+    trained = np.stack([results.params(i)[0].weights for i in range(len(members))])
+    before = as_maps(np.stack(starts), dataset)
+    return before, as_maps(trained, dataset).reshape(before.shape)
+
+
+def decayed_weights(settings: recipes.Settings, seeds: int, dataset: Dataset, *, decay: float | int) -> np.ndarray:
+    """Train networks by plain gradient descent that also shrinks every weight and bias at every step.
+
+    All see the same batches, in the order of the first seed; their starts are those of `first_weights`.
+
+    Args:
+        settings: Of all of them.
+        seeds: How many.
+        dataset: What they learn from.
+        decay: A step takes learning rate * decay of every parameter away.
+
+    Returns:
+        The trained weights into the first hidden layer, (seed, neuron, height, width).
+    """
+    plan = training.plan(settings._replace(seed=0), dataset)
+    rate = recipes.SCHEDULES[settings.schedule](settings.learning_rate, plan.num_steps)
+    shrinking = optax.chain(optax.add_decayed_weights(decay), optax.sgd(rate))
+    descent = side_by_side(gradient_descent(plan.recipe.cost, shrinking))
+    keys = jnp.stack([training.keys(seed).init for seed in range(seeds)])
+    start = descent.init(jax.jit(jax.vmap(plan.recipe.init))(keys))
+    batches = data.shuffled(plan.order_key, plan.train, settings.batch_size, epochs=settings.epochs)
+    *_, (last, _) = train(descent, start, batches)
+    return as_maps(last.params[0].weights, dataset)
+
+
+def as_maps(weights: Any, dataset: Dataset) -> np.ndarray:
+    """Weights (..., pixels) at their pixels."""
+    weights = np.asarray(weights, np.float32)
+    return weights.reshape(*weights.shape[:-1], *dataset.train.images.shape[1:3])
+
+
+def _places(image_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of every patch that a filter sees, (patch, pixel)."""
+    corners = [np.arange(0, size - FILTER + 1, STRIDE) for size in image_shape]
+    inside = np.indices((FILTER, FILTER)).reshape(2, -1)
+    top, left = (part.reshape(-1, 1) for part in np.meshgrid(*corners, indexing="ij"))
+    return top + inside[0], left + inside[1]
+
+
+def init_sliding(
+    key: Key[Array, ""], *, image_shape: tuple[int, ...] = (28, 28), classes: int = 10
+) -> tuple[Layer, ...]:
+    """The random start of a convolutional network: 16 filters of 5 x 5 pixels, and one dense layer that reads them all."""
+    first, second = jax.random.split(key)
+    patches = len(_places(image_shape)[0])
+    return (
+        network.init(first, (FILTER**2, FILTERS), weights=network.he)[0],
+        network.init(second, (patches * FILTERS, classes), weights=network.glorot)[0],
+    )
+
+
+def apply_sliding(params: Sequence[Layer], image: Any) -> Float[Array, "classes"]:
+    """Read one image: every filter at every second pixel, as one matrix product with the patches there, ReLU, dense."""
+    rows, columns = _places(image.shape)
+    filters, last = params
+    patches = network.intensities(image, filters.weights.dtype)[rows, columns]
+    lit = jax.nn.relu(patches @ filters.weights.T + filters.biases[None, :])
+    return last.weights @ lit.reshape(-1) + last.biases
+
+
+def sliding_filters(
+    seeds: int, steps: int, dataset: Dataset, *, learning_rate: float = 0.01, batch_size: int = 50
+) -> tuple[np.ndarray, Any]:
+    """Train convolutional networks by Adam on cross-entropy, all on the same batches.
+
+    Returns:
+        Their filters, (seed, filter, 5, 5), and all parameters with a leading axis of seeds.
+    """
+    cost = losses.average(apply_sliding, losses.cross_entropy)
+    rate = optax.schedules.linear_schedule(learning_rate, 0.0, steps)
+    descent = side_by_side(gradient_descent(cost, optax.adam(rate)))
+    start = functools.partial(init_sliding, image_shape=dataset.train.images.shape[1:3], classes=len(dataset.classes))
+    params = jax.jit(jax.vmap(start))(jax.random.split(jax.random.key(5), seeds))
+    per_chunk = min(25, steps)
+    epochs = 1 + steps * batch_size // len(dataset.train.labels)
+    batches = data.shuffled(jax.random.key(6), dataset.train, batch_size, epochs=epochs, steps=per_chunk)
+    for after, _ in train(descent, descent.init(params), batches):
+        params = after.params
+        if after.step[0] >= steps:
+            break
+    filters = np.asarray(params[0].weights, np.float32)
+    return filters.reshape(seeds, FILTERS, FILTER, FILTER), params
