@@ -1,10 +1,11 @@
 """The experiments on show, in the film's order: each with its question and its pictures."""
 
-from jaxnet.exhibits import accuracy, classics, downhill, first_layer, minima, nielsen
+from jaxnet.exhibits import accuracy, classics, downhill, first_layer, minima, nielsen, noise
 from jaxnet.exhibits.framing import Exhibit, Moving
 
 FILM: dict[str, Exhibit] = {
-    one.name: one for one in (downhill.exhibit, accuracy.exhibit, first_layer.exhibit, minima.exhibit, nielsen.exhibit)
+    one.name: one
+    for one in (downhill.exhibit, accuracy.exhibit, first_layer.exhibit, noise.exhibit, minima.exhibit, nielsen.exhibit)
 }
 """The film's questions, in its order."""
 

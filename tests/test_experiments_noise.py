@@ -1,0 +1,154 @@
+"""The verdicts on confident nonsense follow from the numbers, and what is measured is what its name says."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from jaxnet import calibration, losses, network, recipes, training
+from jaxnet.exhibits import noise as exhibit
+from jaxnet.experiments import noise, noise_training
+from jaxnet.experiments.noise_view import View
+
+TINY = noise.Settings(2, 1, 1, 2, ("uniform",), (0.0, 0.01), images=200)
+SETS = ["digits", "uniform", "gaussian", "shuffled", "inverted", "shifted", "letters"]
+
+
+def numbers(noise_confidence=70.0, fall=0.0, taught=0.1, wide_gaussian=90.0, moved=0.0, cooled=1.0):
+    """Arrays as `measure` returns them, of made-up networks: three kinds, six treatments, four seeds, seven sets."""
+    wiggle = np.linspace(-0.5, 0.5, 4)[:, None]
+    shape = (3, 6, 4, 7)
+    confidence = np.full(shape, 60.0) + wiggle
+    confidence[..., 0] = 95.0
+    confidence[:, :, :, 1] = noise_confidence + wiggle[:, 0]
+    confidence[:, 3, :, 1] -= fall + 0.1 * wiggle[:, 0]
+    confidence[2, 0, :, 2] = wide_gaussian + 0.1 * wiggle[:, 0]
+    auroc = np.full(shape, 0.85) + 0.001 * wiggle
+    auroc[:, 5, :, 1] = 1.0
+    auroc[:, 5, :, 2:4] += taught
+    auroc[..., 0] = np.nan
+    for of in (confidence, auroc):
+        of[:, 2, 2:] = np.nan
+    right = np.full(shape[:3], 95.0)
+    right[:, 2, 2:] = np.nan
+    ece = np.full(shape[:3], 2.0)
+    ece[:, 1] = cooled
+    disagreement = np.full((3, 4, 7), np.nan)
+    disagreement[:, :2, 1:] = 0.9
+    return {
+        "networks": np.array(["film", "softmax", "wide"]), "treatments": np.array(noise.treatments(TINY)),
+        "sets": np.array(SETS), "confidence": confidence, "sure": confidence / 4, "auroc": auroc, "right": right,
+        "ece": ece, "temperature": np.full((3, 4), 1.2), "disagreement": disagreement, "dark": np.eye(3, 784, dtype=bool),
+        "blind": np.full((3, 4), 0.5), "moved": np.full((3, 4), moved),
+    }  # fmt: skip
+
+
+def found(arrays, what):
+    return next(f for f in noise.answer(TINY, arrays).findings if what in f.what)
+
+
+def test_the_films_claim_stands_or_falls_with_the_strongest_output_on_noise():
+    what = "film's network (sigmoids): strongest output on uniform noise"
+    assert found(numbers(70.0), what).verdict == "reproduced"
+    assert found(numbers(30.0), what).verdict == "missed"
+    assert "is sure of noise" in noise.answer(TINY, numbers(70.0)).words
+    assert "is not sure of noise" in noise.answer(TINY, numbers(30.0)).words
+
+
+def test_the_papers_91_percent_is_judged_by_their_network_where_there_is_one():
+    what = "Gaussian noise: mean softmax confidence"
+    assert found(numbers(wide_gaussian=95.0), what).verdict == "reproduced"
+    assert found(numbers(wide_gaussian=85.0), what).verdict == "missed"
+    theirs = {
+        "paper_confidence": np.array([[99, 88, 92], [99, 89, 93.0]]),
+        "paper_auroc": np.array([[np.nan, 0.9, 0.8]] * 2),
+        "paper_right": np.array([98.0, 98.0]),
+    }
+    judged = found(numbers(wide_gaussian=50.0) | theirs, what)
+    assert (judged.value, judged.seeds, judged.verdict) == (92.5, 2, "reproduced")
+
+
+def test_blind_weights_are_to_blame_only_where_confidence_falls_without_them():
+    what = "fall of confidence on uniform noise without its 1 never-lit"
+    guilty, innocent = numbers(fall=5.0), numbers(fall=0.0)
+    assert (found(guilty, what).verdict, found(innocent, what).verdict) == ("reproduced", "missed")
+    assert found(guilty, what).value == pytest.approx(5.0)
+    assert "are part of the reason" in noise.answer(TINY, guilty).words
+    assert "are not the reason" in noise.answer(TINY, innocent).words
+    rises = numbers(fall=-5.0)  # a flipped sign would call them guilty
+    assert "are not the reason" in noise.answer(TINY, rises).words
+
+
+def test_never_lit_weights_that_moved_are_told():
+    assert found(numbers(moved=0.0), "largest move").verdict == "reproduced"
+    assert found(numbers(moved=0.1), "largest move").verdict == "missed"
+    assert "should keep" in noise.answer(TINY, numbers(moved=0.1)).words
+
+
+def test_what_noise_in_training_carries_over_to_is_counted():
+    words = noise.answer(TINY, numbers(taught=0.1)).words
+    assert "(2, 2, 2 of 5 get better" in words
+    assert "carries over to no other family" in noise.answer(TINY, numbers(taught=0.0)).words
+    gained = found(
+        numbers(taught=0.1), "film's network (sigmoids), taught uniform: AUROC gained on families it never met"
+    )
+    assert gained.value == pytest.approx(4.0)  # two of five by ten points; its own family would make it 5.8
+
+
+def test_a_temperature_that_makes_calibration_worse_is_told():
+    assert "smaller in 3 of 3 kinds" in noise.answer(TINY, numbers(cooled=1.0)).words
+    assert "smaller in 0 of 3 kinds" in noise.answer(TINY, numbers(cooled=3.0)).words
+
+
+def test_ensembles_are_fewer_than_networks_and_the_rest_is_left_out():
+    view = View(numbers())
+    assert len(view.of("right", "film", "ensemble")) == 2
+    assert len(view.of("right", "film", "as trained")) == 4
+    assert np.isfinite(view.auroc("film", "ensemble")).all()
+
+
+def test_erased_are_the_rare_pixels_and_the_control_is_as_many_of_the_others():
+    share = np.array([0.0, 0.0, 0.5, 0.001, 0.9, 0.7])
+    dark, others = noise_training.masks(share, 0.0, 3)
+    assert dark.tolist() == [[True, True, False, False, False, False]] * 3
+    assert not (dark & others).any()
+    assert (others.sum(1) == 2).all()
+    assert noise_training.masks(share, 0.01, 3)[0].sum() == 9
+
+
+def test_every_image_is_read_whatever_their_number(hundred):
+    kind = noise_training.Kind(
+        recipes.film, None, None, None, None, functools.partial(network.apply, output=network.identity)
+    )
+    params = jax.tree.map(lambda leaf: np.asarray(leaf)[None], jax.jit(recipes.build(
+        recipes.film, image_shape=(28, 28), classes=10, steps=1).init)(jax.random.key(0)))  # fmt: skip
+    images = np.asarray(hundred.images)
+    read = noise_training.read(kind, params, images[:37])
+    alone = losses.outputs(kind.apply, jax.tree.map(lambda leaf: leaf[0], params), images[:37])
+    assert read.shape == (1, 37, 10)
+    np.testing.assert_allclose(read[0], alone, atol=1e-5)
+
+
+def test_ensembles_larger_than_all_networks_are_refused(small):
+    with pytest.raises(ValueError, match="got 5 together"):
+        noise.measure(TINY._replace(together=5), small)
+
+
+@pytest.mark.slow
+def test_a_tiny_run_measures_judges_and_draws_and_its_first_network_is_the_run_of_its_seed(small, monkeypatch):
+    monkeypatch.setattr(noise, "NETWORKS", {name: noise.NETWORKS[name] for name in ("film", "wide")})
+    arrays = noise.measure(TINY, small)
+    assert noise.answer(TINY, arrays).findings
+    assert set(exhibit.pictures(arrays)) == {"read", "confidence", "remedies", "calibration", "blind"}
+    assert (arrays["moved"] == 0).all()  # never-lit weights keep their start
+    np.testing.assert_array_equal(arrays["right"][:, 1], arrays["right"][:, 0])  # a temperature changes no answer
+    plan = training.plan(recipes.film._replace(epochs=1, validation=500), small)
+    *_, last = training.fit(plan, evaluate_every=0)
+    outputs = losses.outputs(plan.recipe.apply, last.state.params, small.test.images[:200])
+    alone = 100 * calibration.confidence(outputs).mean()
+    assert arrays["confidence"][0, 0, 0, 0] == pytest.approx(alone, abs=0.05)
+    digits = lambda treatment: arrays["confidence"][:, View(arrays).treatments.index(treatment)][:, :, 0]
+    # The film's network never learned from these pixels, and few test digits light them; random others it did learn from.
+    assert abs(digits("never-lit erased") - digits("as trained")).max() < 0.5
+    assert abs(digits("lit erased") - digits("as trained"))[1].min() > 0.5
