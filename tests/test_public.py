@@ -11,7 +11,13 @@ import pytest
 
 import jaxnet
 
-PACKAGES = [jaxnet, *(importlib.import_module(f"jaxnet.{name}") for name in ("bang", "data", "plot"))]
+PACKAGES = [
+    jaxnet,
+    *(
+        importlib.import_module(f"jaxnet.{name}")
+        for name in ("bang", "data", "exercises", "landscape", "plot", "structure")
+    ),
+]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(jaxnet.__path__, "jaxnet."))
 FOLDER = Path(jaxnet.__file__).parent
 

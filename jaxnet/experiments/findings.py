@@ -81,8 +81,8 @@ def at_once(part: str, compute: Callable[[], Arrays]) -> Arrays:
 
 
 def mean(
-    what: str, values: Any, *, published: str = "", source: str = "", least: float | None = None,
-    most: float | None = None, unit: str = "",
+    what: str, values: Any, *, published: str = "", source: str = "", least: float | int | None = None,
+    most: float | int | None = None, unit: str = "",
 ) -> Finding:  # fmt: skip
     """A finding from one number a seed: the mean, with its interval by Student's distribution.
 
@@ -113,7 +113,7 @@ def mean(
 
 
 def share(
-    what: str, successes: int, trials: int, *, published: str = "", source: str = "", least: float | None = None
+    what: str, successes: int, trials: int, *, published: str = "", source: str = "", least: float | int | None = None
 ) -> Finding:
     """A finding that is a share of networks, in percent, with its exact binomial interval (Clopper and Pearson, 1934).
 

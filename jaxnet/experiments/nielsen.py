@@ -121,7 +121,8 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
     beaten = sum(found.value >= NETWORKS[name][1] for found, name in zip(means, settings.networks, strict=True))
     held = sum(found.verdict == "reproduced" for found in means) - beaten
     words.append(
-        f"Without any choosing, {beaten} of his {len(words)} networks read more than he says; of {held} more the interval holds his figure."
+        f"Without any choosing, {beaten} of his {len(words)} networks read more than he says; of {held} more the interval "
+        "holds his figure."
     )
     return Answer(" ".join(words), tuple(findings))
 

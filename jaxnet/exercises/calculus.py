@@ -1,0 +1,236 @@
+"""Exercises about slopes: steps downhill, derivatives three ways, and how to read the components of a gradient."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnet.exercises import samples
+from jaxnet.exercises.declaring import Exercise, Slip
+
+
+def _bowl(place: Any) -> Any:
+    return jnp.sum(place**2) + jnp.sum(place**3) / 10
+
+
+def _hills(place: Any) -> Any:
+    return jnp.sum(jnp.sin(2 * place) + place**2 / 5)
+
+
+def _descents() -> tuple[tuple[Any, ...], ...]:
+    return (_bowl, jnp.asarray(2.0), 0.3), (_hills, samples.normal(0, 3), 0.1)
+
+
+def _differences() -> tuple[tuple[Any, ...], ...]:
+    return (jnp.exp, 1.0, 0.5), (jnp.sin, 0.5, 0.25), (lambda x: x**3, -1.0, 0.1)
+
+
+def _neurons() -> tuple[tuple[Any, ...], ...]:
+    return (0.7, -0.2, 1.5, 1.0), (-1.1, 0.4, 0.8, 0.0), (2.0, 0.1, -0.5, 1.0)
+
+
+def _slope(weight: Any, bias: Any, pixel: Any, wanted: Any) -> Any:
+    lit = jax.nn.sigmoid(weight * pixel + bias)
+    return 2 * (lit - wanted) * lit * (1 - lit) * pixel
+
+
+def _line_loss(params: Any, image: Any) -> Any:
+    return (params @ image) ** 2 / 2 + jnp.sum(jnp.tanh(params))
+
+
+def _quartic_loss(params: Any, image: Any) -> Any:
+    return jnp.sum((params - image) ** 4)
+
+
+def _examples() -> tuple[tuple[Any, ...], ...]:
+    return (_line_loss, samples.normal(1, 4), samples.normal(2, 6, 4)), (
+        _quartic_loss,
+        samples.normal(3, 5),
+        samples.normal(4, 5, 5),
+    )
+
+
+def _each(loss: Any, params: Any, images: Any) -> Any:
+    return jax.vmap(jax.grad(loss), in_axes=(None, 0))(params, images)
+
+
+def _gradients() -> tuple[tuple[Any, ...], ...]:
+    return (np.array([3.0, 1.0]),), (np.array([-2.0, 0.5, 0.0, 4.0]),), (samples.normal(5, 20),)
+
+
+EXERCISES = {
+    "03-step": Exercise(
+        "Write a function `step(cost, place, learning_rate)` that gives the place after one step of gradient descent.",
+        lambda cost, place, rate: place - rate * jax.grad(cost)(place),
+        "repeated often enough, this line is all that learning is.",
+        (
+            Slip(
+                lambda cost, place, rate: place + rate * jax.grad(cost)(place),
+                "you walked uphill: the gradient points up, so its negative is added.",
+            ),
+            Slip(lambda cost, place, rate: place - jax.grad(cost)(place), "you forgot the learning rate."),
+            Slip(
+                lambda cost, place, rate: -rate * jax.grad(cost)(place), "that is the step alone; add it to the place."
+            ),
+            Slip(
+                lambda cost, place, rate: place - rate * jnp.sign(jax.grad(cost)(place)),
+                "all your steps have the same length; proportional to the slope they shrink near the bottom by themselves.",
+            ),
+            Slip(
+                lambda cost, place, rate: place - rate * cost(place),
+                "you stepped by the cost itself; its slope says which way is down.",
+            ),
+        ),
+        _descents,
+    ),
+    "03-overshoot": Exercise(
+        "The cost is C(x) = 5 x^2; above which learning rate does gradient descent get farther away with every step?",
+        0.2,
+        "the steeper the valley curves the shorter the steps must be: the limit is 2 divided by the curvature.",
+        (
+            Slip(0.1, "with that rate the first step lands exactly at the bottom; try a longer one."),
+            Slip(0.4, "you took 5 for the curvature; the second derivative of 5 x^2 is larger."),
+            Slip(2.0, "that would be the limit for a curvature of 1."),
+            Slip(10.0, "that is the curvature; a learning rate has to do with one over it."),
+        ),
+    ),
+    "03-on-or-off": Exercise(
+        "The hidden neurons are either on or off, as a `step` activation makes them; what does `jax.grad` give for the weights "
+        "into them: 'zero', 'infinity', 'an error' or 'small numbers'?",
+        "zero",
+        "without a slope nothing says which way to nudge: that is why artificial neurons are lit by degrees.",
+        (
+            Slip("infinity", "the function jumps only at single points; everywhere else a tiny nudge changes what?"),
+            Slip(
+                "an error",
+                "jax differentiates it without complaint; look at how flat the function is left and right of the jump.",
+            ),
+            Slip("small numbers", "a flat function has no slope at all, not a small one."),
+        ),
+        choices=("zero", "infinity", "an error", "small numbers"),
+    ),
+    "04-difference": Exercise(
+        "Write a function `slope(f, x, h)` that estimates the derivative of f at x from its values at x - h and x + h.",
+        lambda f, x, h: (f(x + h) - f(x - h)) / (2 * h),
+        "it needs two costs for every parameter, 26,004 for the film's network; `jax.grad` takes about as long as three.",
+        (
+            Slip(
+                lambda f, x, h: (f(x + h) - f(x)) / h,
+                "that looks to one side only; its error falls with h, that of the difference to both sides with h squared.",
+            ),
+            Slip(lambda f, x, h: (f(x + h) - f(x - h)) / h, "you divided by h, but the two places lie 2 h apart."),
+            Slip(lambda f, x, h: f(x + h) - f(x - h), "that is how much f changes; divide by how far you went."),
+            Slip(
+                lambda f, x, h: (f(x - h) - f(x + h)) / (2 * h),
+                "the sign is turned: the value ahead minus the value behind.",
+            ),
+        ),
+        _differences,
+    ),
+    "04-by-hand": Exercise(
+        "One neuron costs (sigmoid(weight * pixel + bias) - wanted)^2; write `slope(weight, bias, pixel, wanted)`, its "
+        "derivative by the weight, without `jax.grad`.",
+        _slope,
+        "the chain rule multiplies one factor for each stage; `jax.grad` does the same, stage by stage, for any function.",
+        (
+            Slip(lambda w, b, pixel, y: _slope(w, b, pixel, y) / 2, "the square's derivative brings a factor 2."),
+            Slip(
+                lambda w, b, pixel, y: 2 * (jax.nn.sigmoid(w * pixel + b) - y) * pixel,
+                "you skipped the sigmoid's own slope, lit * (1 - lit).",
+            ),
+            Slip(
+                lambda w, b, pixel, y: _slope(w, b, pixel, y) / pixel,
+                "that is the derivative by the bias; the weight's has the pixel as one more factor.",
+            ),
+            Slip(
+                lambda w, b, pixel, y: -_slope(w, b, pixel, y),
+                "that is the negative: the difference is what the neuron says minus what is wanted.",
+            ),
+        ),
+        _neurons,
+    ),
+    "04-each": Exercise(
+        "Write a function `each(loss, params, images)` that gives the gradient of `loss(params, image)` by the params for every "
+        "single image, along a leading axis, without a loop.",
+        _each,
+        "`vmap` of `grad` is a thing you can say in one line: what each image wants to change.",
+        (
+            Slip(
+                lambda loss, params, images: _each(loss, params, images).mean(0),
+                "that is the mean over the images; the question asks for each.",
+            ),
+            Slip(
+                lambda loss, params, images: jax.vmap(loss, in_axes=(None, 0))(params, images),
+                "these are the losses; the gradient of each is asked for.",
+            ),
+            Slip(
+                lambda loss, params, images: jax.vmap(jax.grad(loss, argnums=1), in_axes=(None, 0))(params, images),
+                "you differentiated by the image; the first argument, the params, is asked for.",
+            ),
+            Slip(
+                lambda loss, params, images: jnp.broadcast_to(_each(loss, params, images[:1]), images.shape),
+                "all your rows are those of the first image; let vmap run over the images.",
+            ),
+            Slip(
+                lambda loss, params, images: _each(loss, params, images).sum(0),
+                "that is the sum over the images; each is asked for.",
+            ),
+        ),
+        _examples,
+    ),
+    "06-direction": Exercise(
+        "Write a function `direction(gradient)` that says for every parameter which way to nudge it to lower the cost: 1 for up, "
+        "-1 for down, 0 for leave it.",
+        lambda gradient: -np.sign(gradient),
+        "the sign of each component is an order to one single parameter.",
+        (
+            Slip(np.sign, "you took the gradient itself, not its negative."),
+            Slip(np.negative, "that is the whole negative gradient; the question asks for its signs alone."),
+            Slip(np.abs, "that is how much each one matters; which way to nudge it is lost."),
+            Slip(
+                lambda gradient: np.where(gradient > 0, -1.0, 1.0),
+                "where the gradient is zero there is nothing to gain: leave those parameters alone.",
+            ),
+        ),
+        _gradients,
+    ),
+    "06-times": Exercise(
+        "The gradient's components for three weights are -6, 1.5 and 3; by the film's reading, how many times as much does a "
+        "nudge to the first one matter as the same nudge to the second one?",
+        4.0,
+        "the ratio of magnitudes says which nudge is more bang for your buck.",
+        (
+            Slip(-4.0, "the sign says only which way to nudge; how much it matters is the magnitude."),
+            Slip(
+                16.0,
+                "you compared squares: that is the ratio of what each earns in one step, when each moves by its own gradient.",
+            ),
+            Slip(2.0, "you compared it with the third one."),
+            Slip(0.25, "that is how much the second one matters, measured by the first."),
+            Slip(7.5, "you took the difference; how many times is a ratio."),
+        ),
+    ),
+    "06-share": Exercise(
+        "Write a function `share(gradient)` that gives the fraction which each parameter contributes to the fall of the cost in a "
+        "small step of plain gradient descent.",
+        lambda gradient: gradient**2 / np.sum(gradient**2),
+        "a parameter with three times the slope also moves three times as far: it buys nine times as much.",
+        (
+            Slip(
+                lambda gradient: np.abs(gradient) / np.sum(np.abs(gradient)),
+                "you shared by magnitude; but the step is longer, too, where the slope is larger.",
+            ),
+            Slip(lambda gradient: gradient**2, "these are not fractions yet: divide so that they add up to 1."),
+            Slip(
+                lambda gradient: gradient / np.linalg.norm(gradient),
+                "that is the direction, of length 1; slope times step is the square.",
+            ),
+            Slip(
+                lambda gradient: np.abs(gradient) / np.linalg.norm(gradient),
+                "you divided the magnitudes by the gradient's length; they do not add up to 1. Slope times step is the square.",
+            ),
+        ),
+        _gradients,
+    ),
+}

@@ -1,0 +1,102 @@
+"""Checking an answer: right, or not yet and why."""
+
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from jaxnet.exercises import calculus, costs, findings, layers, practice
+from jaxnet.exercises.comparing import described, difference
+from jaxnet.exercises.declaring import Exercise
+
+EXERCISES: dict[str, Exercise] = {
+    **layers.EXERCISES,
+    **costs.EXERCISES,
+    **calculus.EXERCISES,
+    **findings.EXERCISES,
+    **practice.EXERCISES,
+}
+"""All exercises by name; the number is the notebook's."""
+
+
+def question(name: str) -> str:
+    """What an exercise asks.
+
+    Args:
+        name: Of the exercise, such as "01-parameters".
+
+    Raises:
+        ValueError: If there is no such exercise; it lists those that there are.
+    """
+    if name not in EXERCISES:
+        raise ValueError(f"there is no exercise {name!r}; there are {', '.join(sorted(EXERCISES))}")
+    return EXERCISES[name].question
+
+
+def check(name: str, answer: Any) -> str:
+    """Check an answer, whatever it is; the right one is not told.
+
+    Args:
+        name: Of the exercise, such as "01-parameters".
+        answer: A number, arrays, a word or a function, as the question asks for.
+
+    Returns:
+        A sentence: "Right: " and why it matters; or "Not yet: " and what went wrong, where that is a common slip; or
+        "Not yet: " and how the answer differs, in kind, shape, sign or size.
+
+    Raises:
+        ValueError: If there is no such exercise; it lists those that there are.
+
+    Examples:
+        >>> check("05-steps", 1875)
+        'Not yet: that is one epoch; the question is about 25 of them.'
+    """
+    question(name)
+    exercise = EXERCISES[name]
+    if exercise.choices:
+        return _of_words(exercise, answer)
+    if exercise.probes is not None:
+        return _of_functions(exercise, answer)
+    if callable(answer):
+        return "Not yet: the answer itself is expected, not a function; call it first."
+    found = difference(exercise.right, answer)
+    if found is None:
+        return f"Right: {exercise.why}"
+    for slip in exercise.slips:
+        if difference(slip.answer, answer) is None:
+            return f"Not yet: {slip.reason}"
+    return f"Not yet: your answer {found}."
+
+
+def _of_words(exercise: Exercise, answer: Any) -> str:
+    word = " ".join(answer.split()).lower() if isinstance(answer, str) else ""
+    if word == exercise.right:
+        return f"Right: {exercise.why}"
+    reasons = {slip.answer: slip.reason for slip in exercise.slips}
+    if word in reasons:
+        return f"Not yet: {reasons[word]}"
+    return f"Not yet: answer with one of these, as a text: {', '.join(repr(choice) for choice in exercise.choices)}."
+
+
+def _of_functions(exercise: Exercise, answer: Any) -> str:
+    if not callable(answer):
+        return f"Not yet: a function is expected, your answer is {described(answer)}."
+    assert exercise.probes is not None
+    try:
+        answers = [answer(*arguments) for arguments in exercise.probes()]
+    except Exception as error:  # whatever a student's function raises is part of the answer
+        told = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
+        return f"Not yet: your function raised {told[:200].rstrip('.')}."
+    found = _first_difference([exercise.right(*arguments) for arguments in exercise.probes()], answers)
+    if found is None:
+        return f"Right: {exercise.why}"
+    for slip in exercise.slips:
+        if _first_difference([slip.answer(*arguments) for arguments in exercise.probes()], answers) is None:
+            return f"Not yet: {slip.reason}"
+    if all(one is None for one in answers):
+        return "Not yet: your function gives back None; a return may be missing."
+    return f"Not yet: what your function gives back {found}."
+
+
+def _first_difference(right: Sequence[Any], answers: Sequence[Any]) -> str | None:
+    found = (difference(*pair) for pair in zip(right, answers, strict=True))
+    return next((one for one in found if one is not None), None)

@@ -1,0 +1,108 @@
+"""How an answer differs from the right one, in words that do not say what is right."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+TOLERANCE = 1e-3
+"""Answers are equal where they differ by at most so much of the largest number: single precision, another order of sums."""
+
+
+def difference(right: Any, answer: Any) -> str | None:
+    """How an answer differs from the right one.
+
+    Args:
+        right: A number, or a pytree of arrays.
+        answer: Anything at all.
+
+    Returns:
+        Kind, shape, sign, length or order, in words that go on after "it" or "your function"; None where they agree.
+
+    Examples:
+        >>> difference(2.0, -2.0), difference(2.0, 2), difference(2.0, [2.0])
+        ('has the right size but the wrong sign', None, 'is an array of shape (1,) where one number is expected')
+    """
+    wanted = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(right)]
+    given = [answer] if len(wanted) == 1 else _leaves(answer)
+    if answer is None or len(given) != len(wanted):
+        return f"is {described(answer)} where {_expected(wanted)} is expected"
+    arrays = []
+    for want, leaf in zip(wanted, given, strict=True):
+        array = _array(leaf)
+        if array is None:
+            return f"is {described(leaf)} where {_expected([want])} is expected"
+        if array.shape != want.shape:
+            return f"is {described(array)} where {_expected([want])} is expected"
+        arrays.append(array)
+    flat, target = (np.concatenate([part.ravel() for part in parts]) for parts in (arrays, wanted))
+    return None if _close(flat, target) else _told(flat, target)
+
+
+def described(answer: Any) -> str:
+    """What kind of thing an answer is, such as "a number" or "an array of shape (2, 3)"; never fails.
+
+    Examples:
+        >>> described("seven"), described(7), described(None), described(len)
+        ('a text', 'a number', 'None', 'a function')
+    """
+    if answer is None:
+        return "None"
+    if isinstance(answer, str):
+        return "a text"
+    if isinstance(answer, bool | np.bool_):
+        return "True or False"
+    if callable(answer):
+        return "a function"
+    array = _array(answer)
+    if array is not None:
+        return f"an array of shape {array.shape}" if array.ndim else "a number"
+    return f"of type {type(answer).__name__}"
+
+
+def _expected(wanted: list[np.ndarray]) -> str:
+    if len(wanted) > 1:
+        return f"a pytree with {len(wanted)} arrays"
+    return f"an array of shape {wanted[0].shape}" if wanted[0].ndim else "one number"
+
+
+def _leaves(answer: Any) -> list[Any]:
+    try:
+        return jax.tree.leaves(answer)
+    except (TypeError, ValueError):  # for example a dict whose keys cannot be sorted
+        return [answer]
+
+
+def _array(answer: Any) -> np.ndarray | None:
+    """The answer as float64, or None where it is not made of numbers."""
+    try:
+        array = np.asarray(float(answer) if isinstance(answer, int) and not isinstance(answer, bool) else answer)
+        words = array.dtype.kind in "USOcMm" or (array.dtype.kind == "b" and not array.ndim)
+        return None if words or not array.size else array.astype(np.float64)
+    except Exception:  # an object of the student's own may raise anything while it is converted
+        return None
+
+
+def _close(given: np.ndarray, wanted: np.ndarray) -> bool:
+    scale = np.abs(wanted).max()
+    return bool(np.isfinite(given).all() and np.abs(given - wanted).max() <= TOLERANCE * (scale or 1.0))
+
+
+def _told(given: np.ndarray, wanted: np.ndarray) -> str:
+    if not np.isfinite(given).all():
+        return "holds NaN or infinity"
+    one = len(wanted) == 1
+    if _close(-given, wanted):
+        return "has the right size but the wrong sign" if one else "has the right sizes but every sign is wrong"
+    if one:
+        if given[0] * wanted[0] < 0:
+            return "has the wrong sign and the wrong size"
+        return "is too large" if abs(given[0]) > abs(wanted[0]) else "is too small"
+    square = float(given @ given)
+    factor = float(given @ wanted) / square if square else 0.0
+    if factor > 0 and _close(factor * given, wanted):
+        return f"has all proportions right but is too {'long' if factor < 1 else 'short'} as a whole"
+    if _close(np.sort(given), np.sort(wanted)):
+        return "has the right numbers in another order"
+    wrong = int((np.abs(given - wanted) > TOLERANCE * (np.abs(wanted).max() or 1.0)).sum())
+    return f"has the right shape, but {wrong} of its {len(wanted)} numbers differ"

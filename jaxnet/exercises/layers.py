@@ -1,0 +1,118 @@
+"""Exercises about the network as a function: how many numbers it has, what one layer does, what it answers."""
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from jaxnet.exercises import samples
+from jaxnet.exercises.declaring import Exercise, Slip
+
+
+def _sigmoid(z: Any) -> Any:
+    return 1 / (1 + np.exp(-z))
+
+
+def _pairs(sizes: Any) -> list[tuple[int, int]]:
+    return list(itertools.pairwise(sizes))
+
+
+def _shapes() -> tuple[tuple[Any, ...], ...]:
+    return ((784, 16, 16, 10),), ((784, 30, 10),), ((5, 4),)
+
+
+def _layers() -> tuple[tuple[Any, ...], ...]:
+    real = (samples.normal(0, 16, 784) / 28, samples.normal(1, 16), samples.digits().images[0].reshape(-1))
+    square = (samples.normal(2, 4, 4), samples.normal(3, 4), samples.uniform(4, 4))
+    return real, square
+
+
+def _outputs() -> tuple[tuple[Any, ...], ...]:
+    return (samples.uniform(5, 10, 10),), (samples.uniform(6, 25, 10),)
+
+
+EXERCISES = {
+    "01-parameters": Exercise(
+        "Write a function `parameters(sizes)` that counts all weights and biases of a network with so many neurons in each "
+        "layer, such as `(784, 16, 16, 10)`.",
+        lambda sizes: sum((before + 1) * after for before, after in _pairs(sizes)),
+        "each of these numbers is one direction in which the cost can be walked down.",
+        (
+            Slip(
+                lambda sizes: sum(before * after for before, after in _pairs(sizes)),
+                "you counted the weights and forgot the biases.",
+            ),
+            Slip(
+                lambda sizes: sum((before + 1) * after for before, after in _pairs(sizes)) + sizes[0],
+                "you gave the input pixels biases too; pixels are given, only the later neurons have a bias.",
+            ),
+            Slip(
+                lambda sizes: sum(before * after for before, after in _pairs(sizes)) + len(sizes) - 1,
+                "you counted one bias for each layer; every neuron has its own.",
+            ),
+            Slip(
+                lambda sizes: sum(before * (after + 1) for before, after in _pairs(sizes)),
+                "you gave the biases to the neurons that a layer reads; they belong to those that it lights.",
+            ),
+            Slip(
+                lambda sizes: sum(sizes), "you counted the neurons; the parameters sit on the connections between them."
+            ),
+            Slip(
+                math.prod, "you multiplied all sizes; only neighboring layers are connected, so add up layer by layer."
+            ),
+        ),
+        _shapes,
+    ),
+    "01-layer": Exercise(
+        "Write a function `layer(weights, biases, lit)` that computes what the next layer's neurons are lit by, with weights "
+        "(out, in) and the sigmoid.",
+        lambda weights, biases, lit: _sigmoid(weights @ lit + biases),
+        "the whole network is this line, once for every layer.",
+        (
+            Slip(
+                lambda weights, biases, lit: weights @ lit + biases,
+                "you stopped at the weighted sum plus bias and forgot the sigmoid.",
+            ),
+            Slip(lambda weights, biases, lit: _sigmoid(weights @ lit), "you forgot the biases."),
+            Slip(
+                lambda weights, biases, lit: _sigmoid(weights @ lit - biases),
+                "you took the biases away; here they are added, and a negative bias makes a neuron hard to light.",
+            ),
+            Slip(
+                lambda weights, biases, lit: _sigmoid(weights @ lit) + biases,
+                "you added the biases after the sigmoid; they belong inside, with the weighted sum.",
+            ),
+            Slip(
+                lambda weights, biases, lit: np.maximum(weights @ lit + biases, 0),
+                "you used ReLU; the question asks for the sigmoid.",
+            ),
+        ),
+        _layers,
+    ),
+    "01-answers": Exercise(
+        "Write a function `answers(outputs)` that says which digit each image is read as, given outputs of shape (image, 10).",
+        lambda outputs: np.argmax(outputs, axis=1),
+        "the network says ten numbers; that the brightest one counts is our reading of them.",
+        (
+            Slip(
+                lambda outputs: np.max(outputs, axis=1),
+                "that is how bright the brightest output is, not which one it is.",
+            ),
+            Slip(
+                lambda outputs: np.argmin(outputs, axis=1),
+                "you took the darkest output; the brightest one is the answer.",
+            ),
+            Slip(
+                lambda outputs: np.argmax(outputs, axis=0),
+                "you searched along the images; search along the ten outputs of each image (axis 1).",
+            ),
+            Slip(
+                lambda outputs: np.argmax(outputs, axis=1) + 1,
+                "you count outputs from 1; the first one stands for digit 0.",
+            ),
+            Slip(np.argmax, "you searched all images at once; each image has an answer of its own."),
+        ),
+        _outputs,
+    ),
+}
