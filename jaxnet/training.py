@@ -83,12 +83,13 @@ def keys(seed: int) -> Keys:
     return Keys(*jax.random.split(jax.random.key(seed), 3))
 
 
-def plan(settings: Settings, dataset: Dataset) -> Plan:
+def plan(settings: Settings, dataset: Dataset, *, drawn: bool = True) -> Plan:
     """Prepare a run: hold out, count the steps, build the functions, draw the start.
 
     Args:
         settings: What to do.
         dataset: What to learn from; of the test set only the range of its labels is looked at.
+        drawn: Whether to draw the random start; without it `params` is None, for those who draw many starts at once.
 
     Returns:
         The plan. Same settings, same data: same plan.
@@ -112,7 +113,7 @@ def plan(settings: Settings, dataset: Dataset) -> Plan:
         settings, image_shape=tuple(examples.images.shape[1:]), classes=len(dataset.classes), steps=num_steps
     )
     first = Batch(examples.images[:JUDGED], examples.labels[:JUDGED])
-    params = start(settings, recipe)
+    params = start(settings, recipe) if drawn else None
     return Plan(settings, recipe, examples, judged or first, judged is not None, num_steps, params, order_key)
 
 

@@ -61,7 +61,7 @@ def alike(members: Sequence[Settings]) -> list[list[int]]:
 
 
 def follow(base: training.Plan, settings: Settings, dataset: Dataset, *, shared: bool) -> training.Plan:
-    """A member's own plan, on the images that the first member's plan holds out and learns from; its start is still the first's.
+    """A member's own plan, on the images that the first member's plan holds out and learns from; its start is not drawn.
 
     Raises:
         ValueError: If its batches are larger than the data set.
@@ -100,5 +100,5 @@ def alone(members: Sequence[Settings], member: int, dataset: Dataset, *, shared:
         dataset: What they learn from.
         shared: As `train_together` takes it.
     """
-    plan = follow(training.plan(members[0], dataset), members[member], dataset, shared=shared)
+    plan = follow(training.plan(members[0], dataset, drawn=False), members[member], dataset, shared=shared)
     return plan._replace(params=training.start(plan.settings, plan.recipe))

@@ -66,7 +66,7 @@ def train_together(
         raise ValueError(f"at_once must be at least 1 network, got {at_once}")
     begun, first = time.perf_counter(), members[0]
     with arithmetic(device=first.device, dtype=first.dtype, precision=first.precision):
-        base = training.plan(first, dataset)
+        base = training.plan(first, dataset, drawn=False)
         every = math.ceil(first.epochs / 25) if evaluate_every is None else evaluate_every
         judged_after = [e for e in range(1, first.epochs + 1) if (every and e % every == 0) or e == first.epochs]
         notes = Notes(members, base, judged_after, stopped, show)

@@ -87,7 +87,7 @@ def _of_width(settings: Settings, width: int, small: Dataset, show: Callable[[Se
         results = ensemble.train_together(members, small, at_once=each, evaluate_every=0, show=show)
         params.append(results.groups[0].params)
     stack = jax.tree.map(lambda *leaves: np.concatenate(leaves), *params)
-    recipe = training.plan(begin, small).recipe
+    recipe = training.plan(begin, small, drawn=False).recipe
     found = {name: _judge(recipe, stack, batch) for name, batch in (("train", small.train), ("test", small.test))}
     straight, ordered = _between(settings, recipe, stack, small.train)
     return {
@@ -232,7 +232,7 @@ def plan(settings: Settings) -> str:
 
 
 WIDTHS = (25, 50, 100, 250, 500)
-QUICK = Settings(WIDTHS, 200, 2, 3000, 8, 1.0, 10, 11)
+QUICK = Settings(WIDTHS, 200, 2, 2500, 7, 1.0, 10, 11)
 FULL = Settings(WIDTHS, 1000, 10, 10_000, 15, 1.0, 50, 21)
 
-experiment = Experiment(QUICK, FULL, measure, answer, plan, (45, 1200))
+experiment = Experiment(QUICK, FULL, measure, answer, plan, (55, 1200))

@@ -24,7 +24,7 @@ def trained(
         The results, and the percentage of the test images that each network reads.
     """
     results = ensemble.train_together(members, dataset, shared=False, evaluate_every=0, show=show)
-    recipe = training.plan(members[0], dataset).recipe
+    recipe = training.plan(members[0], dataset, drawn=False).recipe
     outputs = lambda i: losses.outputs(recipe.apply, results.params(i), dataset.test.images)
     right = [100 * float(losses.accuracy(outputs(i), dataset.test.labels)) for i in range(len(members))]
     return results, np.array(right)
