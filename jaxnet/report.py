@@ -31,7 +31,7 @@ th, td { border-bottom: 1px solid var(--line); padding: .3rem 1rem .3rem 0; text
   text-align: left; } .sortable th[aria-sort=ascending] button::after { content: " ▲"; }
 .sortable th[aria-sort=descending] button::after { content: " ▼"; } .sortable .more { color: var(--blue); margin-top: .6rem; }
 .sortable td, .sortable th { white-space: nowrap; }
-section { border-top: 1px solid var(--line); margin-top: 4rem; padding-top: 1rem; } h3 { font-size: 1rem; margin: 2rem 0 .4rem; }
+section { border-top: 1px solid var(--line); margin-top: 4rem; padding-top: 1rem; } summary { color: var(--blue); cursor: pointer; margin: .8rem 0; }
 nav a { color: var(--blue); } .said { color: var(--soft); font-style: italic; max-width: 52rem; }
 .answer { border-left: 4px solid var(--blue); font-size: 1.1rem; max-width: 52rem; padding-left: 1rem; }
 td.number { font-variant-numeric: tabular-nums; text-align: right; }
@@ -214,7 +214,10 @@ def book(title: str, lead: str, chapters: Sequence[Chapter], tables: Mapping[str
             f'<p class="said">{html.escape(chapter.said)}</p><p class="answer">{html.escape(chapter.words)}</p>'
         )
         parts += [_figure(f"{chapter.name}-{name}", *picture) for name, picture in chapter.pictures.items()]
-        parts += [f"<h3>{html.escape(heading)}</h3>{content}" for heading, content in chapter.tables.items()]
+        parts += [
+            f"<details><summary>{html.escape(heading)}</summary>{content}</details>"
+            for heading, content in chapter.tables.items()
+        ]
         parts.append("</section>")
     return _whole(title, parts)
 

@@ -122,7 +122,7 @@ def reproduce(
     chapter = report.Chapter(
         name, asked.question, asked.said, answer.words, drawn,
         {
-            "The numbers": report.table(HEADS, [_row(finding) for finding in answer.findings]),
+            f"The numbers: {_counted(answer.findings)}": report.table(HEADS, [_row(finding) for finding in answer.findings]),
             "Settings": report.table(("setting", "value"), chosen._asdict().items()),
         },
     )  # fmt: skip
@@ -174,12 +174,10 @@ def film(
         done.append(reproduce(name, full=not quick, out=folder / name, again=again, show=show))
         found(done[-1])
     total = sum(one.seconds for one in done)
-    rows = [(one.name, *_row(finding)) for one in done for finding in one.answer.findings]
-    counts = {kind: sum(row[-1] == kind for row in rows) for kind in ("reproduced", "missed", "measured")}
     lead = (
-        f"Every statement of the film that is an experiment: {len(done)} questions, {len(rows)} numbers, "
-        f"{counts['reproduced']} of them as published or better, {counts['missed']} missed, {counts['measured']} with nothing "
-        f"published to compare; {duration(total)} of computing, {folders.versions()['device']}."
+        f"Statements of the film that are experiments: {len(done)} questions, "
+        f"{_counted([finding for one in done for finding in one.answer.findings])}; {duration(total)} of computing, "
+        f"{folders.versions()['device']}."
     )
     page = report.book(
         "Gradient descent, how neural networks learn: the film's questions", lead, [o.chapter for o in done]
@@ -204,6 +202,14 @@ def markdown(done: Sequence[Reproduced]) -> str:
 def cells(finding: Finding) -> tuple[str, ...]:
     """A row of the ledger, in Markdown."""
     return tuple(cell.replace("|", "\\|") for cell in _row(finding))
+
+
+def _counted(findings: Sequence[Finding]) -> str:
+    """How many numbers there are, by verdict."""
+    count = lambda verdict: sum(finding.verdict == verdict for finding in findings)
+    told = {"as published or better": count("reproduced"), "missed": count("missed")}
+    told |= {"with nothing published to compare": count("measured"), "not run here": count("not run here")}
+    return f"{len(findings)} numbers, " + ", ".join(f"{number} {words}" for words, number in told.items() if number)
 
 
 def _row(finding: Finding) -> tuple[str, ...]:

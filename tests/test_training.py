@@ -76,6 +76,7 @@ def test_one_example_at_a_time_and_full_batch_are_only_batch_sizes(batch_size, s
     assert progress[-1].evaluation.cost < training.judge(plan.recipe, plan.params, plan.judged).cost
 
 
+@pytest.mark.slow
 def test_of_several_candidates_the_one_that_fits_the_training_images_best_is_kept(small):
     plan, progress = finished(modern._replace(candidates=3, epochs=2), small)
     state = progress[-1].state

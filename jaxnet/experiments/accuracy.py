@@ -128,7 +128,7 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
     """Judge: do they reach 96 %, do the tweaks reach 98 %, are mistakes shared."""
     right, misread = arrays["right"], arrays["misread"]
     seeds, names = len(right), tuple(TWEAKS)
-    whole, film = "784-16-16-10, sigmoid, squared error, all 10,000 test images", "film, row 16"
+    whole, film = "784-16-16-10, sigmoid, squared error, all 10,000 test images", "the film"
     findings = [
         mean(f"{whole}: right", right, published="about 96 %", source=film, least=96.0, unit="%"),
         share("seeds that reach 96 %", int((right >= 96).sum()), seeds, source=film),
@@ -136,15 +136,15 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
     ]
     steps = np.diff(arrays["ladder"], axis=0)
     for i, name in enumerate(names):
-        findings.append(mean(f"ladder: + {name} adds", steps[i], source="film, row 18", unit="points"))
+        findings.append(mean(f"ladder: + {name} adds", steps[i], source="the film", unit="points"))
     top = mean(
-        "ladder, last rung: all tweaks", arrays["ladder"][-1], published="98 %", source="film, row 18", least=98.0,
+        "ladder, last rung: all tweaks", arrays["ladder"][-1], published="98 %", source="the film", least=98.0,
         unit="%",
     )  # fmt: skip
     findings.append(top)
     lost = arrays["ladder"][-1] - arrays["without"]
     for i, name in enumerate(names):
-        findings.append(mean(f"all tweaks but {name}: lost", lost[i], source="film, row 18", unit="points"))
+        findings.append(mean(f"all tweaks but {name}: lost", lost[i], source="the film", unit="points"))
     findings += _shared_mistakes(misread, seeds, float(right.mean()))
     best = arrays["hidden"][int(arrays["shapes"].mean(1).argmax())]
     low, high = right.min(), right.max()
@@ -170,7 +170,7 @@ def _shared_mistakes(misread: np.ndarray, seeds: int, right: float) -> list[Find
     others = np.delete(misread, DOUBTED)
     nan = float("nan")
     return [
-        Finding("test images that every network misreads", told, "film, row 17", everyone, nan, nan, seeds, "measured"),
+        Finding("test images that every network misreads", told, "the film", everyone, nan, nan, seeds, "measured"),
         Finding(
             f"how often the {len(DOUBTED)} test images with a doubted label count as misread",
             f"{100 * others.mean() / seeds:.2f} % of all others",

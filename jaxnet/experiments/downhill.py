@@ -92,16 +92,16 @@ def _of_few(arrays: Arrays) -> tuple[str, list[Finding]]:
     heavy = downhill_valleys.edge(arrays["scaled"], arrays["arrival"][0, 1])
     spacing = {2.0: 0.02, 3.8: 0.05}
     findings = [
-        _measured("one number: valleys that balls come to rest in", valleys, "film, row 7"),
-        _measured("one number: balls that find the lowest valley, small steps", lowest, "film, row 7", unit="%"),
+        _measured("one number: valleys that balls come to rest in", valleys, "the film"),
+        _measured("one number: balls that find the lowest valley, small steps", lowest, "the film", unit="%"),
         _held(
             "steps proportional to the slope: the last of 14 as a part of the first", 100 * steps[0, -1] / steps[0, 0],
-            "film, row 8", "they shrink", bool((np.diff(steps[0]) < 0).all()), "%",
+            "the film", "they shrink", bool((np.diff(steps[0]) < 0).all()), "%",
         ),
-        _measured("steps of fixed length 0.7: distance from the bottom after 14", left[1], "film, row 8"),
+        _measured("steps of fixed length 0.7: distance from the bottom after 14", left[1], "the film"),
         _held(
             "two numbers: angle between minus the gradient and the steepest of 3,600 short steps, at most", compass,
-            "film, row 9", "0", compass <= 0.1, "degrees",
+            "the film", "0", compass <= 0.1, "degrees",
         ),
     ]  # fmt: skip
     findings += [
@@ -146,10 +146,10 @@ def _of_many(settings: Settings, arrays: Arrays) -> tuple[str, list[Finding]]:
             "the two main directions of the path walked hold, of its variance", held, "Li et al. 2018, section 7", unit="%",
             published=f"a random walk of as many steps: {wandered:.1f} %",
         ),
-        _measured("start: best learning rate for one step down the whole gradient", best[0], "film, row 10"),
-        _measured("the same after training", best[1], "film, row 10"),
-        _measured("start: 2 / curvature along the gradient", 2 / bends[0], "film, row 10"),
-        _measured("the same after training", 2 / bends[1], "film, row 10"),
+        _measured("start: best learning rate for one step down the whole gradient", best[0], "the film"),
+        _measured("the same after training", best[1], "the film"),
+        _measured("start: 2 / curvature along the gradient", 2 / bends[0], "the film"),
+        _measured("the same after training", 2 / bends[1], "the film"),
         _measured(
             "random plane around the start: the cost differs by at most", np.abs(around[0]).max(), "Li et al. 2018",
             unit="cost",
@@ -177,10 +177,10 @@ def _of_steps(arrays: Arrays) -> tuple[str, list[Finding]]:
     findings = [
         _held(
             "step activation: entries of the gradient below the last layer that are not exactly zero, of 12,832 a network",
-            below, "film, row 11", "0", below == 0,
+            below, "the film", "0", below == 0,
         ),
         _held(
-            "step activation: parameters below the last layer that training moved", moved[:, -1].sum(), "film, row 11", "0",
+            "step activation: parameters below the last layer that training moved", moved[:, -1].sum(), "the film", "0",
             bool(moved[:, -1].sum() == 0),
         ),
     ]  # fmt: skip
@@ -188,14 +188,10 @@ def _of_steps(arrays: Arrays) -> tuple[str, list[Finding]]:
         for j in (0, len(downhill_network.SHARPNESS) - 2, len(downhill_network.SHARPNESS) - 1):
             k = downhill_network.SHARPNESS[j]
             name = f"sigmoid({k:g} z)" if np.isfinite(k) else "step"
-            findings.append(
-                mean(f"{name}, learning rate {rate:g}: right", right[i, j], source="film, row 11", unit="%")
-            )
+            findings.append(mean(f"{name}, learning rate {rate:g}: right", right[i, j], source="the film", unit="%"))
     growth = np.exp(np.log(arrays["sharp_norms"][-2, :, 0] / arrays["sharp_norms"][0, :, 0]).mean())
     findings.append(
-        _measured(
-            "first layer's gradient with sigmoid(64 z) as a multiple of that with sigmoid(z)", growth, "film, row 11"
-        )
+        _measured("first layer's gradient with sigmoid(64 z) as a multiple of that with sigmoid(z)", growth, "the film")
     )
     learns = "gets no gradient at all below its last layer and reaches" if below == 0 else "still reaches"
     best = right.mean(2)

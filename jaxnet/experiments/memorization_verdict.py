@@ -60,7 +60,7 @@ def judge_all(settings: Any, arrays: Arrays) -> Answer:
 def _curves(settings: Any, arrays: Arrays) -> list[Finding]:
     wide = f"784-{'-'.join(map(str, settings.hidden))}-10, {settings.images:,} images"
     film = f"784-16-16-10, {settings.images:,} shuffled labels, {settings.epochs} epochs"
-    same, rows = same_bits(arrays), "film, row 24"
+    same, rows = same_bits(arrays), "the film"
     return [
         share(
             "seeds with bitwise the same start and order on true and on shuffled labels", int(same.sum()), len(same),
@@ -87,9 +87,9 @@ def _curves(settings: Any, arrays: Arrays) -> list[Finding]:
         ),
         mean(
             f"{wide}, shuffled labels: R² of a straight line through the training error", straight(arrays, "shuffled"),
-            published="almost linear", source=f"film, row 25; {ARPIT}", least=STRAIGHT,
+            published="almost linear", source=f"the film; {ARPIT}", least=STRAIGHT,
         ),
-        mean(f"{wide}, true labels: the same", straight(arrays, "true"), published="fast", source="film, row 25"),
+        mean(f"{wide}, true labels: the same", straight(arrays, "true"), published="fast", source="the film"),
         mean(f"{film}, by the film's means: fitted", arrays["film_right"], published="cannot", source=rows,
              most=FITTED - 0.1, unit="%"),
         mean(f"{film}, by ReLU, cross-entropy and Adam: fitted", arrays["shape_right"], published="cannot", source=rows,
@@ -103,7 +103,7 @@ def _capacity(arrays: Arrays) -> list[Finding]:
     for enough in (99, 50):
         for (hidden, parameters), values in zip(shapes, capacities(arrays, enough), strict=True):
             what = f"784-{hidden}-10 ({parameters:,} parameters): shuffled labels of which it fits {enough} %"
-            found.append(_some(what, values, source="film, row 24"))
+            found.append(_some(what, values, source="the film"))
     return found
 
 

@@ -182,7 +182,7 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
         )
     walls, after = barriers(arrays["straight"]), barriers(arrays["ordered"])
     for i, w in enumerate(widths):
-        findings.append(mean(f"wall between two solutions, {w} hidden", walls[i], source="film, row 26", unit="nats"))
+        findings.append(mean(f"wall between two solutions, {w} hidden", walls[i], source="the film", unit="nats"))
         findings.append(
             mean(f"... after aligning neurons, {w} hidden", after[i], source="Ainsworth et al. 2023", unit="nats")
         )

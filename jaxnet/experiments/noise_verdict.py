@@ -20,7 +20,7 @@ def answer(settings: Any, arrays: Arrays) -> Answer:
 
 
 def _confidence(view: View) -> list[Finding]:
-    film, row = TITLES["film"], "film, row 20"
+    film, row = TITLES["film"], "the film"
     findings = [
         mean(
             f"{film}: strongest output on uniform noise", view.of("confidence", "film", "as trained", "uniform"),
@@ -86,7 +86,7 @@ def _paper(settings: Any, view: View) -> list[Finding]:
 
 
 def _remedies(view: View) -> list[Finding]:
-    findings, row = [], "film, row 21"
+    findings, row = [], "the film"
     for network in view.networks:
         title = TITLES[network]
         findings += [
@@ -132,9 +132,7 @@ def _ensemble_gain(view: View, network: str) -> Finding:
     of_ensembles = view.of("right", network, "ensemble")
     size = len(whole) // len(of_ensembles)
     alone = whole[: size * len(of_ensembles)].reshape(len(of_ensembles), size).mean(1)
-    return mean(
-        f"{TITLES[network]}, ensemble: right, gained", of_ensembles - alone, source="film, row 21", unit="points"
-    )
+    return mean(f"{TITLES[network]}, ensemble: right, gained", of_ensembles - alone, source="the film", unit="points")
 
 
 def _causal(view: View) -> list[Finding]:
