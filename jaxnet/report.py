@@ -31,7 +31,8 @@ th, td { border-bottom: 1px solid var(--line); padding: .3rem 1rem .3rem 0; text
   text-align: left; } .sortable th[aria-sort=ascending] button::after { content: " ▲"; }
 .sortable th[aria-sort=descending] button::after { content: " ▼"; } .sortable .more { color: var(--blue); margin-top: .6rem; }
 .sortable td, .sortable th { white-space: nowrap; }
-section { border-top: 1px solid var(--line); margin-top: 4rem; padding-top: 1rem; } summary { color: var(--blue); cursor: pointer; margin: .8rem 0; }
+section { border-top: 1px solid var(--line); margin-top: 4rem; padding-top: 1rem; }
+summary { color: var(--blue); cursor: pointer; margin: .8rem 0; }
 nav a { color: var(--blue); } .said { color: var(--soft); font-style: italic; max-width: 52rem; }
 .answer { border-left: 4px solid var(--blue); font-size: 1.1rem; max-width: 52rem; padding-left: 1rem; }
 td.number { font-variant-numeric: tabular-nums; text-align: right; }
