@@ -24,14 +24,23 @@ def answers(folders: list[Path]) -> dict[str, tuple[dict, dict]]:
     for folder in folders:
         for path in sorted(folder.rglob("answer.json")):
             told = json.loads(path.read_text())
+            if told["name"] in found:
+                raise SystemExit(
+                    f"there are two answers of {told['name']}, the second in {path.parent}; name one of them"
+                )
             found[told["name"]] = (told, json.loads((path.parent / "experiment.json").read_text()))
     return found
 
 
-def finding(plain: dict) -> Finding:
+def finding(kept: dict) -> Finding:
     """A finding as it was before JSON made None of what is not finite."""
-    numbers = {name: float("nan") if plain[name] is None else plain[name] for name in ("value", "low", "high")}
-    return Finding(**plain | numbers)
+    numbers = {name: float("nan") if kept[name] is None else kept[name] for name in ("value", "low", "high")}
+    return Finding(**kept | numbers)
+
+
+def plain(settings) -> dict:
+    """Settings as JSON gives them back."""
+    return json.loads(json.dumps(settings._asdict()))
 
 
 def main(folders: list[Path]) -> None:
@@ -47,16 +56,18 @@ def main(folders: list[Path]) -> None:
         lines += [f"## `{name}`: {exhibit.question}", "", told["words"], "", "| " + " | ".join(HEADS) + " |"]
         lines += ["|---" * len(HEADS) + "|"]
         lines += ["| " + " | ".join(cells(finding(one))) + " |" for one in told["findings"]]
-        lines += ["", f"{duration(told['seconds'])} of computing. Settings: {settings}.", ""]
-    versions = run.versions()
+        kinds = {"quick": exhibit.experiment.quick, "full": exhibit.experiment.full}
+        kind = next((kind for kind, one in kinds.items() if plain(one) == asked["settings"]), "own")
+        made = f"jaxnet {asked['jaxnet']}, jax {asked['jax']}, {asked['device']}"
+        lines += ["", f"{duration(told['seconds'])} of computing ({made}). The {kind} settings: {settings}.", ""]
     head = [
         "# The ledger", "",
         "Every number of the film's experiments and of the papers': what was published, what was measured, with its 95 % "
-        "interval over networks from different seeds, and the verdict. Misses stay. *Reproduced* means that the published "
-        "figure lies within our interval or is beaten; *measured* that nothing was published to compare with. Figures marked "
-        "[from memory] were not read in a copy of the source.", "",
-        f"jaxnet {versions['jaxnet']}, jax {versions['jax']}, Python {versions['python']}, {versions['device']}. "
-        "Written by `python benchmarks/ledger.py`.", "",
+        "interval over networks from different seeds, and the verdict. Misses stay. *Reproduced*: our number meets the published "
+        "one or betters it (or, where neither direction is better, its interval holds it); *undecided*: only its interval reaches "
+        "it; *measured*: nothing was published to hold it to. Quick settings take seconds and rest on few networks; full ones "
+        "are those to quote. Figures marked [from memory] were not read in a copy of the source. Two CPU cores. Written by "
+        "`python benchmarks/ledger.py`.", "",
     ]  # fmt: skip
     if missing:
         lines += ["## Not run here", "", *missing, ""]

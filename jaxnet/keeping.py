@@ -4,6 +4,7 @@ import io
 import json
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,8 +52,9 @@ def shelf(folder: Path, identity: Mapping[str, Any], *, tell: Callable[[str], No
             )
     elif folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} exists and is no experiment's folder; choose another --out")
-    (folder / "parts").mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / TOLD, (json.dumps(wanted, indent=1) + "\n").encode())
+    (folder / "parts").mkdir(exist_ok=True)
     seconds: dict[str, float] = {}
     found: list[str] = []
 
@@ -62,11 +64,11 @@ def shelf(folder: Path, identity: Mapping[str, Any], *, tell: Callable[[str], No
             try:
                 with np.load(path) as file:
                     arrays = dict(file)
-            except (OSError, ValueError, zipfile.BadZipFile) as error:
+                    seconds[part] = float(arrays.pop("seconds"))
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
                 raise ValueError(
                     f"{path} cannot be read ({error}); delete it, and the part is computed anew"
                 ) from error
-            seconds[part] = float(arrays.pop("seconds"))
             found.append(part)
             return arrays
         tell(part)

@@ -65,6 +65,10 @@ def settings_from(name: str, file: str | Path) -> Any:
     try:
         there = json.loads(Path(file).read_text())
         values = there.get("settings", there)
+        if there.get("experiment", name) != name or set(values) != set(kind._fields):
+            raise TypeError(
+                f"it is of {there['experiment']}" if "experiment" in there else f"it has {', '.join(values)}"
+            )
         return kind(**{field: tuples(value) for field, value in values.items()})
     except (json.JSONDecodeError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} holds no settings of {name}: {error}; it takes {', '.join(kind._fields)}") from error
@@ -81,7 +85,8 @@ def reproduce(
 ) -> Reproduced:
     """Measure one experiment, judge it, and write its pictures and report.
 
-    A run that was stopped goes on where it was: finished parts are found in the folder.
+    A run that was stopped goes on: finished parts are found in the folder, as long as settings and versions are the same.
+    What `measure` does is not compared: after changing it, compute `again`.
 
     Args:
         name: Of the experiment.
@@ -207,7 +212,7 @@ def cells(finding: Finding) -> tuple[str, ...]:
 def _counted(findings: Sequence[Finding]) -> str:
     """How many numbers there are, by verdict."""
     count = lambda verdict: sum(finding.verdict == verdict for finding in findings)
-    told = {"as published or better": count("reproduced"), "missed": count("missed")}
+    told = {"as published or better": count("reproduced"), "undecided": count("undecided"), "missed": count("missed")}
     told |= {"with nothing published to compare": count("measured"), "not run here": count("not run here")}
     return f"{len(findings)} numbers, " + ", ".join(f"{number} {words}" for words, number in told.items() if number)
 

@@ -47,8 +47,11 @@ def test_doubted_labels_are_fifteen_test_images():
     assert max(accuracy.DOUBTED) < 10_000
 
 
-def test_an_interval_that_reaches_the_figure_reproduces_it_and_one_below_misses_it():
-    assert mean("x", [95.0, 97.5], least=96.5).verdict == "reproduced"
+def test_a_figure_is_reproduced_by_the_number_itself_and_undecided_by_its_interval_alone():
+    assert mean("x", [95.0, 98.5], least=96.5).verdict == "reproduced"
+    assert mean("x", [95.0, 97.5], least=96.5).verdict == "undecided"
+    assert mean("x", [95.0, 97.5], equal=96.5).verdict == "reproduced"
+    assert mean("x", [95.0, 95.1], equal=96.5).verdict == "missed"  # neither better nor worse is asked for
     assert mean("x", [95.0, 95.1], least=96.5).verdict == "missed"
     assert mean("x", [5.0, 5.1], most=4.0).verdict == "missed"
     assert mean("x", [95.0], least=96.0).verdict == "missed"  # without an interval the number itself must do

@@ -61,7 +61,7 @@ def test_a_measure_that_cries_wolf_or_is_blind_is_told():
     assert verdicts(good) == ["reproduced"] * 9
     loud = good | {"random_p": np.full((2, 100), 0.01)}
     assert verdicts(loud)[:2] == ["missed", "missed"]
-    assert "fails its own tests" in first_layer.answer(TINY, loud).words
+    assert "2 failed" in first_layer.answer(TINY, loud).words
     blind = good | {"planted_p": np.full((4, 3, 10), 0.5)}
     assert verdicts(blind)[2:5] == ["missed"] * 3
     assert verdicts(numbers())[-2:] == ["missed", "missed"], "filters that are not found"

@@ -58,7 +58,7 @@ def test_the_films_claim_stands_or_falls_with_the_strongest_output_on_noise():
 
 def test_the_papers_91_percent_is_judged_by_their_network_where_there_is_one():
     what = "Gaussian noise: mean softmax confidence"
-    assert found(numbers(wide_gaussian=95.0), what).verdict == "reproduced"
+    assert found(numbers(wide_gaussian=91.0), what).verdict == "reproduced"
     assert found(numbers(wide_gaussian=85.0), what).verdict == "missed"
     theirs = {
         "paper_confidence": np.array([[99, 88, 92], [99, 89, 93.0]]),
@@ -75,9 +75,9 @@ def test_blind_weights_are_to_blame_only_where_confidence_falls_without_them():
     assert (found(guilty, what).verdict, found(innocent, what).verdict) == ("reproduced", "missed")
     assert found(guilty, what).value == pytest.approx(5.0)
     assert "are part of the reason" in noise.answer(TINY, guilty).words
-    assert "are not the reason" in noise.answer(TINY, innocent).words
+    assert "are not seen to be part of the reason" in noise.answer(TINY, innocent).words
     rises = numbers(fall=-5.0)  # a flipped sign would call them guilty
-    assert "are not the reason" in noise.answer(TINY, rises).words
+    assert "are not seen to be part of the reason" in noise.answer(TINY, rises).words
 
 
 def test_never_lit_weights_that_moved_are_told():

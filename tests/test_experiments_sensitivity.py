@@ -46,7 +46,8 @@ def test_equally_hard_examples_scatter_as_the_binomial_and_others_more():
 
 
 def test_the_verdicts_turn_with_the_numbers():
-    verdicts = lambda arrays: [f.verdict for f in sensitivity.answer(TINY, arrays).findings if f.verdict != "measured"]
+    judged = lambda f: f.verdict != "measured" and "binomial" not in f.what
+    verdicts = lambda arrays: [f.verdict for f in sensitivity.answer(TINY, arrays).findings if judged(f)]
     assert set(verdicts(numbers())) == {"reproduced"}
     assert verdicts(numbers(spreads=(0.04, 0.25, 0.25)))[0] == "missed"
     assert verdicts(numbers(ginis=(0.2, 0.4, 0.1)))[1:3] == ["missed", "reproduced"]

@@ -99,6 +99,24 @@ def test_kept_settings_repeat_an_experiment_and_wrong_ones_are_refused(tmp_path)
         reproducing.reproduce("number")
 
 
+def test_settings_of_another_experiment_or_with_a_field_too_few_are_refused(tmp_path):
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"experiment": "minima", "settings": {"numbers": [1], "fail": False}}))
+    with pytest.raises(ValueError, match="it is of minima"):
+        reproducing.settings_from("numbers", other)
+    other.write_text(json.dumps({"settings": {"numbers": [1]}}))
+    with pytest.raises(ValueError, match="it has numbers; it takes numbers, fail"):
+        reproducing.settings_from("numbers", other)
+
+
+def test_a_kill_before_the_first_part_leaves_a_folder_that_goes_on(tmp_path):
+    done = reproducing.reproduce("numbers", out=tmp_path / "n")
+    told = (done.folder / keeping.TOLD).read_bytes()
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / keeping.TOLD).write_bytes(told)
+    assert reproducing.reproduce("numbers", out=tmp_path / "m").answer == done.answer
+
+
 def test_a_damaged_part_is_named_with_the_remedy(tmp_path):
     reproducing.reproduce("numbers", out=tmp_path / "n")
     (tmp_path / "n" / "parts" / "first.npz").write_bytes(b"half")

@@ -86,5 +86,5 @@ def _resumable() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        print("what was finished is kept; the same command goes on from there", file=sys.stderr)
+        print("finished parts are kept; the same command (without --again) goes on from there", file=sys.stderr)
         raise

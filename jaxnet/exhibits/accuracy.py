@@ -24,7 +24,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
         ),
         "ladder": Picture(
             plot.ladder(
-                ["film", *(f"+ {name}" for name in accuracy.TWEAKS)], arrays["ladder"],
+                ["film, rate 3", *(f"+ {name}" for name in accuracy.TWEAKS)], arrays["ladder"],
                 arrays["ladder"][-1] - arrays["without"], mark=98.0,
                 unit="% of the test images read", title="A few tweaks, each with what it brings",
             ),

@@ -155,9 +155,15 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
         f"between {low:.2f} and {high:.2f} %, and {reach} of them reach 96 %. With five tweaks it is {top.value:.2f} %"
         f"{', so 98 % is reached' if top.value >= 98 else ', so 98 % is missed'}; the one that costs most to leave out is "
         f"{dearest}. Of the shapes tried, {best} hidden neurons read most. {int((misread == seeds).sum())} "
-        f"test images are misread by every single network: their mistakes are shared."
+        f"test images are misread by every single network{_more(arrays, seeds)}."
     )
     return Answer(words, tuple(findings))
+
+
+def _more(arrays: Arrays, seeds: int) -> str:
+    misread = arrays["misread"]
+    expected = len(misread) * (1 - arrays["right"].mean() / 100) ** seeds
+    return ", where independent mistakes would hardly meet" if (misread == seeds).sum() > 10 * expected else ""
 
 
 def _shared_mistakes(misread: np.ndarray, seeds: int, right: float) -> list[Finding]:
@@ -172,7 +178,7 @@ def _shared_mistakes(misread: np.ndarray, seeds: int, right: float) -> list[Find
     return [
         Finding("test images that every network misreads", told, "the film", everyone, nan, nan, seeds, "measured"),
         Finding(
-            f"how often the {len(DOUBTED)} test images with a doubted label count as misread",
+            f"how often the {len(DOUBTED)} test images with a label that people doubt (asked as classifiers did) are misread",
             f"{100 * others.mean() / seeds:.2f} % of all others",
             "labels: Northcutt et al. 2021",
             of_doubted, nan, nan, seeds, "measured", "%",

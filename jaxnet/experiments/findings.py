@@ -14,7 +14,8 @@ Arrays: TypeAlias = dict[str, np.ndarray]
 Keep: TypeAlias = Callable[[str, Callable[[], Arrays]], Arrays]
 """`keep(part, compute)`: the arrays of a part of an experiment, computed now or found where they were kept."""
 
-Verdict = Literal["reproduced", "missed", "measured", "not run here"]
+Verdict = Literal["reproduced", "undecided", "missed", "measured", "not run here"]
+"""Undecided: our number does not meet the published one, but its interval reaches it."""
 
 
 class Finding(NamedTuple):
@@ -80,9 +81,37 @@ def at_once(part: str, compute: Callable[[], Arrays]) -> Arrays:
     return compute()
 
 
+def judged(
+    value: float, low: float, high: float, *, least: float | int | None = None, most: float | int | None = None
+) -> Verdict:
+    """Whether a number meets what was published.
+
+    Args:
+        value: The number.
+        low: The lower end of its interval; NaN where there is none.
+        high: The upper end.
+        least: What it should reach; None for no such bound.
+        most: What it should not exceed.
+
+    Returns:
+        "reproduced" if the number itself meets the bounds, "undecided" if only its interval reaches them, else "missed";
+        "measured" without bounds.
+
+    Examples:
+        >>> judged(96.2, 96.0, 96.4, least=96), judged(95.9, 95.7, 96.1, least=96), judged(95.3, 95.2, 95.4, least=96)
+        ('reproduced', 'undecided', 'missed')
+    """
+    if least is None and most is None:
+        return "measured"
+    if (least is None or value >= least) and (most is None or value <= most):
+        return "reproduced"
+    reaches = math.isfinite(low) and (least is None or high >= least) and (most is None or low <= most)
+    return "undecided" if reaches else "missed"
+
+
 def mean(
     what: str, values: Any, *, published: str = "", source: str = "", least: float | int | None = None,
-    most: float | int | None = None, unit: str = "",
+    most: float | int | None = None, equal: float | int | None = None, unit: str = "",
 ) -> Finding:  # fmt: skip
     """A finding from one number a seed: the mean, with its interval by Student's distribution.
 
@@ -91,8 +120,9 @@ def mean(
         values: (seed,), the numbers.
         published: The published figure, in words.
         source: Where it stands.
-        least: What the mean should reach: reproduced if its interval does not lie below.
-        most: What it should not exceed: likewise.
+        least: What the mean should reach, as `judged` takes it.
+        most: What it should not exceed.
+        equal: A figure that it should neither exceed nor fall short of: reproduced if the interval holds it.
         unit: Of the values.
 
     Examples:
@@ -102,13 +132,9 @@ def mean(
     values = np.asarray(values, np.float64)
     found = spread(values)
     low, high = float(found.low), float(found.high)
-    verdict: Verdict = "measured"
-    if least is not None or most is not None:
-        # With one seed there is no interval: then the number itself must do.
-        above = high if math.isfinite(high) else float(found.mean)
-        below = low if math.isfinite(low) else float(found.mean)
-        holds = (least is None or above >= least) and (most is None or below <= most)
-        verdict = "reproduced" if holds else "missed"
+    verdict = judged(float(found.mean), low, high, least=least, most=most)
+    if equal is not None:
+        verdict = "reproduced" if low <= equal <= high else "missed"
     return Finding(what, published, source, float(found.mean), low, high, len(values), verdict, unit)
 
 
@@ -134,8 +160,8 @@ def share(
 
     interval = stats.binomtest(successes, trials).proportion_ci(method="exact")
     value = 100 * successes / trials
-    verdict: Verdict = "measured" if least is None else "reproduced" if value >= least else "missed"
     low, high = 100 * float(interval.low), 100 * float(interval.high)
+    verdict = judged(value, low, high, least=least)
     return Finding(what, published, source, value, low, high, trials, verdict, "%")
 
 

@@ -187,7 +187,13 @@ def _controls(settings: Settings, dataset: Dataset, show: Show) -> Arrays:
     network, seeds = _control_network(settings), settings.control_seeds
     real, seen = (np.asarray(part / 255, np.float32) for part in (images, np.asarray(dataset.test.images)))
     senseless = [controls.same_pixels_moved, controls.own_pixels_moved, controls.noise]
-    kinds = [(real, seen, 0), (real, seen, 1), *((change(real, 0), change(seen, 0), 0) for change in senseless)]
+    draws = (
+        0,
+        1,
+        1,
+    )  # the test images' draw: only a rearrangement that is the same for all may be that of the training images
+    kinds = [(real, seen, 0), (real, seen, 1)]
+    kinds += [(change(real, 0), change(seen, draw), 0) for change, draw in zip(senseless, draws, strict=True)]
     found = []
     for learned, tested, part in kinds:
         fits = fit(network, learned, columns(labels, seeds, part), range(seeds), enough=FITTED, show=show)
@@ -224,10 +230,10 @@ QUICK = Settings(
     capacity_steps=2500, control_images=1000, control_hidden=128, control_seeds=3, control_epochs=100,
 )  # fmt: skip
 FULL = Settings(
-    images=60_000, hidden=(512, 512), seeds=1, learning_rate=0.001, schedule="linear", epochs=100,
+    images=60_000, hidden=(512, 512), seeds=3, learning_rate=0.001, schedule="linear", epochs=100,
     capacity_images=(500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000),
     capacity_hidden=((8,), (16,), (32,), (64,), (128,), (16, 16)), capacity_seeds=5, capacity_steps=12_000,
     control_images=5000, control_hidden=256, control_seeds=5, control_epochs=150,
 )  # fmt: skip
 
-experiment = Experiment(QUICK, FULL, measure, answer, plan, (60, 1200))
+experiment = Experiment(QUICK, FULL, measure, answer, plan, (50, 1800))

@@ -109,10 +109,10 @@ def _judge(recipe: recipes.Recipe, params: Params, batch: Batch) -> tuple[np.nda
 
 
 def _between(settings: Settings, recipe: recipes.Recipe, params: Params, train: Batch) -> tuple[np.ndarray, np.ndarray]:
-    """The training cost on the straight lines between networks 0 and 1, 2 and 3, ...: (pair, point), twice."""
+    """The training cost on the straight lines between the first and the last networks: (pair, point), twice."""
     places = jnp.linspace(0, 1, settings.points)
     take = lambda i: jax.tree.map(lambda leaf: leaf[i], params)
-    ends = [(take(2 * i), take(2 * i + 1)) for i in range(settings.pairs)]
+    ends = [(take(i), take(settings.networks - 1 - i)) for i in range(settings.pairs)]  # of different orders
     batch = Batch(jnp.asarray(train.images[:5000]), jnp.asarray(train.labels[:5000]))
 
     @jax.jit
@@ -198,9 +198,9 @@ def _in_words(
 ) -> str:
     equal = (np.diff(spreads) < 0).all() and (np.diff(means) < 0).all()
     claim = (
-        "The wider the network, the better and the more alike the minima it finds"
+        "The wider the network, the lower and the more alike the costs at which training ends"
         if equal
-        else "Mean and spread of the minima's quality do not both fall with every step in width"
+        else "Mean and spread of the cost at which training ends do not both fall with every step in width"
     )
     ratio = spreads[-1] / means[-1]
     wall = (

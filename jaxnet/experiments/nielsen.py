@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxnet import ensemble, recipes
 from jaxnet._types import Dataset
-from jaxnet.experiments.findings import Answer, Arrays, Experiment, Finding, Keep, at_once, mean
+from jaxnet.experiments.findings import Answer, Arrays, Experiment, Finding, Keep, at_once, judged, mean
 from jaxnet.experiments.scoring import trained
 from jaxnet.walking import Seen
 
@@ -93,7 +93,7 @@ def apart(right: np.ndarray, validation: np.ndarray, choose: int) -> np.ndarray:
 
 
 def answer(settings: Settings, arrays: Arrays) -> Answer:
-    """Judge: is the published figure within the interval of the unselected mean, or beaten."""
+    """Judge: is the published figure beaten by the unselected mean, or at least within its interval."""
     findings, words = [], []
     for name, right, validation in zip(arrays["names"].tolist(), arrays["right"], arrays["validation"], strict=True):
         published, source = NETWORKS[name][1:]
@@ -103,11 +103,11 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
         )  # fmt: skip
         findings.append(found)
         by_rule = chosen(right, validation, settings.choose)
-        one_each = mean("", apart(right, validation, settings.choose), least=published)
+        one_each = mean("", apart(right, validation, settings.choose))
         findings.append(
             found._replace(
                 what=f"{name}: best of {settings.choose} by validation", value=float(by_rule.mean()), low=one_each.low,
-                high=one_each.high, verdict="reproduced" if by_rule.mean() >= published else one_each.verdict,
+                high=one_each.high, verdict=judged(by_rule.mean(), one_each.low, one_each.high, least=published),
             )
         )  # fmt: skip
         words.append(
@@ -119,7 +119,7 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
         findings.append(Finding(name, f"{published} %", "Nielsen, chapter 6", nan, nan, nan, 0, "not run here", "%"))
     means = findings[: 2 * len(words) : 2]
     beaten = sum(found.value >= NETWORKS[name][1] for found, name in zip(means, settings.networks, strict=True))
-    held = sum(found.verdict == "reproduced" for found in means) - beaten
+    held = sum(found.verdict == "undecided" for found in means)
     words.append(
         f"Without any choosing, {beaten} of his {len(words)} networks read more than he says; of {held} more the interval "
         "holds his figure."

@@ -49,6 +49,13 @@ class View:
         """(seed,), what a treatment adds, network by network."""
         return self.of(what, network, treatment, name) - self.of(what, network, "as trained", name)
 
+    def beyond_control(self, network: str) -> np.ndarray:
+        """(seed,), how much more confidence on uniform noise falls without never-lit pixels than without as many others."""
+        control, found = (
+            self.change("confidence", network, f"{which} erased", "uniform") for which in ("lit", "never-lit")
+        )
+        return control - found
+
 
 def called(name: str) -> str:
     """What a set of images is called in a sentence."""

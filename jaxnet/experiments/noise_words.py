@@ -72,12 +72,15 @@ def _on_teaching(view: View, treatment: str) -> str:
 def on_blame(view: View) -> str:
     """Whether the weights from never-lit pixels are part of the reason."""
     falls = {n: mean("", -view.change("confidence", n, "never-lit erased", "uniform")) for n in view.networks}
-    guilty = [TITLES[n] for n, found in falls.items() if found.low > 0]
+    guilty = [TITLES[n] for n, found in falls.items() if found.low > 0 and mean("", view.beyond_control(n)).low > 0]
     worst = max(abs(view.change("right", n, "never-lit erased").mean()) for n in view.networks)
     told = ", ".join(f"{-found.value:+.1f}" for found in falls.values())
     blind = view.arrays["blind"].mean(1)
     keep = "keep their random start" if not np.any(view.arrays["moved"]) else "should keep their random start but moved"
-    verdict = f"are part of the reason in {', '.join(guilty)}" if guilty else "are not the reason"
+    most = max(found.high for found in falls.values())
+    verdict = f"are not seen to be part of the reason (at most {max(most, 0.0):.1f} points, by the intervals)"
+    if guilty:
+        verdict = f"are part of the reason in {', '.join(guilty)}"
     return (
         f"The weights from never-lit pixels {keep}, and {verdict}: erasing them changes confidence on uniform noise by {told} "
         f"points (and reading by {worst:.2f} at most); they hold {blind.min():.1f} to {blind.max():.1f} % of the first layer's "

@@ -220,7 +220,7 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
         *(
             mean(
                 f"easy examples, {kind}: variance over examples, as a multiple of the binomial's", times[:, i],
-                published="as the binomial [from memory]" if i == 1 else "", source=paper,
+                published="1, as the binomial [from memory]" if i == 1 else "", equal=1.0 if i == 1 else None, source=paper,
             )
             for i, kind in enumerate(KINDS)
         ),
