@@ -11,8 +11,19 @@ VALIDATION = np.array([97.0, 96.0, 96.5, 96.0, 96.9, 96.1])
 
 
 def test_the_rule_takes_the_best_by_validation():
-    assert nielsen.apart(RIGHT, VALIDATION, 3).tolist() == [95.0, 95.3]
-    assert nielsen.apart(RIGHT, RIGHT, 3).tolist() == [95.6, 95.3]  # by the test images it would be better, and wrong
+    assert nielsen.chosen(RIGHT[:3], VALIDATION[:3], 3).tolist() == [95.0]
+    assert nielsen.chosen(RIGHT[:3], RIGHT[:3], 3).tolist() == [
+        95.6
+    ]  # by the test images it would be better, and wrong
+
+
+def test_the_interval_of_the_rule_holds_its_mean_and_is_that_of_the_runs():
+    low, high = nielsen.by_resampling(RIGHT, VALIDATION, 3)
+    assert low < nielsen.chosen(RIGHT, VALIDATION, 3).mean() < high
+    assert RIGHT.min() <= low
+    assert high <= RIGHT.max()
+    ones = nielsen.by_resampling(RIGHT, VALIDATION, 1)  # without choosing: the mean's own interval
+    assert ones[1] - ones[0] == pytest.approx(2 * 1.96 * RIGHT.std() / np.sqrt(6), rel=0.1)
 
 
 def test_all_sets_of_runs_are_counted():
