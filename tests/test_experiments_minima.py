@@ -65,6 +65,7 @@ def test_a_network_is_what_its_settings_say(small):
     assert arrays["test"].shape == (2, 6)
     assert (arrays["test"] < 2.3).all()  # all learned something
     assert len(np.unique(arrays["test"])) == 12
-    np.testing.assert_allclose(arrays["straight"][:, :, 0], arrays["train"][:, :4:2], rtol=1e-4)
+    np.testing.assert_allclose(arrays["straight"][:, :, 0], arrays["train"][:, :2], rtol=1e-4)
+    np.testing.assert_allclose(arrays["straight"][:, :, -1], arrays["train"][:, :3:-1], rtol=1e-4)
     np.testing.assert_allclose(arrays["ordered"][:, :, -1], arrays["straight"][:, :, -1], rtol=1e-3)
     assert minima.answer(TINY, arrays).words
