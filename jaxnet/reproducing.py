@@ -90,7 +90,7 @@ def reproduce(
 
     Args:
         name: Of the experiment.
-        full: The settings that the ledger rests on; otherwise those that take seconds.
+        full: The full settings, which take minutes; otherwise those that take seconds.
         settings: Settings of your own instead.
         out: The folder; None takes runs/reproduce/NAME-quick, -full or -own.
         again: Compute everything anew, whatever the folder holds.

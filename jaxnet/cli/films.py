@@ -18,8 +18,7 @@ def film(quick: bool = False, out: Path | None = None, again: bool = False) -> N
     What was finished before a kill is found again by the same command.
 
     Args:
-        quick: Settings of seconds each, a few minutes in all; otherwise those that the ledger rests on, which take an hour
-            or two.
+        quick: Settings of seconds each, a few minutes in all; otherwise full ones, which take an hour or two.
         out: The folder to write; by default runs/film-quick or runs/film-full.
         again: Compute everything anew, even what the folder already holds.
     """
@@ -47,7 +46,7 @@ def reproduce(
     Args:
         name: The experiment; --list names them.
         list: List the experiments, and how long they take.
-        full: The settings that the ledger rests on; otherwise those that take seconds.
+        full: The full settings, which take minutes; otherwise those that take seconds.
         settings: A file with settings of your own: an experiment.json that was written before, changed as you like.
         out: The folder to write; by default runs/reproduce/NAME-quick, -full or -own.
         again: Compute everything anew, even what the folder already holds.

@@ -49,7 +49,7 @@ class Experiment(NamedTuple):
 
     Attributes:
         quick: Settings that take seconds.
-        full: Settings that the ledger rests on.
+        full: Settings to quote, of minutes to an hour.
         measure: `measure(settings, dataset, *, keep, show) -> arrays`, in parts that `keep` may find already computed.
         answer: `answer(settings, arrays) -> Answer`.
         plan: `plan(settings)`: what it is about to do, in a sentence.
