@@ -27,6 +27,14 @@ def test_an_error_above_the_published_one_is_a_miss_and_is_named():
     assert "missed: 800 hidden, affine distortions" in found.words
 
 
+def test_networks_that_were_not_trained_are_told():
+    some = SOME._replace(networks=SOME.networks[:1])
+    arrays = {name: values[:1] for name, values in numbers([1.5, 1.3, 0.69]).items()}
+    found = classics.answer(some, arrays).findings
+    assert [f.verdict for f in found] == ["reproduced", "not run here", "not run here"]
+    assert [f.what for f in found[1:]] == list(SOME.networks[1:])
+
+
 def test_published_errors_are_those_of_the_papers():
     published = {name: protocol.error for name, protocol in classics.PROTOCOLS.items()}
     assert published["300 hidden, MSE"] == 4.7

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxnet import ensemble, recipes
 from jaxnet._types import Dataset
-from jaxnet.experiments.findings import Answer, Arrays, Experiment, Keep, at_once, mean
+from jaxnet.experiments.findings import Answer, Arrays, Experiment, Finding, Keep, at_once, mean
 from jaxnet.experiments.scoring import trained
 from jaxnet.walking import Seen
 
@@ -142,7 +142,17 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
         f"{sum(met)} of {len(met)} published errors are met or beaten over {settings.seeds} seeds{short}"
         f"{f'; missed: {missed}' if missed else ''}."
     )
-    return Answer(words, tuple(findings))
+    return Answer(words, (*findings, *_others(settings)))
+
+
+def _others(settings: Settings) -> list[Finding]:
+    """The networks of the same papers that were not trained."""
+    papers, nan = {PROTOCOLS[name].source for name in settings.networks}, float("nan")
+    return [
+        Finding(name, f"{one.error} % error", one.source, nan, nan, nan, 0, "not run here", "% error")
+        for name, one in PROTOCOLS.items()
+        if one.source in papers and name not in settings.networks
+    ]
 
 
 def plan(settings: Settings) -> str:
