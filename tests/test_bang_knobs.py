@@ -73,6 +73,7 @@ def test_exactly_those_without_any_gradient_are_called_so(cost, batch):
     assert (np.isin(transposed, WITHOUT) != ~ever).any()
 
 
+@pytest.mark.slow
 def test_any_other_model_is_said_to_be_silent(batch):
     found = bang.dead_knobs(lambda p, b: relu_cost(p, b))(broken("relu"), batch)
     assert (found.reason[0].weights[:, 5] == knobs.SILENT).all()

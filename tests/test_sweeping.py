@@ -112,6 +112,7 @@ def test_a_sweep_without_a_single_finite_cost_is_drawn():
     report.png(figure)
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_is_saved(npz, tmp_path, monkeypatch):
     @contextlib.contextmanager
     def already():
