@@ -151,9 +151,9 @@ def _words(settings: Any, arrays: Arrays) -> str:
         if math.isfinite(ratio)
         else "Not both were fitted in these steps"
     )
-    almost = "almost" if bends["shuffled"] >= STRAIGHT else "but not quite"
+    almost = " almost" if bends["shuffled"] >= STRAIGHT else ", but not quite"
     second = (
-        f"{longer}; its error falls {almost} along a straight line (R² {bends['shuffled']:.2f}, on true labels "
+        f"{longer}; its error falls{almost} along a straight line (R² {bends['shuffled']:.2f}, on true labels "
         f"{bends['true']:.2f})."
     )
     film, shape = arrays["film_right"].mean(), arrays["shape_right"].mean()
