@@ -168,7 +168,7 @@ def _experiment(author: str, quick: int, seconds: tuple[float | int, float | int
 
 
 lecun = _experiment("LeCun", 2, (90, 2400))
-hinton = _experiment("Hinton", 2, (30, 900))
+hinton = _experiment("Hinton", 2, (30, 130))
 simard = _experiment("Simard", 2, (120, 3600))
 ciresan = Experiment(
     Settings(by("Ciresan"), 1, 1), Settings(by("Ciresan"), 1, 0), measure, answer, plan, (300, 300_000)
