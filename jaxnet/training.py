@@ -29,7 +29,7 @@ class Plan(NamedTuple):
         judged: The images to judge by on the way: held out, or the first of the training images.
         held_out: Whether `judged` was held out.
         num_steps: Steps of the whole run.
-        params: The random start, with a leading axis where there are several candidates.
+        params: The random start, with a leading axis where there are several candidates; None where it was not drawn.
         order_key: Decides the order of the images.
     """
 

@@ -106,3 +106,12 @@ def test_elastic_moves_neighbors_together():
     together = lambda m: np.corrcoef(m[:, :, 1:].ravel(), m[:, :, :-1].ravel())[0, 1]
     assert together(moves) == pytest.approx(np.exp(-1 / (4 * 16)), abs=0.03)
     assert together(rough) < 0.5
+
+
+@pytest.mark.parametrize("distortion", DISTORTIONS)
+def test_a_distortion_is_the_same_compiled_and_for_many_and_has_a_gradient(distortion):
+    keys, images = jax.random.split(jax.random.key(0), 3), np.stack([blob, blob[::-1], 2 * blob])
+    alone = np.stack([distortion(key, image) for key, image in zip(keys, images, strict=True)])
+    np.testing.assert_allclose(jax.jit(jax.vmap(distortion))(keys, images), alone, atol=1e-5)
+    slopes = jax.grad(lambda image: distortion(keys[0], image)[14, 14])(jnp.asarray(blob))
+    assert float(slopes.sum()) == pytest.approx(1, abs=1e-5)  # a pixel is a weighted mean of its neighbors

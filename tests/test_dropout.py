@@ -34,6 +34,15 @@ def test_the_share_of_neurons_that_are_off_is_the_rate():
     assert 0.7 * float(lit[0]) / 10_000 == pytest.approx(0.7, abs=0.02)
 
 
+def test_neurons_that_are_off_get_no_gradient():
+    key = jax.random.key(4)
+    answer = lambda params: dropout.thinned(key, params, image, rate=0.5, **SQUASH).sum()
+    slopes = jax.jit(jax.grad(answer))(params)
+    off = ~jax.random.bernoulli(jax.random.fold_in(key, 0), 0.5, (40,))
+    assert 5 < int(off.sum()) < 35
+    np.testing.assert_array_equal((slopes[0].biases == 0), off)
+
+
 def test_every_image_has_its_own_neurons_and_a_key_is_needed(hundred):
     whole = network.init(jax.random.key(0))
     cost = dropout.dropped(losses.squared_error, 0.5, activation=network.sigmoid, output=network.sigmoid)

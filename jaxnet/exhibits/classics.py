@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from jaxnet import augment, data
+from jaxnet import augment
 from jaxnet.exhibits.framing import Exhibit, Moving
 from jaxnet.experiments import classics
 from jaxnet.experiments.findings import Arrays
@@ -28,8 +28,8 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
 
 
 def with_distortions(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The same, with a picture of what the distortions do."""
-    images = data.mnist().train.images[:8]
+    """The same, with a picture of what the distortions do to a few training images."""
+    images = arrays["images"]
     keys = jax.random.split(jax.random.key(0), len(images))
     rows = [images, *(np.asarray(jax.vmap(f)(keys, images)) for f in (augment.affine, augment.elastic))]
     told = [text for text in ("as it is", "affine", "elastic") for _ in images]

@@ -104,7 +104,7 @@ def measure(
     """Train and score.
 
     Returns:
-        `error` (network, seed), in percent of the test images; `epochs` (network,).
+        `error` (network, seed), in percent of the test images; `epochs` (network,); `images`, a few training images.
     """
 
     def of(name: str) -> Arrays:
@@ -116,6 +116,7 @@ def measure(
         "names": np.array(settings.networks),
         "error": np.stack([part["error"] for part in parts]),
         "epochs": np.array([_settings(name, settings).epochs for name in settings.networks]),
+        "images": np.asarray(dataset.train.images[:8]),
     }
 
 

@@ -133,7 +133,7 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
 
 
 def _stuck(right: np.ndarray) -> str:
-    """Runs far below the others: where an output never lights, a tenth of the digits is lost."""
+    """Runs far below the others, as they would be where an output never lights."""
     lost = right < np.median(right) - 5
     if not lost.any():
         return ""
