@@ -152,10 +152,10 @@ def sizes(
         label = f"{depth} hidden layer{'s' if depth > 1 else ''}"
         axes.plot(parameters[which], values[which].mean(1), color=color, linewidth=1.5, label=label)
         for one in which:
-            places, below = np.full(values.shape[1], parameters[one]), (-13, 9, -25)[i % 3]
+            places, beside = np.full(values.shape[1], parameters[one]), ((7, -13), (7, 9), (-52, 7), (9, -26))[i % 4]
             axes.plot(places, values[one], "o", color=color, markersize=5, alpha=0.65)
             axes.annotate(
-                str(names[one]), (parameters[one], values[one].mean()), xytext=(7, below), textcoords="offset points",
+                str(names[one]), (parameters[one], values[one].mean()), xytext=beside, textcoords="offset points",
                 color=theme.ink, fontsize=8,
             )  # fmt: skip
     axes.set_xscale("log")
