@@ -1,8 +1,11 @@
 """Spread, mean and correlation by width are judged as they are, and walls are measured from the line between the ends."""
 
+import jax
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
+from jaxnet import training
 from jaxnet.experiments import minima
 
 TINY = minima.Settings(widths=(4, 8), networks=6, orders=2, images=1000, epochs=2, learning_rate=1.0, pairs=2, points=5)
@@ -14,7 +17,14 @@ def numbers(spreads=(0.02, 0.01), means=(0.4, 0.3)):
     shape = (shape - shape.mean(1)[:, None]) / shape.std(1, ddof=1)[:, None]
     test = np.asarray(means)[:, None] + np.asarray(spreads)[:, None] * shape
     line = np.array([[[0.2, 0.6, 0.2]] * 3] * 2)
-    return {"widths": np.array([4, 8]), "train": test + 0.001, "test": test, "straight": line, "ordered": line / 2}
+    slopes = {"slope": np.full((2, 400), 0.02), "slope_before": np.array([[1.0, 3.0]] * 2)}
+    return {
+        "widths": np.array([4, 8]),
+        "train": test + 0.001,
+        "test": test,
+        "straight": line,
+        "ordered": line / 2,
+    } | slopes
 
 
 def verdicts(arrays):
@@ -36,6 +46,12 @@ def test_a_spread_has_the_interval_of_resampling():
     assert found.value == pytest.approx(0.02)
     exact = 0.02 / np.sqrt(2 * 399)  # of a normal sample's standard deviation
     assert found.high - found.low == pytest.approx(2 * 1.96 * exact, rel=0.2)
+
+
+def test_the_gradient_left_is_told_in_parts_of_the_first():
+    found = minima.answer(TINY, numbers())
+    assert [f.value for f in found.findings if "gradient left" in f.what] == pytest.approx([1.0, 1.0])
+    assert "Where training ends, 1.0 to 1.0 % of the gradient's first norm is left." in found.words
 
 
 def test_a_wall_is_measured_from_the_line_between_its_ends():
@@ -68,4 +84,10 @@ def test_a_network_is_what_its_settings_say(small):
     np.testing.assert_allclose(arrays["straight"][:, :, 0], arrays["train"][:, :2], rtol=1e-4)
     np.testing.assert_allclose(arrays["straight"][:, :, -1], arrays["train"][:, :3:-1], rtol=1e-4)
     np.testing.assert_allclose(arrays["ordered"][:, :, -1], arrays["straight"][:, :, -1], rtol=1e-3)
+    begun, ended = arrays["slope_before"].mean(1), arrays["slope"].mean(1)
+    assert (ended < begun).all()
+    begin, tiny = minima.trained_by(TINY, 4), minima.shrunk(small, 1000)
+    plan = training.plan(begin, tiny)
+    gradient, _ = ravel_pytree(jax.grad(plan.recipe.cost)(plan.params, tiny.train))
+    assert arrays["slope_before"][0, 0] == pytest.approx(np.linalg.norm(gradient), rel=1e-5)
     assert minima.answer(TINY, arrays).words

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from jaxnet import ensemble, losses, recipes, training
 from jaxnet._types import Batch, Dataset, Params
@@ -68,8 +69,10 @@ def measure(
     """Train the networks and look at their cost, alone and between them.
 
     Returns:
-        `train`, `test` (width, network), the cost; `right` likewise, in percent of the test images; `straight`, `ordered`
-        (width, pair, point), the training cost on the line between two networks, as they are and after aligning neurons.
+        `train`, `test` (width, network), the cost; `right` likewise, in percent of the test images; `slope` likewise, the norm
+        of the training cost's gradient where training ended, and `slope_before` (width, pair) where it began; `straight`,
+        `ordered` (width, pair, point), the training cost on the line between two networks, as they are and after aligning
+        neurons.
     """
     small = shrunk(dataset, settings.images)
     parts = [
@@ -90,7 +93,10 @@ def _of_width(settings: Settings, width: int, small: Dataset, show: Callable[[Se
     recipe = training.plan(begin, small, drawn=False).recipe
     found = {name: _judge(recipe, stack, batch) for name, batch in (("train", small.train), ("test", small.test))}
     straight, ordered = _between(settings, recipe, stack, small.train)
+    keys = jnp.stack([training.keys(seed).init for seed in range(settings.pairs)])
+    begun = jax.jit(jax.vmap(recipe.init))(keys)
     return {
+        "slope": _slopes(recipe, stack, small.train), "slope_before": _slopes(recipe, begun, small.train),
         "train": found["train"][0], "test": found["test"][0], "right": 100 * found["test"][1],
         "straight": straight, "ordered": ordered,
     }  # fmt: skip
@@ -106,6 +112,13 @@ def _judge(recipe: recipes.Recipe, params: Params, batch: Batch) -> tuple[np.nda
     batch = Batch(jnp.asarray(batch.images), jnp.asarray(batch.labels))
     cost, right = jax.jit(lambda stack: jax.lax.map(one, stack))(params)
     return np.asarray(cost), np.asarray(right)
+
+
+def _slopes(recipe: recipes.Recipe, params: Params, batch: Batch) -> np.ndarray:
+    """The norm of the cost's gradient at every network of a stack."""
+    batch = Batch(jnp.asarray(batch.images), jnp.asarray(batch.labels))
+    slope = lambda params: optax.tree.norm(jax.grad(recipe.cost)(params, batch))
+    return np.asarray(jax.jit(lambda stack: jax.lax.map(slope, stack))(params))
 
 
 def _between(settings: Settings, recipe: recipes.Recipe, params: Params, train: Batch) -> tuple[np.ndarray, np.ndarray]:
@@ -166,6 +179,11 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
     findings = [mean(f"test cost, {w} hidden", test[i], source=SOURCE, unit="nats") for i, w in enumerate(widths)]
     findings += [_deviation(f"spread of the test cost, {w} hidden", test[i]) for i, w in enumerate(widths)]
     agree = np.array([np.corrcoef(*pair)[0, 1] for pair in zip(train, test, strict=True)])
+    for i, w in enumerate(widths):
+        left = arrays["slope"][i] / arrays["slope_before"][i].mean()
+        findings.append(
+            mean(f"gradient left where training ends, {w} hidden", 100 * left, unit="% of its norm at the start")
+        )
     falls = {"mean of the test cost": means, "spread of the test cost": spreads, "correlation of the two costs": agree}
     for what, values in falls.items():
         steps = np.diff(values)
@@ -190,12 +208,14 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
     findings.append(
         share("pairs whose wall is lower after aligning neurons", lower, walls.size, source="Ainsworth et al. 2023")
     )
-    return Answer(_in_words(settings, widths, means, spreads, walls, after), tuple(findings))
+    left = arrays["slope"].mean(1) / arrays["slope_before"].mean(1)
+    return Answer(_in_words(settings, widths, means, spreads, walls, after, left), tuple(findings))
 
 
 def _in_words(
-    settings: Settings, widths: list[int], means: np.ndarray, spreads: np.ndarray, walls: np.ndarray, after: np.ndarray
-) -> str:
+    settings: Settings, widths: list[int], means: np.ndarray, spreads: np.ndarray, walls: np.ndarray, after: np.ndarray,
+    left: np.ndarray,
+) -> str:  # fmt: skip
     equal = (np.diff(spreads) < 0).all() and (np.diff(means) < 0).all()
     claim = (
         "The wider the network, the lower and the more alike the costs at which training ends"
@@ -209,7 +229,9 @@ def _in_words(
     )
     return (
         f"{claim}: over {settings.networks} networks a width the spread of the test cost is {spreads[0]:.2g} nats at "
-        f"{widths[0]} hidden neurons and {spreads[-1]:.2g} at {widths[-1]}, {100 * ratio:.1f} % of its mean. {wall}"
+        f"{widths[0]} hidden neurons and {spreads[-1]:.2g} at {widths[-1]}, {100 * ratio:.1f} % of its mean. "
+        f"Where training ends, {100 * left.min():.1f} to {100 * left.max():.1f} % of the gradient's first norm is "
+        f"left. {wall}"
     )
 
 

@@ -14,7 +14,7 @@ PAPER = "Hendrycks and Gimpel 2017"
 def answer(settings: Any, arrays: Arrays) -> Answer:
     """Judge: is it sure of nonsense, does its doubt tell nonsense from digits, what helps, are blind weights to blame."""
     view = View(arrays)
-    findings = [*_confidence(view), *_paper(settings, view), *_remedies(view), *_causal(view)]
+    findings = [*_confidence(view), *_paper(settings, view), *_remedies(settings, view), *_causal(view)]
     words = " ".join(say(view) for say in (on_nonsense, on_remedies, on_blame))
     return Answer(words, tuple(findings))
 
@@ -78,7 +78,7 @@ def _paper(settings: Any, view: View) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _remedies(view: View) -> list[Finding]:
+def _remedies(settings: Any, view: View) -> list[Finding]:
     findings, row = [], "the film"
     for network in view.networks:
         title = TITLES[network]
@@ -116,15 +116,15 @@ def _remedies(view: View) -> list[Finding]:
                 mean(f"{title}, {treatment}: AUROC gained on families it never met", gain, source=row, unit="points"),
                 mean(f"{title}, {treatment}: right, gained", view.change("right", network, treatment), source=row, unit="points"),
             ]  # fmt: skip
-        findings.append(_ensemble_gain(view, network))
+        findings.append(_ensemble_gain(view, network, settings.together))
     return findings
 
 
-def _ensemble_gain(view: View, network: str) -> Finding:
+def _ensemble_gain(view: View, network: str, together: int) -> Finding:
+    """Against the mean of its own networks."""
     whole = view.of("right", network, "as trained")
     of_ensembles = view.of("right", network, "ensemble")
-    size = len(whole) // len(of_ensembles)
-    alone = whole[: size * len(of_ensembles)].reshape(len(of_ensembles), size).mean(1)
+    alone = whole[: together * len(of_ensembles)].reshape(len(of_ensembles), together).mean(1)
     return mean(f"{TITLES[network]}, ensemble: right, gained", of_ensembles - alone, source="the film", unit="points")
 
 
