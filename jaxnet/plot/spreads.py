@@ -28,10 +28,11 @@ def dots(axes: Axes, values: Any, place: float | int, color: str, theme: Theme, 
         axes.text(0.5, place, "none", color=theme.ink, transform=axes.get_yaxis_transform(), ha="center", va="center")
         return
     # Van der Corput's sequence: neighbors in value land far apart in height, the same every time.
-    turns = np.array([int(f"{i:010b}"[::-1], 2) / 1024 for i in range(len(values))]) - 0.5
+    turns = np.array([int(f"{i:010b}"[::-1], 2) / 1024 for i in range(1, len(values) + 1)]) - 0.5
     spaced = height * turns if len(values) > 1 else [0.0]
-    size = 5 if len(values) <= 40 else 3.5
-    axes.plot(values, place + np.asarray(spaced), "o", color=color, markersize=size, alpha=0.65, markeredgewidth=0)
+    size, few = 5 if len(values) <= 40 else 3.5, len(values) <= 10  # a few are drawn over the interval, not under it
+    look: Any = {"alpha": 1.0, "zorder": 4} if few else {"alpha": 0.65}
+    axes.plot(values, place + np.asarray(spaced), "o", color=color, markersize=size, markeredgewidth=0, **look)
     found = spread(values)
     if len(values) > 2:  # the interval of two is wider than any picture
         axes.plot([found.low, found.high], [place, place], color=theme.ink, linewidth=4, solid_capstyle="butt")
