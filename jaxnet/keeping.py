@@ -8,11 +8,12 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 
 from jaxnet.experiments.findings import Arrays, Keep
-from jaxnet.run import write_file
+from jaxnet.run import contents, write_file
 
 TOLD = "experiment.json"
 
@@ -46,11 +47,11 @@ def shelf(folder: Path, identity: Mapping[str, Any], *, tell: Callable[[str], No
     if (folder / TOLD).exists():
         there = json.loads((folder / TOLD).read_text())
         if there != wanted:
-            differs = [name for name in wanted if there.get(name) != wanted[name]]
+            differs = [name for name in there | wanted if there.get(name) != wanted.get(name)]
             raise FileExistsError(
                 f"{folder} holds parts made with other {', '.join(differs)}; --again computes them anew, or choose another --out"
             )
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and contents(folder):
         raise FileExistsError(f"{folder} exists and is no experiment's folder; choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / TOLD, (json.dumps(wanted, indent=1) + "\n").encode())
@@ -59,13 +60,13 @@ def shelf(folder: Path, identity: Mapping[str, Any], *, tell: Callable[[str], No
     found: list[str] = []
 
     def keep(part: str, compute: Callable[[], Arrays]) -> Arrays:
-        path = folder / "parts" / f"{part}.npz"
+        path = folder / "parts" / f"{quote(part, safe=' ,+')}.npz"
         if path.exists():
             try:
                 with np.load(path) as file:
                     arrays = dict(file)
                     seconds[part] = float(arrays.pop("seconds"))
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
                 raise ValueError(
                     f"{path} cannot be read ({error}); delete it, and the part is computed anew"
                 ) from error

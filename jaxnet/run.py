@@ -180,6 +180,15 @@ def versions() -> dict[str, str]:
     }
 
 
+UNFINISHED = ".unfinished-"
+"""How the names of files begin that are still being written; a kill leaves them behind."""
+
+
+def contents(folder: Path) -> set[str]:
+    """The names of what a folder holds, unfinished files left out."""
+    return {path.name for path in folder.iterdir() if not path.name.startswith(UNFINISHED)}
+
+
 def require_free(folder: Path, *, overwrite: bool, written: Collection[str] = WRITTEN) -> None:
     """Make sure that a folder may be written, before hours are spent on what it is to hold.
 
@@ -195,7 +204,7 @@ def require_free(folder: Path, *, overwrite: bool, written: Collection[str] = WR
         return
     if not overwrite:
         raise FileExistsError(f"{folder} exists; choose another --out, or --overwrite to replace it")
-    if not folder.is_dir() or {path.name for path in folder.iterdir()} - set(written):
+    if not folder.is_dir() or contents(folder) - set(written):
         raise FileExistsError(
             f"{folder} exists and holds more than jaxnet writes there, so it is not replaced; choose another --out"
         )
@@ -209,7 +218,7 @@ def write_file(path: Path, content: bytes) -> None:
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {path.parent} to write {path.name} into")
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

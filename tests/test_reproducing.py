@@ -1,6 +1,7 @@
 """An experiment is computed once, goes on after a kill, refuses other settings' parts, and is written with its verdict."""
 
 import json
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -109,6 +110,17 @@ def test_settings_of_another_experiment_or_with_a_field_too_few_are_refused(tmp_
         reproducing.settings_from("numbers", other)
 
 
+def test_a_kill_in_the_middle_of_writing_stands_in_nobodys_way(tmp_path, monkeypatch):
+    with monkeypatch.context() as kill:
+        kill.setattr(Path, "replace", lambda path, to: (_ for _ in ()).throw(KeyboardInterrupt))
+        kill.setattr(Path, "unlink", lambda path: None)
+        with pytest.raises(KeyboardInterrupt):
+            reproducing.reproduce("numbers", out=tmp_path / "n")
+    assert len(list((tmp_path / "n").iterdir())) == 1
+    reproducing.reproduce("numbers", out=tmp_path / "n")
+    reproducing.reproduce("numbers", out=tmp_path / "n", again=True)
+
+
 def test_a_kill_before_the_first_part_leaves_a_folder_that_goes_on(tmp_path):
     done = reproducing.reproduce("numbers", out=tmp_path / "n")
     told = (done.folder / keeping.TOLD).read_bytes()
@@ -117,9 +129,10 @@ def test_a_kill_before_the_first_part_leaves_a_folder_that_goes_on(tmp_path):
     assert reproducing.reproduce("numbers", out=tmp_path / "m").answer == done.answer
 
 
-def test_a_damaged_part_is_named_with_the_remedy(tmp_path):
+@pytest.mark.parametrize("left", [b"half", b""])
+def test_a_damaged_part_is_named_with_the_remedy(tmp_path, left):
     reproducing.reproduce("numbers", out=tmp_path / "n")
-    (tmp_path / "n" / "parts" / "first.npz").write_bytes(b"half")
+    (tmp_path / "n" / "parts" / "first.npz").write_bytes(left)
     with pytest.raises(ValueError, match=r"first\.npz cannot be read .* delete it"):
         reproducing.reproduce("numbers", out=tmp_path / "n")
 

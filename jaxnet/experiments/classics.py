@@ -68,7 +68,7 @@ PROTOCOLS: dict[str, Protocol] = {
         _ENTROPY._replace(sizes=(800,), distortion="affine", epochs=60), 1.1, "Simard et al. 2003", _ADAM
     ),
     "800 hidden, elastic distortions": Protocol(
-        _ENTROPY._replace(sizes=(800,), distortion="elastic", epochs=120), 0.7, "Simard et al. 2003", _ADAM
+        _ENTROPY._replace(sizes=(800,), distortion="elastic", epochs=160, learning_rate=0.002), 0.7, "Simard et al. 2003", _ADAM
     ),
     "1000-500, elastic": Protocol(
         _DEEP._replace(sizes=(1000, 500), epochs=100), 0.49, "Ciresan et al. 2010 [from memory]",
@@ -113,7 +113,7 @@ def measure(
         members = ensemble.combinations(_settings(name, settings), seed=range(settings.seeds))
         return {"error": 100 - trained(members, dataset, show)[1]}
 
-    parts = [keep(f"network-{list(PROTOCOLS).index(name)}", lambda name=name: of(name)) for name in settings.networks]
+    parts = [keep(name, lambda name=name: of(name)) for name in settings.networks]
     return {
         "names": np.array(settings.networks),
         "error": np.stack([part["error"] for part in parts]),

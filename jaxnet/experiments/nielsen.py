@@ -64,7 +64,7 @@ def measure(
         results, right = trained(ensemble.combinations(NETWORKS[name][0], seed=range(settings.seeds)), dataset, show)
         return {"right": right, "validation": 100 * results.accuracies[:, -1]}
 
-    parts = [keep(f"network-{list(NETWORKS).index(name)}", lambda name=name: of(name)) for name in settings.networks]
+    parts = [keep(name, lambda name=name: of(name)) for name in settings.networks]
     return {
         "names": np.array(settings.networks),
         **{key: np.stack([part[key] for part in parts]) for key in ("right", "validation")},
