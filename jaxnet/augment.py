@@ -88,8 +88,13 @@ def elastic(
     Returns:
         The distorted image, same shape and dtype.
 
+    Raises:
+        ValueError: If smoothness is not above 0.
+
     Source: Simard, Steinkraus and Platt (2003): strength 34 and smoothness 4 are theirs.
     """
+    if not smoothness > 0:
+        raise ValueError(f"the moves are smoothed over a distance above 0 pixels, got smoothness={smoothness}")
     bend, straighten = jax.random.split(key)
     height, width = image.shape[:2]
     count = 2 * height * width

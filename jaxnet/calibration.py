@@ -112,9 +112,15 @@ def reliability(confidences: Any, right: Any, *, bins: int = BINS) -> Reliabilit
         right: (image,), whether each was read correctly.
         bins: How many.
 
+    Raises:
+        ValueError: If a confidence is not between 0 and 1.
+
     Source: Guo et al., "On calibration of modern neural networks", 2017.
     """
     confidences, right = np.asarray(confidences, np.float64), np.asarray(right, np.float64)
+    if not ((confidences >= 0) & (confidences <= 1 + 1e-6)).all():
+        low, high = confidences.min(), confidences.max()
+        raise ValueError(f"confidences lie between 0 and 1, got {low:g} to {high:g}; divide percentages by 100")
     where = np.minimum((confidences * bins).astype(int), bins - 1)
     total = lambda weights: np.bincount(where, weights, minlength=bins)
     images = np.bincount(where, minlength=bins)

@@ -33,8 +33,13 @@ def thinned(
     Returns:
         The outputs; averaged over keys they are, to first order, those of `network.apply`.
 
+    Raises:
+        ValueError: If the rate is not at least 0 and below 1.
+
     Source: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting" (2014).
     """
+    if not 0 <= rate < 1:
+        raise ValueError(f"a hidden neuron is off with a probability of at least 0 and below 1, got rate={rate}")
     lit = intensities(image, params[0].weights.dtype).reshape(-1)
     for i, layer in enumerate(params[:-1]):
         lit = activation(layer.weights @ lit + layer.biases)

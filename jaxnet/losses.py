@@ -117,8 +117,10 @@ def outputs(apply: Apply, params: Params, images: Any, *, chunk_size: int = 1000
 
 
 def accuracy(outputs: Outputs, labels: Any) -> Float[Array, ""]:
-    """The fraction of images whose brightest output is the right one."""
-    return jnp.mean(jnp.argmax(jnp.asarray(outputs), axis=-1) == jnp.asarray(labels), dtype=jnp.float32)
+    """The fraction of images whose brightest output is the right one; an output that is NaN answers nothing."""
+    outputs = jnp.asarray(outputs)
+    right = jnp.argmax(outputs, axis=-1) == jnp.asarray(labels)
+    return jnp.mean(right & ~jnp.isnan(outputs).any(axis=-1), dtype=jnp.float32)
 
 
 class Evaluation(NamedTuple):

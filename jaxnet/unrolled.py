@@ -113,7 +113,8 @@ def difference_quotients(
         (f(x + nudge) - f(x - nudge)) / (2 nudge) for each entry.
 
     Raises:
-        ValueError: If the point is not in double precision, in which rounding would drown the difference.
+        ValueError: If the point is not in double precision, or jax would not compute in it: rounding would drown the
+            difference.
 
     Examples:
         >>> with jax.enable_x64(True):
@@ -122,8 +123,9 @@ def difference_quotients(
         [3.0, 1.0]
     """
     point = jnp.asarray(point)
-    if point.dtype != jnp.float64:
-        raise ValueError(f"difference quotients need float64 (inside `with jax.enable_x64(True):`), got {point.dtype}")
+    if point.dtype != jnp.float64 or jnp.result_type(float) != jnp.float64:
+        came = point.dtype if point.dtype != jnp.float64 else "a float64 array outside of it"
+        raise ValueError(f"difference quotients need float64 (inside `with jax.enable_x64(True):`), got {came}")
     flat = point.reshape(-1)
 
     @jax.jit

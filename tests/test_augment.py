@@ -115,3 +115,8 @@ def test_a_distortion_is_the_same_compiled_and_for_many_and_has_a_gradient(disto
     np.testing.assert_allclose(jax.jit(jax.vmap(distortion))(keys, images), alone, atol=1e-5)
     slopes = jax.grad(lambda image: distortion(keys[0], image)[14, 14])(jnp.asarray(blob))
     assert float(slopes.sum()) == pytest.approx(1, abs=1e-5)  # a pixel is a weighted mean of its neighbors
+
+
+def test_moves_smoothed_over_nothing_are_refused(hundred):
+    with pytest.raises(ValueError, match="got smoothness=0"):
+        augment.elastic(jax.random.key(0), hundred.images[0], smoothness=0)

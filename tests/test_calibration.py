@@ -27,6 +27,11 @@ def test_an_auroc_that_drops_ties_is_another_number():
         calibration.auroc(inside, [])
 
 
+def test_percentages_are_no_confidences():
+    with pytest.raises(ValueError, match="got 50 to 90; divide percentages by 100"):
+        calibration.calibration_error(np.array([50.0, 90.0]), np.array([True, False]))
+
+
 def test_the_calibration_error_by_hand():
     confidences, right = [0.95, 0.85, 1.0, 0.3, 0.1], [1, 0, 1, 1, 0]
     # Bins of a quarter: (0.1), (0.3), none, (0.95, 0.85, 1.0), of which two are right.

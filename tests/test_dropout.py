@@ -61,3 +61,12 @@ def test_settings_that_harden_the_cost_take_keyed_batches_and_judge_without(chan
     first, second = (made.augmented_cost(begun, hundred._replace(key=jax.random.key(k))) for k in (0, 1))
     assert first != second
     assert made.cost(begun, hundred) == losses.average(network.apply, losses.squared_error)(begun, hundred)
+
+
+@pytest.mark.parametrize("rate", [1, -0.5, 1.5])
+def test_a_rate_that_is_no_probability_of_going_on_is_refused(rate, hundred):
+    params = network.init(jax.random.key(0), (784, 4, 10))
+    with pytest.raises(ValueError, match=f"below 1, got rate={rate}"):
+        dropout.thinned(
+            jax.random.key(1), params, hundred.images[0], rate=rate, activation=network.relu, output=network.identity
+        )

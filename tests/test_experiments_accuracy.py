@@ -50,8 +50,10 @@ def test_doubted_labels_are_fifteen_test_images():
 def test_a_figure_is_reproduced_by_the_number_itself_and_undecided_by_its_interval_alone():
     assert mean("x", [95.0, 98.5], least=96.5).verdict == "reproduced"
     assert mean("x", [95.0, 97.5], least=96.5).verdict == "undecided"
-    assert mean("x", [95.0, 97.5], equal=96.5).verdict == "reproduced"
-    assert mean("x", [95.0, 95.1], equal=96.5).verdict == "missed"  # neither better nor worse is asked for
+    verdict = lambda values: mean("x", values, equal=96.5, within=0.5).verdict  # neither better nor worse is asked for
+    assert verdict([96.0, 97.4]) == "reproduced"
+    assert verdict([94.5, 97.0]) == "undecided"  # a wide interval settles nothing
+    assert verdict([95.0, 95.1]) == verdict([98.5, 98.6]) == "missed"
     assert mean("x", [95.0, 95.1], least=96.5).verdict == "missed"
     assert mean("x", [5.0, 5.1], most=4.0).verdict == "missed"
     assert mean("x", [95.0], least=96.0).verdict == "missed"  # without an interval the number itself must do

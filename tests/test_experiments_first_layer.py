@@ -55,6 +55,15 @@ def test_the_film_is_right_where_patterns_are_loose(kind, verdict):
     assert ("less than the film's" in answer.words) == (kind == "random")
 
 
+def test_edges_in_seven_of_eight_networks_settle_nothing():
+    arrays = numbers(trained="edges")
+    arrays["trained_edges_p"][0] = 0.5
+    (found,) = (
+        f for f in first_layer.answer(TINY, arrays).findings if "loose patterns" in f.published and "lit" in f.what
+    )
+    assert (found.value, found.verdict) == (87.5, "undecided")
+
+
 def test_a_measure_that_cries_wolf_or_is_blind_is_told():
     verdicts = lambda arrays: [f.verdict for f in first_layer.answer(TINY, arrays).findings[:9]]
     good = numbers(filters="edges")

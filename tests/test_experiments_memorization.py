@@ -32,7 +32,7 @@ def numbers(fitted=99.8, test=10.0, film=20.0, order=("a", "b"), start="s", nois
         "film_right": np.full(2, film), "shape_right": np.full(2, film), "shares": np.array([0.0, 1.0]),
         "capacity": np.array([[[100.0, 100.0], [90.0, 80.0]], [[50.0, 40.0], [20.0, 30.0]]]),
         "counts": np.array([500, 1000]), "hidden": np.array(["4", "3-3"]), "parameters": np.array([3190, 2407]),
-        "noise_train": np.full((2, 2), 100.0), "noise_test": both(noise), "noise_to_fit": np.full((2, 2), 50.0),
+        "noise_train": np.full((2, 2), 100.0), "noise_test": both(noise),
         "control_steps": np.tile(np.arange(3.0), (5, 1)), "control_right": np.full((5, 3, 2), 100.0),
         "control_test": np.full((5, 2), 10.0),
         "control_to_fit": np.repeat([[10.0], [40.0], [10.0], [20.0], [30.0]], 2, axis=1),
@@ -140,6 +140,8 @@ def test_each_network_fits_its_own_column_from_its_own_start_in_the_order_of_all
     assert other.order[0] != together.order[0]
     with pytest.raises(ValueError, match="as many seeds"):
         fits.fit(network, images, both, [3])
+    with pytest.raises(ValueError, match=r"0 epochs .* make no step"):
+        fits.fit(network._replace(epochs=0), images, both, [3, 3])
 
 
 @pytest.mark.slow

@@ -41,6 +41,17 @@ def test_a_growing_spread_is_a_miss():
     assert "do not both fall" in found.words
 
 
+def test_a_step_that_chance_may_have_made_is_undecided():
+    def verdict(means):
+        tests = np.asarray(means)[:, None] + numbers()["test"][:1] - numbers()["test"][0].mean()
+        found = minima.falling("x", lambda train, test: test.mean(-1), tests, tests)
+        return found.verdict, (found.low, found.value, found.high)
+
+    assert verdict([0.40, 0.39, 0.38]) == ("reproduced", (2.0, 2.0, 2.0))
+    assert verdict([0.40, 0.4001, 0.38]) == ("undecided", (1.0, 1.0, 2.0))
+    assert verdict([0.40, 0.41, 0.38]) == ("missed", (1.0, 1.0, 1.0))
+
+
 def test_a_spread_has_the_interval_of_resampling():
     found = next(f for f in minima.answer(TINY, numbers()).findings if f.what == "spread of the test cost, 4 hidden")
     assert found.value == pytest.approx(0.02)
@@ -63,9 +74,15 @@ def test_a_correlation_is_held_to_the_published_one():
     generator = np.random.default_rng(1)
     first = generator.normal(size=500)
     second = 0.6 * first + 0.8 * generator.normal(size=500)
-    assert minima.correlation("x", first, second, 0.6).verdict == "reproduced"
-    assert minima.correlation("x", first, second, 0.9).verdict == "missed"
-    assert minima.correlation("x", first, -second, 0.6).verdict == "missed"
+    value = float(np.corrcoef(first, second)[0, 1])
+    verdicts = [minima.correlation("x", first, second, value + off).verdict for off in (-0.2, -0.09, 0.04, 0.09, 0.2)]
+    assert verdicts == ["missed", "undecided", "reproduced", "undecided", "missed"]
+    assert minima.correlation("x", first, -second, value).verdict == "missed"
+
+
+def test_more_pairs_than_networks_are_refused(small):
+    with pytest.raises(ValueError, match="4 pairs need 8 networks of each width, got 6"):
+        minima.measure(TINY._replace(pairs=4), small)
 
 
 def test_digits_are_shrunk_without_losing_ink(small):

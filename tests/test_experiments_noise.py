@@ -38,8 +38,9 @@ def numbers(noise_confidence=70.0, fall=0.0, taught=0.1, wide_gaussian=90.0, mov
     disagreement[:, :2, 1:] = 0.9
     return {
         "networks": np.array(["film", "softmax", "wide"]), "treatments": np.array(noise.treatments(TINY)),
-        "sets": np.array(SETS), "confidence": confidence, "sure": confidence / 4, "auroc": auroc, "right": right,
-        "ece": ece, "temperature": np.full((3, 4), 1.2), "disagreement": disagreement, "dark": np.eye(3, 784, dtype=bool),
+        "sets": np.array(SETS),
+        "confidence": confidence, "sure": confidence / 4, "entropy": confidence / 40, "auroc": auroc,
+        "right": right, "ece": ece, "temperature": np.full((3, 4), 1.2), "disagreement": disagreement, "dark": np.eye(3, 784, dtype=bool),
         "blind": np.full((3, 4), 0.5), "moved": np.full((3, 4), moved),
     }  # fmt: skip
 
@@ -61,12 +62,22 @@ def test_the_papers_91_percent_is_judged_by_their_network_where_there_is_one():
     assert found(numbers(wide_gaussian=91.0), what).verdict == "reproduced"
     assert found(numbers(wide_gaussian=85.0), what).verdict == "missed"
     theirs = {
-        "paper_confidence": np.array([[99, 88, 92], [99, 89, 93.0]]),
+        "paper_confidence": np.array([[99, 88, 90], [99, 89, 91.0]]),
         "paper_auroc": np.array([[np.nan, 0.9, 0.8]] * 2),
-        "paper_right": np.array([98.0, 98.0]),
     }
     judged = found(numbers(wide_gaussian=50.0) | theirs, what)
-    assert (judged.value, judged.seeds, judged.verdict) == (92.5, 2, "reproduced")
+    assert (judged.value, judged.seeds, judged.verdict) == (90.5, 2, "reproduced")
+
+
+def test_networks_surer_of_noise_than_of_digits_are_called_so():
+    def said(auroc):
+        arrays = numbers()
+        arrays["auroc"][0, 0, :, 1] = auroc
+        return noise.answer(TINY, arrays).words
+
+    assert "surer of digits than of noise most of the time: in 85 of 100" in said(0.85)
+    assert "about as sure of noise as of digits: in 45 of 100" in said(0.45)
+    assert "surer of noise than of digits most of the time: in 10 of 100" in said(0.10)
 
 
 def test_blind_weights_are_to_blame_only_where_confidence_falls_without_them():
@@ -131,6 +142,8 @@ def test_every_image_is_read_whatever_their_number(hundred):
 
 
 def test_ensembles_larger_than_all_networks_are_refused(small):
+    with pytest.raises(ValueError, match=r"is 0, never, got rare=\(0\.01,\)"):
+        noise.measure(TINY._replace(rare=(0.01,)), small)
     with pytest.raises(ValueError, match="got 5 together"):
         noise.measure(TINY._replace(together=5), small)
 

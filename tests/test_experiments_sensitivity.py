@@ -70,6 +70,8 @@ def test_the_chosen_examples_hold_as_many_of_each_digit_and_are_shrunk_by_means(
     images = sensitivity.shrunk(small.train.images[:3])
     assert images.shape == (3, 14, 14)
     assert images[1, 7, 6] == pytest.approx(small.train.images[1, 14:16, 12:14].mean() / 255)
+    with pytest.raises(ValueError, match="1005 examples cannot be dealt out to 10 labels"):
+        sensitivity.measure(sensitivity.Settings(examples=1005), small)
     with pytest.raises(ValueError, match="balanced examples need"):
         sensitivity.balanced(small.train.labels, 20_000, 0)
 

@@ -177,10 +177,15 @@ def test_a_random_walk_too_lies_mostly_in_a_plane():
 
 
 def test_a_path_that_does_not_move_is_refused():
-    with pytest.raises(ValueError, match="to move"):
+    with pytest.raises(ValueError, match="moves in only 0 of the 2"):
         landscape.principal(np.ones((5, 3)))
-    with pytest.raises(ValueError, match="got 2 places"):
+    with pytest.raises(ValueError, match="got 2"):
         landscape.principal(np.eye(2))
+    straight = np.arange(5.0)[:, None] * np.ones(3)
+    with pytest.raises(ValueError, match="moves in only 1 of the 2"):
+        landscape.principal(straight)
+    only = landscape.principal(straight, directions=1).directions[0]
+    np.testing.assert_allclose(np.abs(only), np.full(3, 1 / np.sqrt(3)))
 
 
 def test_a_batch_of_whole_images_is_understood(hundred):

@@ -166,3 +166,11 @@ def test_any_apply_and_loss_make_a_cost(hundred):
     apply = functools.partial(network.apply, activation=network.relu, output=network.identity)
     params = network.init(jax.random.key(0), [784, 10])
     assert average(apply, cross_entropy)(params, hundred).shape == ()
+
+
+def test_an_output_that_is_nan_reads_nothing():
+    outputs = np.full((4, 10), np.nan)
+    outputs[1:] = np.eye(10)[:3]
+    assert (
+        losses.accuracy(outputs, np.zeros(4, int)) == 0.25
+    )  # NaN is not taken for a zero, which it would be by argmax

@@ -72,6 +72,10 @@ def test_quotients_in_single_precision_are_refused_for_they_would_be_wrong(quoti
     single = jax.jit(lambda images: cost_after(cost, RATE)(params, examples._replace(images=images), ORDER))
     with pytest.raises(ValueError, match="need float64"):
         difference_quotients(single, examples.images, [0])
+    with jax.enable_x64(True):
+        double = jnp.asarray(examples.images, jnp.float64)
+    with pytest.raises(ValueError, match="got a float64 array outside of it"):
+        difference_quotients(single, double, [0])
     up, down = (examples.images.at[0, 1, 1].add(by) for by in (1e-5, -1e-5))
     rough = float(single(up) - single(down)) / 2e-5
     assert abs(rough - slopes[3]) > 1e-4 * abs(slopes[3])

@@ -47,7 +47,7 @@ def on_a_curve(starts: int) -> Arrays:
 
     Returns:
         `curve_x`, `curve_y`; `ball_positions`, `ball_values` (ball, step); `basin_starts`, `basin_rates`,
-        `basin_reached` (rate, start), with `bottoms`, `bottom_values` and `bottom_curvatures`; `step_positions`,
+        `basin_reached` (rate, start), with `bottoms` and `bottom_values`; `step_positions`,
         `step_values` (way, step).
     """
     across, where = np.linspace(-6.6, 6.6, 1001), np.linspace(-6, 6, starts)
@@ -65,7 +65,6 @@ def on_a_curve(starts: int) -> Arrays:
         "ball_positions": balls.positions, "ball_values": balls.values,
         "basin_starts": where, "basin_rates": rates, "basin_reached": found.reached.reshape(40, starts),
         "bottoms": found.bottoms, "bottom_values": found.values,
-        "bottom_curvatures": np.array([landscape.curvatures(landscape.hills, x)[0] for x in found.bottoms]),
         "step_positions": ways(lambda walk: walk.positions), "step_values": ways(lambda walk: walk.values),
     }  # fmt: skip
 
@@ -97,7 +96,7 @@ def on_a_surface(side: int) -> Arrays:
     return {
         "valley_axis": axis, "valley_reached": found.reached.reshape(3, side, side), "valley_bottoms": found.bottoms,
         "valley_z": _surface(landscape.himmelblau, axis, axis), "race": np.concatenate([w.positions for w in walks]),
-        "race_values": np.concatenate([w.values for w in walks]), "race_slopes": np.concatenate([w.slopes for w in walks]),
+        "race_values": np.concatenate([w.values for w in walks]),
         "race_x": x, "race_y": y, "race_z": _surface(landscape.two_wells, x, y),
         "compass": off_course(landscape.himmelblau, starts[:: max(1, len(starts) // 200)]),
     }  # fmt: skip

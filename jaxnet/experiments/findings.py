@@ -111,7 +111,7 @@ def judged(
 
 def mean(
     what: str, values: Any, *, published: str = "", source: str = "", least: float | int | None = None,
-    most: float | int | None = None, equal: float | int | None = None, unit: str = "",
+    most: float | int | None = None, equal: float | int | None = None, within: float | int = 0, unit: str = "",
 ) -> Finding:  # fmt: skip
     """A finding from one number a seed: the mean, with its interval by Student's distribution.
 
@@ -122,7 +122,8 @@ def mean(
         source: Where it stands.
         least: What the mean should reach, as `judged` takes it.
         most: What it should not exceed.
-        equal: A figure that it should neither exceed nor fall short of: reproduced if the interval holds it.
+        equal: A figure that it should neither exceed nor fall short of, instead of bounds.
+        within: By how much it may miss that figure.
         unit: Of the values.
 
     Examples:
@@ -132,9 +133,9 @@ def mean(
     values = np.asarray(values, np.float64)
     found = spread(values)
     low, high = float(found.low), float(found.high)
-    verdict = judged(float(found.mean), low, high, least=least, most=most)
     if equal is not None:
-        verdict = "reproduced" if low <= equal <= high else "missed"
+        least, most = equal - within, equal + within
+    verdict = judged(float(found.mean), low, high, least=least, most=most)
     return Finding(what, published, source, float(found.mean), low, high, len(values), verdict, unit)
 
 

@@ -65,12 +65,11 @@ def measure(settings: Settings, dataset: Dataset, *, keep: Keep = at_once, show:
     """Fit labels of all kinds.
 
     Returns:
-        For KIND true and shuffled: `KIND_steps` (look,), `KIND_right`, `KIND_costs` (look, seed), `KIND_test` (seed,) in
-        percent, `KIND_start` (seed,), `KIND_order` (epoch,), digests. `unchanged`, `doubt` (seed,) of the shuffles.
-        `film_right`, `shape_right` (seed,): the film's network on them by its own and by today's means. `capacity` (shape,
-        count, seed) in percent, with `counts`, `hidden`, `parameters`. `noise_train`, `noise_test`, `noise_to_fit` (share,
-        seed). `control_steps` (control, look), padded with NaN, `control_right` (control, look, seed), `control_test`,
-        `control_to_fit` (control, seed). `shares` as set.
+        For KIND true and shuffled: `KIND_steps` (look,), `KIND_right` (look, seed), `KIND_test` (seed,) in percent, `KIND_start`
+        (seed,), `KIND_order` (epoch,), digests. `unchanged`, `doubt` (seed,) of the shuffles. `film_right`, `shape_right`
+        (seed,): the film's network on them by its own and by today's means. `capacity` (shape, count, seed) in percent, with
+        `counts`, `hidden`, `parameters`. `noise_train`, `noise_test` (share, seed). `control_steps` (control, look), padded
+        with NaN, `control_right` (control, look, seed), `control_test`, `control_to_fit` (control, seed). `shares` as set.
     """
     arrays: Arrays = {}
     for name, compute in (("curves", _curves), ("film", _film), ("noise", _noise), ("controls", _controls)):
@@ -127,7 +126,7 @@ def _curves(settings: Settings, dataset: Dataset, show: Show) -> Arrays:
         own = columns(labels, settings.seeds, part)
         fits = fit(network, images, own, range(settings.seeds), enough=FITTED, show=show)
         test = _tested(network, fits.params, np.asarray(dataset.test.images), dataset)
-        kept = {"steps": fits.steps, "right": fits.right, "costs": fits.costs, "test": test}
+        kept = {"steps": fits.steps, "right": fits.right, "test": test}
         kept |= {"start": np.array(fits.start), "order": np.array(fits.order)}
         found |= {f"{kind}_{name}": value for name, value in kept.items()}
     shuffles = [controls.judge_shuffle(labels, own[:, seed]) for seed in range(settings.seeds)]
@@ -175,10 +174,7 @@ def _noise(settings: Settings, dataset: Dataset, show: Show) -> Arrays:
     fits = fit(network, images, own, list(range(seeds)) * shares, enough=FITTED, show=show)
     by_share = lambda values: np.asarray(values).reshape(shares, seeds)
     test = _tested(network, fits.params, np.asarray(dataset.test.images), dataset)
-    to_fit = steps_to(fits.steps, fits.right, FITTED)
-    return {
-        "noise_train": by_share(fits.right[-1]), "noise_test": by_share(test), "noise_to_fit": by_share(to_fit),
-    }  # fmt: skip
+    return {"noise_train": by_share(fits.right[-1]), "noise_test": by_share(test)}
 
 
 def _controls(settings: Settings, dataset: Dataset, show: Show) -> Arrays:

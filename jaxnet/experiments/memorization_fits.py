@@ -105,11 +105,15 @@ def fit(
         The networks and how they came there.
 
     Raises:
-        ValueError: If there is not one seed for each column of labels.
+        ValueError: If there is not one seed for each column of labels, or nothing to train.
     """
     if len(seeds) != labels.shape[1]:
         raise ValueError(f"{labels.shape[1]} columns of labels need as many seeds, got {len(seeds)}")
     per_epoch = len(labels) // settings.batch_size
+    if settings.epochs < 1 or per_epoch < 1:
+        raise ValueError(
+            f"{settings.epochs} epochs of {len(labels)} images by {settings.batch_size} make no step; take more epochs or images"
+        )
     total = settings.epochs * per_epoch
     learner = _prepared(settings, images, total, len(seeds))
     params = learner.init(jnp.stack([training.keys(seed).init for seed in seeds]))

@@ -47,14 +47,15 @@ def _some(what: str, values: Any, **more: Any) -> Finding:
         return mean(what, values, **more)
     nan = math.nan
     told = f"{what}: {missing} of {len(values)} outside of what was tried"
-    return Finding(
-        told, more.get("published", ""), more.get("source", ""), nan, nan, nan, len(values), "measured"
-    )  # fmt: skip
+    verdict = "undecided" if {"least", "most"} & set(more) else "measured"
+    return Finding(told, more.get("published", ""), more.get("source", ""), nan, nan, nan, len(values), verdict)
 
 
 def judge_all(settings: Any, arrays: Arrays) -> Answer:
     """All findings, in the order of the questions, and the words."""
-    return Answer(_words(settings, arrays), (*_curves(settings, arrays), *_capacity(arrays), *_noise(settings, arrays)))
+    return Answer(
+        _words(settings, arrays), (*_curves(settings, arrays), *_capacity(settings, arrays), *_noise(settings, arrays))
+    )
 
 
 def _curves(settings: Any, arrays: Arrays) -> list[Finding]:
@@ -98,12 +99,15 @@ def _curves(settings: Any, arrays: Arrays) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _capacity(arrays: Arrays) -> list[Finding]:
+def _capacity(settings: Any, arrays: Arrays) -> list[Finding]:
     shapes = list(zip(arrays["hidden"].tolist(), arrays["parameters"].tolist(), strict=True))
     found = []
     for enough in (99, 50):
         for (hidden, parameters), values in zip(shapes, capacities(arrays, enough), strict=True):
-            what = f"784-{hidden}-10 ({parameters:,} parameters): shuffled labels of which it fits {enough} %"
+            what = (
+                f"784-{hidden}-10 ({parameters:,} parameters): shuffled labels of which it fits {enough} % within "
+                f"{settings.capacity_steps:,} steps"
+            )
             found.append(_some(what, values, source="the film"))
     return found
 

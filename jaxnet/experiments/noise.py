@@ -68,7 +68,7 @@ def measure(
     """Train, make nonsense, and see what is answered.
 
     Returns:
-        Over (network, treatment, seed, set), in percent: `confidence`, `normalized`, `sure`; `doubt` in bits; `auroc` by
+        Over (network, treatment, seed, set), in percent: `confidence`, `sure`; `entropy` in bits; `auroc` by
         confidence, 0..1, NaN for the digits. Over (network, treatment, seed): `right`, `ece`, in percent. Ensembles are fewer
         than seeds, the rest is NaN. `disagreement` (network, seed, set): AUROC by disagreement. `temperature`, `blind`, `moved`
         (network, seed). `histogram` (network, set, bin). `reliability` (network, before or after, images confidence right,
@@ -77,8 +77,11 @@ def measure(
         (family, image, height, width). `paper_*` (seed, ...). And the axes' names.
 
     Raises:
-        ValueError: If there are fewer than two seeds, or an ensemble would be larger than all of them.
+        ValueError: If there are fewer than two seeds, an ensemble would be larger than all of them, or the first share of
+            `rare` is not that of never-lit pixels.
     """
+    if not settings.rare or settings.rare[0] != 0:
+        raise ValueError(f"the first share of images that light a rare pixel is 0, never, got rare={settings.rare}")
     if not 2 <= settings.together <= settings.seeds:
         raise ValueError(
             f"ensembles need between 2 and all {settings.seeds} networks, got {settings.together} together"
@@ -99,7 +102,7 @@ def measure(
         ]
         scored = {
             what: np.concatenate([first[what], *(other[what][None] for other in others)])
-            for what in ("confidence", "normalized", "sure", "doubt", "auroc", "right", "ece")
+            for what in ("confidence", "sure", "entropy", "auroc", "right", "ece")
         }
         networks.append(first | scored)
     whole = {what: np.stack([one[what] for one in networks]) for what in networks[0]}
@@ -130,9 +133,8 @@ def _scores(outputs: Mapping[str, np.ndarray], labels: np.ndarray, seeds: int) -
     ]
     scores = {
         "confidence": over_sets(lambda name: 100 * sure[name].mean(-1)),
-        "normalized": over_sets(lambda name: 100 * calibration.normalized(outputs[name]).max(-1).mean(-1)),
         "sure": over_sets(lambda name: 100 * (sure[name] >= SURE).mean(-1)),
-        "doubt": over_sets(lambda name: calibration.entropy(outputs[name]).mean(-1)),
+        "entropy": over_sets(lambda name: calibration.entropy(outputs[name]).mean(-1)),
         "auroc": over_sets(auroc),
         "right": 100 * right.mean(-1),
         "ece": np.array([100 * calibration.calibration_error(c, r) for c, r in zip(digits, right, strict=True)]),
@@ -216,13 +218,13 @@ def _taught(
 def _paper(
     settings: Settings, dataset: Dataset, sets: Mapping[str, np.ndarray], labels: Any, show: Callable[[Seen], None]
 ) -> Arrays:
-    """Networks as Hendrycks and Gimpel's, trained on all training images, on their two kinds of noise."""
+    """Networks as Hendrycks and Gimpel's on their two kinds of noise; a part of the training images is held out."""
     kind = noise_training.kind(PAPER._replace(epochs=settings.paper_epochs), settings.paper_seeds, dataset)
     params = noise_training.plain(kind.settings, settings.paper_seeds, dataset, show)
     theirs = {name: sets[name] for name in ("digits", "uniform", "gaussian")}
     outputs = {name: calibration.answers(noise_training.read(kind, params, one)) for name, one in theirs.items()}
     scores = _scores(outputs, labels, settings.paper_seeds)
-    return {f"paper_{what}": scores[what] for what in ("confidence", "auroc", "right")}
+    return {f"paper_{what}": scores[what] for what in ("confidence", "auroc")}
 
 
 def plan(settings: Settings) -> str:

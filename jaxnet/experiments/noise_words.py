@@ -22,7 +22,9 @@ def on_nonsense(view: View) -> str:
         start = "is sure of noise"
     elif noise.high < CONFIDENT:
         start = "is not sure of noise"
-    as_sure = "about as sure of noise as of digits" if apart < 60 else "surer of digits than of noise most of the time"
+    as_sure = "about as sure of noise as of digits"
+    if abs(apart - 50) > 10:
+        as_sure = f"surer of {'digits than of noise' if apart > 50 else 'noise than of digits'} most of the time"
     return (
         f"The film's network {start}: its strongest output is {noise.value:.0f} % on uniform noise and {digits:.0f} % on test "
         f"digits, and {number(sure)} % of the noise images get 90 % or more. It is {as_sure}: in {apart:.0f} of 100 pairs the "

@@ -73,7 +73,7 @@ def balanced(labels: Any, examples: int, seed: int) -> Int[np.ndarray, "chosen"]
     Raises:
         ValueError: If there are not enough of a label.
     """
-    labels, generator = np.asarray(labels), np.random.default_rng(seed)
+    labels, generator = np.asarray(labels), np.random.default_rng((seed, 2))
     digits = np.unique(labels)
     each = examples // len(digits)
     if (least := min(int((labels == digit).sum()) for digit in digits)) < each:
@@ -99,14 +99,22 @@ def measure(
         `sensitivity` (kind, seed,
         example), the mean over the ends of epochs of |dL/dx|_1; `gini` (kind, seed), of those; `gini_after` (kind, seed,
         epoch); `images` and `labels` of the first seed's digits; `gradients`, `quotients` (pixel and last the rate,).
+
+    Raises:
+        ValueError: If the examples cannot be dealt out evenly to the labels or the steps.
     """
-    parts = {
+    for what, parts in (("labels", len(dataset.classes)), ("examples a step", settings.easy_batch)):
+        if settings.examples % parts:
+            raise ValueError(
+                f"{settings.examples} examples cannot be dealt out to {parts} {what}; take a multiple of it"
+            )
+    computed = {
         "easy": lambda: _easy(settings, dataset, show),
         "gini": lambda: _sensitivities(settings, dataset, show),
         "differences": lambda: _differences(settings, dataset),
     }
     arrays: Arrays = {"networks": np.array(settings.networks)}
-    for name, compute in parts.items():
+    for name, compute in computed.items():
         arrays |= keep(name, compute)
     return arrays
 
@@ -137,7 +145,10 @@ def _easy(settings: Settings, dataset: Dataset, show: Callable[[Seen], None]) ->
 
 def orders(examples: int, batch_size: int, epochs: int, seed: int) -> Int[np.ndarray, "epoch step batch"]:
     """Every epoch all examples once, in a new order."""
-    generator, steps = np.random.default_rng(seed), examples // batch_size
+    generator, steps = (
+        np.random.default_rng((seed, 1)),
+        examples // batch_size,
+    )  # other numbers than those of the labels
     mixed = [generator.permutation(examples)[: steps * batch_size] for _ in range(epochs)]
     return np.stack(mixed).reshape(epochs, steps, batch_size)
 
@@ -187,6 +198,8 @@ def _differences(settings: Settings, dataset: Dataset) -> Arrays:
 def uneven(learned: Any, networks: int) -> Float[np.ndarray, "..."]:
     """How much more the learned shares vary over examples than if all were equally hard: 1 for a binomial scatter.
 
+    That holds for networks that are equally good; unequal ones bring it somewhat below 1.
+
     Args:
         learned: (..., example), the share of networks that learned each, in 0..1.
         networks: How many there were.
@@ -220,7 +233,8 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
         *(
             mean(
                 f"easy examples, {kind}: variance over examples, as a multiple of the binomial's", times[:, i],
-                published="1, as the binomial [from memory]" if i == 1 else "", equal=1.0 if i == 1 else None, source=paper,
+                published="1, as the binomial [from memory]" if i == 1 else "", equal=1.0 if i == 1 else None, within=0.1,
+                source=paper,
             )
             for i, kind in enumerate(KINDS)
         ),

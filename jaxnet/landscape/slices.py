@@ -154,19 +154,24 @@ def principal(path: Params, *, directions: int = 2) -> Principal:
         directions: How many to return.
 
     Raises:
-        ValueError: If the path has not more places than directions, or does not move.
+        ValueError: If the path has not more places than directions, or moves in fewer.
 
     Source: Li et al. 2018, section 7.
     """
     leaves, form = jax.tree.flatten(path)
     shapes = [np.shape(leaf)[1:] for leaf in leaves]
     places = np.concatenate([np.asarray(leaf, np.float64).reshape(len(leaf), -1) for leaf in leaves], axis=1)
-    if len(places) <= directions or (places == places[:1]).all():
-        raise ValueError(f"a path needs more than {directions} places and to move, got {len(places)} places")
+    if len(places) <= directions:
+        raise ValueError(f"a path needs more than {directions} places, got {len(places)}")
     off = places - places.mean(0)
     # There are far fewer places than parameters: their products with each other are a small matrix.
     variances, mixtures = np.linalg.eigh(off @ off.T)
     variances = variances[::-1][: min(places.shape)].clip(min=0)
+    moved = int((variances > 1e-12 * variances[0]).sum())
+    if moved < directions:
+        raise ValueError(
+            f"the path moves in only {moved} of the {directions} directions asked for; ask for fewer, or take random ones"
+        )
     ways = mixtures[:, ::-1][:, :directions].T @ off
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
     seen = (places - places[-1]) @ ways.T
