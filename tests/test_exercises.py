@@ -1,7 +1,9 @@
 """Every exercise takes its right answer, gives every slip its own reason, and stays calm at junk."""
 
 import re
+from fractions import Fraction
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -147,3 +149,28 @@ def test_a_slip_that_equals_the_right_answer_would_be_noticed(monkeypatch):
     twin = Exercise("What is 2?", 2.0, "it is even.", (Slip(2, "you guessed."),))
     monkeypatch.setitem(EXERCISES, "twin", twin)
     assert exercises.check("twin", twin.slips[0].answer) != "Not yet: you guessed."
+
+
+def test_functions_that_only_jax_understands_are_right_too():
+    by_adding = lambda output, label: jnp.sum(output.at[label].add(-1.0) ** 2)
+    assert exercises.check("02-one-example", by_adding).startswith("Right: ")
+    by_index = lambda loss, params, images: jnp.mean(
+        jax.vmap(lambda i: loss(params, images[i]))(jnp.arange(len(images)))
+    )
+    assert exercises.check("09-contract", by_index).startswith("Right: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "right"),
+    [
+        ("05-steps", 46_874, False), ("05-steps", 46_900, False), ("05-steps", 46_875.0, True), ("08-twins", 144.1, False),
+        ("03-overshoot", Fraction(1, 5), True), ("09-pure", "BatchNorm", True), ("09-pure", "batch_norm", True),
+    ],
+)  # fmt: skip
+def test_what_is_counted_is_exact_and_what_means_the_same_is_accepted(name, answer, right):
+    assert exercises.check(name, answer).startswith("Right: ") == right
+
+
+def test_a_layer_is_a_layer_and_not_two_arrays_in_some_order():
+    for kind in (lambda kernel, bias: {"weights": kernel.T, "biases": bias}, lambda kernel, bias: (kernel.T, bias)):
+        assert re.search("is of type (dict|tuple) where a Layer is expected", exercises.check("09-kernel", kind))

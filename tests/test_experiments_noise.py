@@ -40,8 +40,8 @@ def numbers(noise_confidence=70.0, fall=0.0, taught=0.1, wide_gaussian=90.0, mov
         "networks": np.array(["film", "softmax", "wide"]), "treatments": np.array(noise.treatments(TINY)),
         "sets": np.array(SETS),
         "confidence": confidence, "sure": confidence / 4, "entropy": confidence / 40, "auroc": auroc,
-        "right": right, "ece": ece, "temperature": np.full((3, 4), 1.2), "disagreement": disagreement, "dark": np.eye(3, 784, dtype=bool),
-        "blind": np.full((3, 4), 0.5), "moved": np.full((3, 4), moved),
+        "right": right, "ece": ece, "temperature": np.full((3, 4), 1.2), "disagreement": disagreement,
+        "dark": np.eye(3, 784, dtype=bool), "blind": np.full((3, 4), 0.5), "moved": np.full((3, 4), moved),
     }  # fmt: skip
 
 

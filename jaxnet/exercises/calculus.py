@@ -130,7 +130,7 @@ EXERCISES = {
     ),
     "04-by-hand": Exercise(
         "One neuron costs (sigmoid(weight * pixel + bias) - wanted)^2; write `slope(weight, bias, pixel, wanted)`, its "
-        "derivative by the weight, without `jax.grad`.",
+        "derivative by the weight as you work it out by hand.",
         _slope,
         "the chain rule multiplies one factor for each stage; `jax.grad` does the same, stage by stage, for any function.",
         (
@@ -152,7 +152,7 @@ EXERCISES = {
     ),
     "04-each": Exercise(
         "Write a function `each(loss, params, images)` that gives the gradient of `loss(params, image)` by the params for every "
-        "single image, along a leading axis, without a loop.",
+        "single image, along a leading axis.",
         _each,
         "`vmap` of `grad` is a thing you can say in one line: what each image wants to change.",
         (

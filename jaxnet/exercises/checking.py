@@ -4,8 +4,11 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
+
 from jaxnet.exercises import calculus, costs, findings, layers, practice
-from jaxnet.exercises.comparing import described, difference
+from jaxnet.exercises.comparing import COUNTED, TOLERANCE, described, difference
 from jaxnet.exercises.declaring import Exercise
 
 EXERCISES: dict[str, Exercise] = {
@@ -58,23 +61,29 @@ def check(name: str, answer: Any) -> str:
         return _of_functions(exercise, answer)
     if callable(answer):
         return "Not yet: the answer itself is expected, not a function; call it first."
-    found = difference(exercise.right, answer)
+    tolerance = COUNTED if isinstance(exercise.right, int) else TOLERANCE
+    found = difference(exercise.right, answer, tolerance)
     if found is None:
         return f"Right: {exercise.why}"
     for slip in exercise.slips:
-        if difference(slip.answer, answer) is None:
+        if difference(slip.answer, answer, tolerance) is None:
             return f"Not yet: {slip.reason}"
     return f"Not yet: your answer {found}."
 
 
 def _of_words(exercise: Exercise, answer: Any) -> str:
-    word = " ".join(answer.split()).lower() if isinstance(answer, str) else ""
-    if word == exercise.right:
+    word = _plain(answer) if isinstance(answer, str) else ""
+    if word == _plain(exercise.right):
         return f"Right: {exercise.why}"
-    reasons = {slip.answer: slip.reason for slip in exercise.slips}
+    reasons = {_plain(slip.answer): slip.reason for slip in exercise.slips}
     if word in reasons:
         return f"Not yet: {reasons[word]}"
     return f"Not yet: answer with one of these, as a text: {', '.join(repr(choice) for choice in exercise.choices)}."
+
+
+def _plain(words: str) -> str:
+    """Without what does not matter: "BatchNorm" is "batch norm"."""
+    return "".join(letter for letter in words.lower() if letter.isalnum())
 
 
 def _of_functions(exercise: Exercise, answer: Any) -> str:
@@ -82,7 +91,7 @@ def _of_functions(exercise: Exercise, answer: Any) -> str:
         return f"Not yet: a function is expected, your answer is {described(answer)}."
     assert exercise.probes is not None
     try:
-        answers = [answer(*arguments) for arguments in exercise.probes()]
+        answers = _answers(answer, exercise.probes())
     except Exception as error:  # whatever a student's function raises is part of the answer
         told = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
         return f"Not yet: your function raised {told[:200].rstrip('.')}."
@@ -95,6 +104,18 @@ def _of_functions(exercise: Exercise, answer: Any) -> str:
     if all(one is None for one in answers):
         return "Not yet: your function gives back None; a return may be missing."
     return f"Not yet: what your function gives back {found}."
+
+
+def _answers(answer: Any, probes: tuple[tuple[Any, ...], ...]) -> list[Any]:
+    """What a function gives for NumPy's arrays, or, where it wants those of jax, for them."""
+    try:
+        return [answer(*arguments) for arguments in probes]
+    except Exception as error:
+        as_jax = lambda one: jnp.asarray(one) if isinstance(one, np.ndarray) else one
+        try:
+            return [answer(*map(as_jax, arguments)) for arguments in probes]
+        except Exception:
+            raise error from None
 
 
 def _first_difference(right: Sequence[Any], answers: Sequence[Any]) -> str | None:

@@ -1,5 +1,6 @@
 """How an answer differs from the right one, in words that do not say what is right."""
 
+import numbers
 from typing import Any
 
 import jax
@@ -9,12 +10,17 @@ TOLERANCE = 1e-3
 """Answers are equal where they differ by at most so much of the largest number: single precision, another order of sums."""
 
 
-def difference(right: Any, answer: Any) -> str | None:
+COUNTED = 1e-6
+"""The same for what is counted."""
+
+
+def difference(right: Any, answer: Any, tolerance: float = TOLERANCE) -> str | None:
     """How an answer differs from the right one.
 
     Args:
         right: A number, or a pytree of arrays.
         answer: Anything at all.
+        tolerance: The part of the largest number by which they may differ.
 
     Returns:
         Kind, shape, sign, length or order, in words that go on after "it" or "your function"; None where they agree.
@@ -25,6 +31,8 @@ def difference(right: Any, answer: Any) -> str | None:
     """
     wanted = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(right)]
     given = [answer] if len(wanted) == 1 else _leaves(answer)
+    if hasattr(right, "_fields") and type(answer) is not type(right):
+        return f"is {described(answer)} where a {type(right).__name__} is expected"
     if answer is None or len(given) != len(wanted):
         return f"is {described(answer)} where {_expected(wanted)} is expected"
     arrays = []
@@ -36,7 +44,7 @@ def difference(right: Any, answer: Any) -> str | None:
             return f"is {described(array)} where {_expected([want])} is expected"
         arrays.append(array)
     flat, target = (np.concatenate([part.ravel() for part in parts]) for parts in (arrays, wanted))
-    return None if _close(flat, target) else _told(flat, target)
+    return None if _close(flat, target, tolerance) else _told(flat, target)
 
 
 def described(answer: Any) -> str:
@@ -76,16 +84,18 @@ def _leaves(answer: Any) -> list[Any]:
 def _array(answer: Any) -> np.ndarray | None:
     """The answer as float64, or None where it is not made of numbers."""
     try:
-        array = np.asarray(float(answer) if isinstance(answer, int) and not isinstance(answer, bool) else answer)
+        array = np.asarray(
+            float(answer) if isinstance(answer, numbers.Real) and not isinstance(answer, bool) else answer
+        )
         words = array.dtype.kind in "USOcMm" or (array.dtype.kind == "b" and not array.ndim)
         return None if words or not array.size else array.astype(np.float64)
     except Exception:  # an object of the student's own may raise anything while it is converted
         return None
 
 
-def _close(given: np.ndarray, wanted: np.ndarray) -> bool:
+def _close(given: np.ndarray, wanted: np.ndarray, tolerance: float = TOLERANCE) -> bool:
     scale = np.abs(wanted).max()
-    return bool(np.isfinite(given).all() and np.abs(given - wanted).max() <= TOLERANCE * (scale or 1.0))
+    return bool(np.isfinite(given).all() and np.abs(given - wanted).max() <= tolerance * (scale or 1.0))
 
 
 def _told(given: np.ndarray, wanted: np.ndarray) -> str:

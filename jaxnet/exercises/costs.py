@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxnet import losses
 from jaxnet.exercises import samples
 from jaxnet.exercises.declaring import Exercise, Slip
 
@@ -74,8 +75,8 @@ EXERCISES = {
         _one,
     ),
     "02-average": Exercise(
-        "Write a function `cost(outputs, labels)` that says how lousy the network is on many images, with outputs of shape "
-        "(image, 10): one number.",
+        "Write a function `cost(outputs, labels)` that says how lousy the network is on many images, by the film's squared "
+        "differences summed over the outputs, of shape (image, 10): one number.",
         lambda outputs, labels: np.mean(_each(outputs, labels)),
         "an average stays comparable whether it is taken over 32 images or over 60,000.",
         (
@@ -164,6 +165,10 @@ EXERCISES = {
             Slip(
                 lambda outputs, labels: np.max(np.where(_right(outputs, labels), -np.inf, outputs.max(axis=1))),
                 "that is how bright its output is; the question asks at which position the image is.",
+            ),
+            Slip(
+                lambda outputs, labels: losses.mistakes(outputs, labels)[0],
+                "that ranks by how far the answer outshines the right output; the question asks for the brightest output.",
             ),
             Slip(
                 lambda outputs, labels: np.argmax(outputs[_worst(outputs, labels)]),

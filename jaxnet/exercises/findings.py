@@ -92,7 +92,8 @@ EXERCISES = {
         _logits,
     ),
     "07-noise": Exercise(
-        "Why does the trained network answer with confidence when it is shown random noise: 'noise looks like digits', "
+        "Why does the trained network light an output at all, on some images brightly, when it is shown random noise: 'noise "
+        "looks like digits', "
         "'nothing in training asked it to be unsure', 'it has too few neurons' or 'it was not trained long enough'?",
         "nothing in training asked it to be unsure",
         "all it ever saw were digits, and the cost rewards confidence; put noise into the training and it changes.",
@@ -107,8 +108,8 @@ EXERCISES = {
         ),
     ),
     "08-chance": Exercise(
-        "A network learned 60,000 images by heart whose labels had been shuffled, ten digits equally often; which fraction of "
-        "new images will it read correctly?",
+        "Networks learned 60,000 images by heart whose labels had been shuffled, ten digits equally often; which fraction of "
+        "new images will they read correctly, on average over many shuffles?",
         0.1,
         "a perfect score on the training images says nothing by itself about having learned something.",
         (

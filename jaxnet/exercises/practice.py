@@ -129,7 +129,7 @@ EXERCISES = {
     ),
     "10-ensemble": Exercise(
         "Write a function `outputs(apply, params, images)` that lets many networks, stacked along the leading axis of params, "
-        "read the same images without a loop: (network, image, output).",
+        "read the same images: (network, image, output).",
         _by_network,
         "hundreds of small networks fill a processor that one of them leaves idle.",
         (

@@ -44,7 +44,7 @@ def history(
         )
         right.plot(evaluations["step"], wrong, color=theme.positive, marker="o", markersize=3, label=judged_by)
         right.annotate(
-            f"{wrong[-1]:.2f} %", (evaluations["step"][-1], wrong[-1]), color=theme.ink, xytext=(-6, 10), ha="right",
+            f"{wrong[-1]:.2f} %", (evaluations["step"][-1], wrong[-1]), color=theme.ink, xytext=(0, -8), ha="right", va="top",
             textcoords="offset points",
         )  # fmt: skip
         right.legend(facecolor=theme.ground, edgecolor=theme.faint, labelcolor=theme.ink)

@@ -54,7 +54,9 @@ def predicted_measured(worth: Worth, *, title: str = "", theme: Theme = DARK) ->
         axes.set(xscale="log", yscale="log")
         axes.xaxis.set_major_locator(LogLocator(numticks=5))
         axes.set_title(
-            f"nudge of {size:g}\n{off.mean():.1%} off, {wrong.sum()} wrong signs", color=theme.ink, fontsize=10
+            f"nudge of {size:g}\n{100 * off.mean():.1f} % of the dots off, {wrong.sum()} wrong signs",
+            color=theme.ink,
+            fontsize=10,
         )
         grid(axes, theme, "predicted fall of the cost", "")
     panels[0].set_ylabel(
@@ -83,10 +85,18 @@ def budget(curve: Lorenz, spent: Spent | None = None, *, title: str = "", theme:
     axes = quiet(figure.add_subplot(), theme)
     count = len(curve.kept) - 1
     axes.plot(
-        100 * curve.kept[1:], 100 * curve.bought[1:], color=theme.positive, linewidth=2.5, label="the best parameters"
+        100 * curve.kept[1:],
+        100 * curve.bought[1:],
+        color=theme.positive,
+        linewidth=2.5,
+        label="promised to the best parameters",
     )
     axes.plot(
-        100 * curve.kept[1:], 100 * curve.kept[1:], color=theme.faint, linewidth=1.5, label="if all bought the same"
+        100 * curve.kept[1:],
+        100 * curve.kept[1:],
+        color=theme.faint,
+        linewidth=1.5,
+        label="if all were promised the same",
     )
     if spent is not None:
         bought = 100 * spent.measured / (spent.predicted[-1] / np.interp(spent.fractions[-1], curve.kept, curve.bought))
@@ -106,7 +116,7 @@ def budget(curve: Lorenz, spent: Spent | None = None, *, title: str = "", theme:
         axes,
         theme,
         f"parameters that move (% of {count:,}, the best first)",
-        "decrease of the cost (% of the whole step's)",
+        "fall of the cost (% of what the gradient\npromises for the whole step)",
     )
     key(axes, theme, loc="upper left")
     axes.set_ylim(0, max(108.0, 104 * float(curve.bought.max())))

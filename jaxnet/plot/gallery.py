@@ -100,9 +100,14 @@ def cost_of_one(
     for part in axes[1:]:
         quiet(part, theme).set_xticks(positions, classes, rotation=0 if max(map(len, classes)) < 3 else 90)
     axes[1].bar(positions, output, color=theme.positive, label="output")
-    axes[1].scatter(positions, wanted, facecolors="none", edgecolors=theme.ink, s=50, label="wanted", zorder=3)
+    axes[1].scatter(
+        positions, wanted, facecolors="none", edgecolors=theme.ink, s=50, label="wanted", zorder=3, clip_on=False
+    )
     axes[1].legend(facecolor=theme.ground, edgecolor=theme.faint, labelcolor=theme.ink, fontsize=8)
-    axes[1].set_title("the outputs", color=theme.ink)
+    axes[1].set_title("the outputs", color=theme.ink, fontsize=10)
+    for part, name in zip(axes[1:], ("output", "squared difference"), strict=True):
+        part.set_xlabel("class", color=theme.ink)
+        part.set_ylabel(name, color=theme.ink)
     axes[2].bar(positions, squares, color=theme.negative)
     extra = "" if loss is None else f" (training loss {loss:.3g})"
     axes[2].set_title(f"squared differences, sum {squares.sum():.3g}{extra}", color=theme.ink, fontsize=10)

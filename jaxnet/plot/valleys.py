@@ -133,6 +133,6 @@ def walls(
         axes.set_xticks([0, 0.5, 1], ["one", "between", "other"])
         axes.xaxis.set_minor_locator(NullLocator())
         grid(axes, theme, "", cost if i == 0 else "")
-    key(panels[0], theme)
+    key(panels[-1], theme)  # the later panels have the lower walls
     headline(figure, title, theme)
     return figure
