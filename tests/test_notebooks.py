@@ -86,8 +86,8 @@ def test_a_long_function_would_be_noticed():
 @EACH
 def test_it_runs_where_jaxnet_is_installed_and_installs_it_elsewhere(path):
     first, *others = (cell.source for cell in cells(path, "code"))
-    assert 'if find_spec("jaxnet") is None' in first
-    assert "    %pip install jaxnet\n" in first
+    assert 'if not (find_spec("jaxnet") and find_spec("jaxnet.exercises"))' in first
+    assert "    %pip install {clone}\n" in first
     assert not any("%pip" in source or "!" in re.sub(r"!=", "", source) for source in others)
 
 
