@@ -68,7 +68,8 @@ PROTOCOLS: dict[str, Protocol] = {
         _ENTROPY._replace(sizes=(800,), distortion="affine", epochs=60), 1.1, "Simard et al. 2003", _ADAM
     ),
     "800 hidden, elastic distortions": Protocol(
-        _ENTROPY._replace(sizes=(800,), distortion="elastic", epochs=160, learning_rate=0.002), 0.7, "Simard et al. 2003", _ADAM
+        _ENTROPY._replace(sizes=(800,), distortion="elastic", epochs=160, learning_rate=0.002), 0.7,
+        "Simard et al. 2003", f"elastic distortions with small affine ones; {_ADAM}",
     ),
     "1000-500, elastic": Protocol(
         _DEEP._replace(sizes=(1000, 500), epochs=100), 0.49, "Ciresan et al. 2010 [from memory]",
@@ -170,9 +171,9 @@ def _experiment(author: str, quick: int, seconds: tuple[float | int, float | int
     return Experiment(Settings(names, 2, quick), Settings(names, 3, 0), measure, answer, plan, seconds)
 
 
-lecun = _experiment("LeCun", 2, (90, 2400))
+lecun = _experiment("LeCun", 2, (90, 900))
 hinton = _experiment("Hinton", 2, (30, 130))
-simard = _experiment("Simard", 2, (120, 3600))
+simard = _experiment("Simard", 2, (120, 2000))
 ciresan = Experiment(
     Settings(by("Ciresan")[:1], 2, 4), Settings(by("Ciresan"), 3, 0), measure, answer, plan, (40, 900_000)
 )

@@ -42,11 +42,8 @@ def history(
         left.plot(
             evaluations["step"], evaluations["cost"], color=theme.positive, marker="o", markersize=3, label=judged_by
         )
-        right.plot(evaluations["step"], wrong, color=theme.positive, marker="o", markersize=3, label=judged_by)
-        right.annotate(
-            f"{wrong[-1]:.2f} %", (evaluations["step"][-1], wrong[-1]), color=theme.ink, xytext=(0, -8), ha="right", va="top",
-            textcoords="offset points",
-        )  # fmt: skip
+        told = f"{judged_by}: {wrong[-1]:.2f} % in the end"
+        right.plot(evaluations["step"], wrong, color=theme.positive, marker="o", markersize=3, label=told)
         right.legend(facecolor=theme.ground, edgecolor=theme.faint, labelcolor=theme.ink)
     for axes, name in ((left, "cost"), (right, "misread (%)")):
         axes.set_yscale("log")

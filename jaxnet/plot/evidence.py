@@ -106,8 +106,8 @@ def budget(curve: Lorenz, spent: Spent | None = None, *, title: str = "", theme:
         )  # fmt: skip
         for fraction, kept, part in zip(spent.fractions, spent.kept, bought, strict=True):
             axes.annotate(
-                f"{part:.1f} %\nby {kept:,}", (100 * fraction, part), color=theme.ink, fontsize=9, ha="center", va="top",
-                xytext=(0, -10), textcoords="offset points",
+                f"{part:.1f} %\nby {kept:,}", (100 * fraction, part), color=theme.ink, fontsize=9, va="top",
+                ha="left" if part < 90 else "center", xytext=(6 if part < 90 else 0, -9), textcoords="offset points",
             )  # fmt: skip
     axes.set_xscale("log")
     axes.set_xlim(100 / count, 140)
