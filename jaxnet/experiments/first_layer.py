@@ -19,6 +19,9 @@ LEVEL = 0.05
 FAINT = 0.1
 """Below this Moran's I the eye sees noise."""
 
+MOSTLY = 50.0
+"""A map is an edge if the best one explains at least so much of its variance, in percent."""
+
 BARS = {"Moran's I": 0.5, "edges' fit": 0.5, "edges beyond blobs": 1.0}
 """The planted edges' strength at which each test must find them in 95 % of networks."""
 
@@ -111,9 +114,9 @@ def kind(arrays: Arrays, name: str) -> str:
     """What the maps of a control are, from the shares of its networks in which each test found something.
 
     "random" where no more networks are found ordered than chance would (the lower end of the share's interval does not
-    exceed the level), "almost random" where there is order, but neighbors hardly resemble each other, "edges" where surely
-    more than half show edges beyond blobs, "blobs with some edges" where surely more do than the level and than maps that are
-    nothing but blobs, otherwise "blobs".
+    exceed the level), "almost random" where there is order, but neighbors hardly resemble each other, "blobs" where edges
+    beyond blobs are surely in no more networks than the level and than in maps that are nothing but blobs; otherwise
+    "edges" where these explain most of a map, else "blobs with some edges".
     """
     ordered = max(_share(arrays, name, "moran_p", ""), _share(arrays, name, "fit_p", ""), key=lambda found: found.low)
     edges = _share(arrays, name, "edges_p", "")
@@ -121,9 +124,9 @@ def kind(arrays: Arrays, name: str) -> str:
         return "random"
     if float(arrays[f"{name}_moran"].mean()) < FAINT:
         return "almost random"
-    if edges.low > max(50.0, _alarms(arrays, name)):
-        return "edges"
-    return "blobs with some edges" if edges.low > max(100 * LEVEL, _alarms(arrays, name)) else "blobs"
+    if edges.low <= max(100 * LEVEL, _alarms(arrays, name)):
+        return "blobs"
+    return "edges" if 100 * float(arrays[f"{name}_fit"].mean()) >= MOSTLY else "blobs with some edges"
 
 
 def _alarms(arrays: Arrays, name: str) -> float:
@@ -151,14 +154,12 @@ def answer(settings: Settings, arrays: Arrays) -> Answer:
             arrays, name, "edges_p", f"{label}: networks with edges beyond equally smooth blobs", source=source
         )
         if name in ("trained", "loud"):
-            few = judged(beyond.value, beyond.low, beyond.high, most=50)
-            verdict = "missed" if kinds[name] in ("random", "edges") else few
-            beyond = beyond._replace(
-                published="loose patterns, not edges: in at most half of the networks", verdict=verdict
-            )
+            loose = judged(fit.value, fit.low, fit.high, most=MOSTLY)
+            claim = f"loose patterns, not edges: less than {MOSTLY:.0f} %; "
+            fit = fit._replace(published=claim, verdict="missed" if kinds[name] == "random" else loose)
         findings += [
             mean(f"{label}: Moran's I", arrays[f"{name}_moran"], source=source),
-            fit._replace(published=f"{blobs} % in equally smooth blobs"),
+            fit._replace(published=f"{fit.published}{blobs} % in equally smooth blobs"),
             _share(arrays, name, "moran_p", f"{label}: networks in which neighbors are alike", source=source),
             _share(arrays, name, "fit_p", f"{label}: networks with edges beyond shuffled pixels", source=source),
             beyond,
