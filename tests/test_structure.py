@@ -66,10 +66,7 @@ def test_the_best_edge_has_the_direction_of_a_planted_one(direction):
     step = np.sign(columns * np.sin(angle) + rows * np.cos(angle)) * (np.hypot(rows, columns) < 8)
     found = lambda image: structure.edge_bank(WHOLE).orientation[structure.best_edges(image[None], WHOLE)[2][0]]
     assert found(step) == direction
-    transposed = (90 - direction) % 180
-    assert found(step.T) == (270 - direction) % 180 == (transposed + 180) % 180
-    if direction not in (45, 135):
-        assert found(step.T) != direction, "transposed maps would be told by their direction"
+    assert found(step.T) == (90 - direction) % 180 != direction, "transposed maps would be told by their direction"
 
 
 def test_the_best_edge_explains_what_it_says():

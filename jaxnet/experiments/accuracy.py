@@ -1,6 +1,5 @@
 """How well does it read, really: the film's exact network from many seeds, the tweaks, the shapes, and the shared mistakes."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +8,7 @@ import numpy as np
 from jaxnet import ensemble, losses, recipes, training
 from jaxnet._types import Dataset
 from jaxnet.experiments.findings import Answer, Arrays, Experiment, Finding, Keep, at_once, mean, share
-from jaxnet.experiments.scoring import trained
+from jaxnet.experiments.scoring import parameters, trained
 from jaxnet.walking import Seen
 
 TWEAKS: dict[str, dict[str, Any]] = {
@@ -86,7 +85,7 @@ def measure(
         "without": np.concatenate([keep("without", scored(less))["right"], ladder[-2:-1]]),
         "shapes": keep("shapes", scored(shapes))["right"],
         "hidden": np.array(["-".join(map(str, sizes)) for sizes in settings.shapes]),
-        "parameters": np.array([_parameters(sizes) for sizes in settings.shapes]),
+        "parameters": np.array([parameters(sizes) for sizes in settings.shapes]),
     }
 
 
@@ -117,11 +116,6 @@ def _scores(
 ) -> np.ndarray:
     """Percent of the test images read, (settings, seed)."""
     return np.stack([trained(ensemble.combinations(s, seed=range(seeds)), dataset, show)[1] for s in which])
-
-
-def _parameters(sizes: tuple[int, ...]) -> int:
-    whole = (784, *sizes, 10)
-    return sum((before + 1) * after for before, after in itertools.pairwise(whole))
 
 
 def answer(settings: Settings, arrays: Arrays) -> Answer:

@@ -1,6 +1,5 @@
 """Does it understand or memorize: labels true, shuffled and in between, pixels without sense, and how much fits in."""
 
-import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from jaxnet.experiments import memorization_controls as controls
 from jaxnet.experiments.findings import Answer, Arrays, Experiment, Keep, at_once
 from jaxnet.experiments.memorization_fits import FITTED, fit, judge, steps_to
 from jaxnet.experiments.memorization_verdict import judge_all
+from jaxnet.experiments.scoring import parameters
 from jaxnet.walking import Seen
 
 MODERN = recipes.film._replace(
@@ -78,14 +78,13 @@ def measure(settings: Settings, dataset: Dataset, *, keep: Keep = at_once, show:
     for i, hidden in enumerate(settings.capacity_hidden):
         one = lambda hidden=hidden: {"right": _capacity(settings, dataset, hidden, show)}
         shapes.append(keep(f"capacity-{i}", one)["right"])
-    layers = [(784, *hidden, 10) for hidden in settings.capacity_hidden]
     return {
         **arrays,
         "capacity": np.stack(shapes),
         "shares": np.array(settings.shares),
         "counts": np.array(settings.capacity_images),
         "hidden": np.array(["-".join(map(str, hidden)) for hidden in settings.capacity_hidden]),
-        "parameters": np.array([sum((a + 1) * b for a, b in itertools.pairwise(one)) for one in layers]),
+        "parameters": np.array([parameters(hidden) for hidden in settings.capacity_hidden]),
     }
 
 

@@ -143,11 +143,10 @@ def _causal(view: View) -> list[Finding]:
     for i, network in enumerate(view.networks):
         title, dark = TITLES[network], int(view.arrays["dark"][i].sum())
         change = mean("", -view.change("confidence", network, "never-lit erased", "uniform"))
-        falls = change.low > 0 and mean("", view.beyond_control(network)).low > 0
         findings += [
             change._replace(
                 what=f"{title}: fall of confidence on uniform noise without its {dark} never-lit pixels",
-                published="falls", source=why, unit="points", verdict="reproduced" if falls else "missed",
+                published="falls", source=why, unit="points", verdict="reproduced" if view.guilty(network) else "missed",
             ),
             mean(
                 f"{title}: the same without {dark} random other pixels",

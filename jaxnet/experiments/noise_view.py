@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnet.experiments.findings import Arrays
+from jaxnet.experiments.findings import Arrays, mean
 
 BASIC = ("as trained", "temperature", "ensemble", "never-lit erased", "lit erased")
 """What is done to networks without training them again; `never-lit erased` and its control, `lit erased`, are the causal test."""
@@ -48,6 +48,11 @@ class View:
     def change(self, what: str, network: str, treatment: str, name: str = "") -> np.ndarray:
         """(seed,), what a treatment adds, network by network."""
         return self.of(what, network, treatment, name) - self.of(what, network, "as trained", name)
+
+    def guilty(self, network: str) -> bool:
+        """Whether confidence on uniform noise surely falls without never-lit pixels, and more than without as many others."""
+        fall = mean("", -self.change("confidence", network, "never-lit erased", "uniform"))
+        return fall.low > 0 and mean("", self.beyond_control(network)).low > 0
 
     def beyond_control(self, network: str) -> np.ndarray:
         """(seed,), how much more confidence on uniform noise falls without never-lit pixels than without as many others."""

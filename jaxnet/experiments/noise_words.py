@@ -74,7 +74,7 @@ def _on_teaching(view: View, treatment: str) -> str:
 def on_blame(view: View) -> str:
     """Whether the weights from never-lit pixels are part of the reason."""
     falls = {n: mean("", -view.change("confidence", n, "never-lit erased", "uniform")) for n in view.networks}
-    guilty = [TITLES[n] for n, found in falls.items() if found.low > 0 and mean("", view.beyond_control(n)).low > 0]
+    guilty = [TITLES[n] for n in view.networks if view.guilty(n)]
     worst = max(abs(view.change("right", n, "never-lit erased").mean()) for n in view.networks)
     told = ", ".join(f"{-found.value:+.1f}" for found in falls.values())
     blind = view.arrays["blind"].mean(1)

@@ -1,5 +1,6 @@
-"""Networks trained and scored on the test images, once, for the experiments that ask how many they read."""
+"""What experiments share: how many parameters a shape has, and networks trained and scored on the test images, once."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -8,6 +9,16 @@ from jaxtyping import Float
 from jaxnet import ensemble, losses, recipes, training
 from jaxnet._types import Dataset
 from jaxnet.walking import Seen
+
+
+def parameters(hidden: Sequence[int]) -> int:
+    """Weights and biases of a network that reads 784 pixels as ten digits through so many hidden neurons a layer.
+
+    Examples:
+        >>> parameters((16, 16))
+        13002
+    """
+    return sum((before + 1) * after for before, after in itertools.pairwise((784, *hidden, 10)))
 
 
 def trained(
