@@ -295,4 +295,4 @@ WIDTHS = (25, 50, 100, 250, 500)
 QUICK = Settings(WIDTHS, 200, 2, 2500, 7, 1.0, 10, 11)
 FULL = Settings(WIDTHS, 1000, 10, 10_000, 15, 1.0, 50, 21)
 
-experiment = Experiment(QUICK, FULL, measure, answer, plan, (55, 1200))
+experiment = Experiment(QUICK, FULL, measure, answer, plan, (55, 1800))

@@ -244,4 +244,4 @@ def plan(settings: Settings) -> str:
 QUICK = Settings(6, 3, 1, 2, ("uniform",), (0.0,))
 FULL = Settings(20, 25, 4, 5, ("uniform", "shifted"), (0.0, 0.001, 0.01), paper_seeds=10, paper_epochs=30)
 
-experiment = Experiment(QUICK, FULL, measure, answer, plan, (40, 430))
+experiment = Experiment(QUICK, FULL, measure, answer, plan, (40, 700))
