@@ -64,11 +64,10 @@ def main(folders: list[Path]) -> None:
         "# The ledger", "",
         "Every number of the film's experiments and of the papers': what was published, what was measured, with its 95 % "
         "interval over networks from different seeds, and the verdict. Misses stay. *Reproduced*: our number meets the published "
-        "one or betters it (or, where neither direction is better, its interval holds it); *undecided*: only its interval reaches "
+        "one or betters it (or, where neither direction is better, comes close to it); *undecided*: only its interval reaches "
         "it; *measured*: nothing was published to hold it to. Quick settings take seconds and rest on few networks; full ones "
-        "are those to quote. Figures marked [from memory] were not read in a copy of the source. Two CPU cores, which some of the runs shared with others. "
-        "Written by "
-        "`python benchmarks/ledger.py`.", "",
+        "are those to quote. Figures marked [from memory] were not read in a copy of the source. Two CPU cores, which "
+        "some of the runs shared with others. Written by `python benchmarks/ledger.py`.", "",
     ]  # fmt: skip
     if missing:
         lines += ["## Not run here", "", *missing, ""]
