@@ -123,7 +123,10 @@ def transform(
         jnp.asarray(count, real)
     )  # of a whole number optax makes a single-precision rate
     more = {"weight_decay": decay} if settings.optimizer == "adamw" else {}
-    return bang.on_a_budget(OPTIMIZERS[settings.optimizer](schedule, **more), settings.budget)
+    optimizer = OPTIMIZERS[settings.optimizer](schedule, **more)
+    if settings.weight_decay and settings.optimizer != "adamw":
+        optimizer = optax.chain(optax.add_decayed_weights(decay), optimizer)
+    return bang.on_a_budget(optimizer, settings.budget)
 
 
 def build(settings: Settings, *, image_shape: tuple[int, ...], classes: int, steps: int) -> Recipe:

@@ -31,7 +31,7 @@ class Settings(NamedTuple):
         optimizer: sgd is plain gradient descent; momentum is Nesterov's, 0.9.
         learning_rate: The schedule's peak.
         schedule: How the learning rate falls over the run; onecycle warms up for a tenth of it first.
-        weight_decay: For adamw.
+        weight_decay: Added to the gradient of sgd and momentum, times every parameter; adamw's own for adamw.
         budget: The fraction of the parameters that each step may move, those whose updates earn the most; 1 moves all.
         candidates: Networks trained side by side; the one with the lowest cost over all training images is kept.
         epochs: How often to go through the training images.
@@ -155,8 +155,8 @@ def check(settings: Settings) -> None:
                 raise ValueError(
                     f"{field} belongs to dense networks, the convnet's is fixed; got {getattr(settings, field)!r}"
                 )
-    if settings.weight_decay and settings.optimizer != "adamw":
-        raise ValueError(f"weight_decay needs optimizer adamw, got {settings.optimizer}")
+    if settings.weight_decay and settings.optimizer == "adam":
+        raise ValueError("weight_decay needs optimizer sgd, momentum or adamw, got adam")
 
 
 def all_sizes(sizes: tuple[int, ...], pixels: int, classes: int) -> tuple[int, ...]:

@@ -54,9 +54,10 @@ def test_a_member_ends_where_it_would_end_alone(way, small, monkeypatch):
 
 
 @pytest.mark.slow
-def test_in_single_precision_fifty_steps_stay_together(small):
-    settings = recipes.film._replace(epochs=1, batch_size=30, validation=500, optimizer="adamw", schedule="onecycle")
-    members = ensemble.combinations(settings, learning_rate=[0.003], weight_decay=[0.0, 0.1], seed=[3])
+@pytest.mark.parametrize(("optimizer", "rate"), [("adamw", 0.003), ("sgd", 1.0)])
+def test_in_single_precision_fifty_steps_stay_together(optimizer, rate, small):
+    settings = recipes.film._replace(epochs=1, batch_size=30, validation=500, optimizer=optimizer, schedule="onecycle")
+    members = ensemble.combinations(settings, learning_rate=[rate], weight_decay=[0.0, 0.1], seed=[3])
     results = ensemble.train_together(members, small)
     plan = ensemble.alone(members, 1, small)
     assert plan.num_steps == 50

@@ -5,7 +5,7 @@ import pytest
 
 from jaxnet import bang
 from jaxnet.exhibits import sensitivity as shown
-from jaxnet.experiments import sensitivity
+from jaxnet.experiments import sensitivity, sensitivity_verdict
 
 TINY = sensitivity.Settings(
     examples=20, repetitions=2, networks=4, easy_batch=5, seeds=2, epochs=2, batch_size=10, pixels=3
@@ -40,9 +40,11 @@ def test_equally_hard_examples_scatter_as_the_binomial_and_others_more():
     generator = np.random.default_rng(0)
     alike = generator.binomial(100, 0.3, (20, 1000)) / 100
     unlike = generator.binomial(100, generator.random((20, 1000))) / 100
-    assert sensitivity.uneven(alike, 100).mean() == pytest.approx(1, abs=0.05)
-    assert sensitivity.uneven(unlike, 100).min() > 20
-    assert abs(sensitivity.uneven(alike, 10).mean() - 1) > 0.5  # with the wrong number of networks it is found out
+    assert sensitivity_verdict.uneven(alike, 100).mean() == pytest.approx(1, abs=0.05)
+    assert sensitivity_verdict.uneven(unlike, 100).min() > 20
+    assert (
+        abs(sensitivity_verdict.uneven(alike, 10).mean() - 1) > 0.5
+    )  # with the wrong number of networks it is found out
 
 
 def test_the_verdicts_turn_with_the_numbers():
@@ -91,6 +93,6 @@ def test_a_tiny_run_measures_what_the_answer_and_the_pictures_need(small):
     assert arrays["learned"].shape == (2, 3, 20)
     assert arrays["sensitivity"].shape == (3, 2, 20)
     assert (arrays["sensitivity"] > 0).all()
-    assert sensitivity.errors(arrays).max() <= sensitivity.SURE
+    assert sensitivity_verdict.errors(arrays).max() <= sensitivity_verdict.SURE
     assert len(sensitivity.answer(TINY, arrays).findings) == 15
     assert set(shown.pictures(arrays)) == {"easy", "gini", "digits"}

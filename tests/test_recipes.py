@@ -62,11 +62,13 @@ def test_every_optimizer_goes_downhill(optimizer, hundred):
     assert made.cost(state.params, hundred) < before
 
 
-def test_weight_decay_shrinks_what_no_gradient_holds(hundred):
-    made = recipe(recipes.film, optimizer="adamw", learning_rate=0.01, schedule="constant", weight_decay=0.5)
+@pytest.mark.parametrize(("optimizer", "push"), [("adamw", 1.0), ("sgd", 1.0), ("momentum", 1.9)])
+def test_weight_decay_shrinks_what_no_gradient_holds(optimizer, push, hundred):
+    made = recipe(recipes.film, optimizer=optimizer, learning_rate=0.01, schedule="constant", weight_decay=0.5)
     params = made.init(jax.random.key(0))
     state, _ = made.descent.update(made.descent.init(params), hundred)
-    np.testing.assert_allclose(state.params[0].weights[:, 0], params[0].weights[:, 0] * (1 - 0.01 * 0.5), rtol=1e-5)
+    expected = params[0].weights[:, 0] * (1 - 0.01 * 0.5 * push)
+    np.testing.assert_allclose(state.params[0].weights[:, 0], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_weight_decay_shrinks_what_no_gradient_holds(hundred):
         ({"learning_rate": 0.0}, "learning_rate must be a positive number, got 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a positive number, got nan"),
         ({"sizes": (16, 0)}, r"each at least 1, got \(16, 0\)"),
-        ({"weight_decay": 0.1}, "weight_decay needs optimizer adamw, got sgd"),
+        ({"weight_decay": 0.1, "optimizer": "adam"}, "weight_decay needs optimizer sgd, momentum or adamw, got adam"),
         ({"loss": "cross_entropy"}, "output must be identity, got sigmoid"),
         ({**recipes.convnet._asdict(), "sizes": (64,)}, r"sizes belongs to dense networks, .* got \(64,\)"),
         ({"dtype": "float8"}, "dtype must be one of float32, float64, bfloat16, got 'float8'"),

@@ -54,9 +54,10 @@ def check(members: Sequence[Settings]) -> None:
 
 def alike(members: Sequence[Settings]) -> list[list[int]]:
     """The members' numbers, those together that differ only in what one program leaves open."""
-    groups: dict[Settings, list[int]] = defaultdict(list)
+    groups: dict[tuple[Settings, bool], list[int]] = defaultdict(list)
     for i, member in enumerate(members):
-        groups[member._replace(**{name: getattr(members[0], name) for name in FREE})].append(i)
+        shrinking = member.weight_decay > 0 and member.optimizer != "adamw"  # one more part of the optimizer
+        groups[member._replace(**{name: getattr(members[0], name) for name in FREE}), shrinking].append(i)
     return list(groups.values())
 
 

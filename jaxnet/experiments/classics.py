@@ -36,6 +36,8 @@ _ENTROPY = recipes.film._replace(
     learning_rate=0.003, epochs=25, batch_size=128,
 )  # fmt: skip
 _DEEP = _ENTROPY._replace(activation="tanh", initializer="glorot", distortion="elastic", learning_rate=0.001)
+_PLAIN = _LECUN._replace(loss="cross_entropy", output="identity", learning_rate=0.1)
+_FALLING = "tanh, as no activation is stated; batches of 32 instead of single images; a rate that falls to zero"
 _SGD = "sigmoid outputs; batches of 32 instead of single images; his second-order step sizes are replaced by one falling rate"
 _ADAM = "ReLU, as no activation is stated; Adam with one cycle of the rate instead of plain gradient descent"
 _BIG = "Adam with one cycle of the rate instead of a falling rate of plain gradient descent"
@@ -62,6 +64,18 @@ PROTOCOLS: dict[str, Protocol] = {
             weight_decay=0.1, epochs=40,
         ),
         1.53, "Hinton 2005", "AdamW with one cycle of the rate instead of gradient descent with momentum",
+    ),
+    "500 + 300 hidden, gradient descent with momentum": Protocol(
+        _PLAIN._replace(
+            sizes=(500, 300), activation="sigmoid", optimizer="momentum", learning_rate=0.1, weight_decay=3e-5, epochs=40,
+        ),
+        1.53, "Hinton 2005", "Nesterov's momentum; a rate that falls to zero",
+    ),
+    "800 hidden, gradient descent": Protocol(
+        _PLAIN._replace(sizes=(800,), epochs=30), 1.6, "Simard et al. 2003", _FALLING
+    ),
+    "800 hidden, affine, gradient descent": Protocol(
+        _PLAIN._replace(sizes=(800,), distortion="affine", epochs=60), 1.1, "Simard et al. 2003", _FALLING
     ),
     "800 hidden, cross-entropy": Protocol(_ENTROPY._replace(sizes=(800,)), 1.6, "Simard et al. 2003", _ADAM),
     "800 hidden, affine distortions": Protocol(

@@ -10,7 +10,7 @@ from jaxnet import recipes, structure
 from jaxnet._types import Dataset
 from jaxnet.experiments.findings import Answer, Arrays, Experiment, Finding, Keep, at_once, judged, mean, number, share
 from jaxnet.experiments.first_layer_known import AMPLITUDES, found_in_blobs, found_planted, random_networks
-from jaxnet.experiments.first_layer_networks import FILTER, decayed_weights, first_weights, sliding_filters
+from jaxnet.experiments.first_layer_networks import FILTER, first_weights, sliding_filters
 from jaxnet.walking import Seen
 
 LEVEL = 0.05
@@ -88,7 +88,7 @@ def measure(
 
     filmed = keep("film", lambda: trained(film, film._replace(initializer="standard_normal")))
     shifted = keep("shifted", lambda: trained(film._replace(shift=1)))["after"][0]
-    decayed = keep("decayed", lambda: {"after": decayed_weights(film, settings.seeds, dataset, decay=DECAY)})["after"]
+    decayed = keep("decayed", lambda: trained(film._replace(weight_decay=DECAY)))["after"][0]
     sliding = functools.partial(sliding_filters, settings.sliding_seeds, settings.sliding_steps, dataset)
     filters = keep("sliding", lambda: {"filters": sliding()[0]})["filters"]
     before, after, loud, everywhere = filmed["before"][0], filmed["after"][0], filmed["after"][1], np.ones_like(lit)

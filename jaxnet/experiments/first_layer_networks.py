@@ -38,31 +38,6 @@ def first_weights(
     return before, as_maps(trained, dataset).reshape(before.shape)
 
 
-def decayed_weights(settings: recipes.Settings, seeds: int, dataset: Dataset, *, decay: float | int) -> np.ndarray:
-    """Train networks by plain gradient descent that also shrinks every weight and bias at every step.
-
-    All see the same batches, in the order of the first seed; their starts are those of `first_weights`.
-
-    Args:
-        settings: Of all of them.
-        seeds: How many.
-        dataset: What they learn from.
-        decay: A step takes learning rate * decay of every parameter away.
-
-    Returns:
-        The trained weights into the first hidden layer, (seed, neuron, height, width).
-    """
-    plan = training.plan(settings._replace(seed=0), dataset)
-    rate = recipes.SCHEDULES[settings.schedule](settings.learning_rate, plan.num_steps)
-    shrinking = optax.chain(optax.add_decayed_weights(decay), optax.sgd(rate))
-    descent = side_by_side(gradient_descent(plan.recipe.cost, shrinking))
-    keys = jnp.stack([training.keys(seed).init for seed in range(seeds)])
-    start = descent.init(jax.jit(jax.vmap(plan.recipe.init))(keys))
-    batches = data.shuffled(plan.order_key, plan.train, settings.batch_size, epochs=settings.epochs)
-    *_, (last, _) = train(descent, start, batches)
-    return as_maps(last.params[0].weights, dataset)
-
-
 def as_maps(weights: Any, dataset: Dataset) -> np.ndarray:
     """Weights (..., pixels) at their pixels."""
     weights = np.asarray(weights, np.float32)
