@@ -36,8 +36,10 @@ _ENTROPY = recipes.film._replace(
     learning_rate=0.003, epochs=25, batch_size=128,
 )  # fmt: skip
 _DEEP = _ENTROPY._replace(activation="tanh", initializer="glorot", distortion="elastic", learning_rate=0.001)
-_PLAIN = _LECUN._replace(loss="cross_entropy", output="identity", learning_rate=0.1)
-_FALLING = "tanh, as no activation is stated; batches of 32 instead of single images; a rate that falls to zero"
+_PLAIN = _LECUN._replace(
+    activation="relu", initializer="he", loss="cross_entropy", output="identity", learning_rate=0.6
+)
+_FALLING = "ReLU, as no activation is stated; batches of 32 instead of single images; a rate that falls to zero"
 _SGD = "sigmoid outputs; batches of 32 instead of single images; his second-order step sizes are replaced by one falling rate"
 _ADAM = "ReLU, as no activation is stated; Adam with one cycle of the rate instead of plain gradient descent"
 _BIG = "Adam with one cycle of the rate instead of a falling rate of plain gradient descent"
@@ -67,7 +69,8 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     "500 + 300 hidden, gradient descent with momentum": Protocol(
         _PLAIN._replace(
-            sizes=(500, 300), activation="sigmoid", optimizer="momentum", learning_rate=0.1, weight_decay=3e-5, epochs=40,
+            sizes=(500, 300), activation="sigmoid", initializer="glorot", optimizer="momentum", learning_rate=0.8,
+            weight_decay=3e-5, epochs=40,
         ),
         1.53, "Hinton 2005", "Nesterov's momentum; a rate that falls to zero",
     ),
