@@ -249,5 +249,12 @@ def tuples(value: Any) -> Any:
 
 
 def duration(seconds: float | int) -> str:
-    """Seconds or minutes, in words."""
-    return f"{number(round(seconds))} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    """Seconds, minutes or hours, in words.
+
+    Examples:
+        >>> duration(119.6), duration(300), duration(36_000)
+        ('120 s', '5 min', '10 h')
+    """
+    if seconds < 120:
+        return f"{number(round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
