@@ -189,8 +189,8 @@ def _experiment(author: str, quick: int, seconds: tuple[float | int, float | int
 
 
 lecun = _experiment("LeCun", 2, (90, 900))
-hinton = _experiment("Hinton", 2, (30, 130))
-simard = _experiment("Simard", 2, (120, 2000))
+hinton = _experiment("Hinton", 2, (45, 290))
+simard = _experiment("Simard", 2, (120, 2300))
 ciresan = Experiment(
     Settings(by("Ciresan")[:1], 2, 4), Settings(by("Ciresan"), 3, 0), measure, answer, plan, (40, 900_000)
 )
