@@ -45,6 +45,11 @@ def test_verdicts_follow_the_numbers():
     assert [f.verdict for f in good.findings[-4:]] == ["not run here"] * 4
 
 
+def test_too_few_runs_to_choose_among_are_refused(small):
+    with pytest.raises(ValueError, match="the best of 3 runs, with an interval, needs at least 3 seeds, got 2"):
+        nielsen.measure(SOME._replace(seeds=2), small)
+
+
 def test_his_settings_are_his():
     settings, published, _ = nielsen.NETWORKS[nielsen.NAMES[0]]
     assert (settings.batch_size, settings.learning_rate, settings.epochs, published) == (10, 3.0, 30, 95.42)

@@ -90,7 +90,7 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     "1000-500, elastic": Protocol(
         _DEEP._replace(sizes=(1000, 500), epochs=100), 0.49, "Ciresan et al. 2010 [from memory]",
-        f"100 epochs, not some 800; {_BIG}",
+        f"fewer epochs than its some 800; {_BIG}",
     ),
     "2500-2000-1500-1000-500, elastic": Protocol(
         _DEEP._replace(sizes=(2500, 2000, 1500, 1000, 500), epochs=800), 0.35, "Ciresan et al. 2010", _BIG

@@ -59,7 +59,14 @@ def measure(
 
     Returns:
         `right`, `validation` (network, seed), in percent.
+
+    Raises:
+        ValueError: If there are too few runs to choose among, or to have an interval.
     """
+    if settings.seeds < (least := max(2, settings.choose)):
+        raise ValueError(
+            f"the best of {settings.choose} runs, with an interval, needs at least {least} seeds, got {settings.seeds}"
+        )
 
     def of(name: str) -> Arrays:
         results, right = trained(ensemble.combinations(NETWORKS[name][0], seed=range(settings.seeds)), dataset, show)
