@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,11 +10,10 @@ import jax
 import numpy as np
 
 from jaxnet import bang as bang_for_buck
-from jaxnet import dossier, filming, losses, portraits, recipes, report, retracing, scan, training
+from jaxnet import losses, recipes, scan, training
 from jaxnet import run as folders
 from jaxnet._types import Dataset
 from jaxnet.devices import arithmetic, describe
-from jaxnet.publishing import publish, publish_bang
 from jaxnet.recipes import Settings
 from jaxnet.walking import Seen, Walked, stoppable, walk
 
@@ -61,7 +61,8 @@ def train(
         watch_every: Watch what the gradient does to every array of parameters, one step in so many, into `signals.csv`;
             0 does not. The steps are the same.
         show: Called with what there is to see, after every chunk of steps.
-        found: Called with the result as soon as the test images are scored, before anything is saved.
+        found: Called with the result as soon as the test images are scored, before the cost over the training images is
+            known and before anything is saved.
 
     Returns:
         The numbers in `result.json`: parameters, test_accuracy (a fraction), test_cost, cost (over all training
@@ -79,18 +80,21 @@ def train(
     folders.require_free(folder, overwrite=overwrite)
     with arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision):
         show(Seen("loading"))
-        images = training.dataset(settings.data)
+        with ThreadPoolExecutor(1) as pool:
+            loading = pool.submit(training.dataset, settings.data)
+            training.keys(settings.seed)  # jax wakes up while the images are unpacked
+            images = loading.result()
         plan = training.plan(settings, images)
         temporary = folders.temporary_folder(folder)
         try:
             show(Seen("compiling", 0, plan.num_steps))
             with stoppable() as asked:
                 walked = walk(plan, evaluate_every=evaluate_every, watch_every=watch_every, show=show, asked=asked)
-                run = _finished(plan, images, walked)
                 if out is None:
                     folder = folders.first_free(folder.parent, settings.preset)
-                run.result["out"] = str(folder)
-                found(run.result)
+                result = _scored(plan, images, walked) | {"out": str(folder)}
+                found(result)
+                run = _finished(plan, images, walked, result)
                 folders.write(temporary, run)
         except BaseException:
             shutil.rmtree(temporary)
@@ -100,18 +104,20 @@ def train(
             raise walked.diverged
         if pictures and not asked:
             show(Seen("drawing", run.result["steps"], plan.num_steps))
+            from jaxnet.publishing import (
+                publish,
+            )  # with matplotlib, a quarter of a second: the accuracy is known by now
+
             publish(folder, run, training.member(plan.params, walked.chosen), plan.train, images)
     return run.result
 
 
-def _finished(plan: training.Plan, images: Dataset, walked: Walked) -> folders.Run:
-    """Score the test images, once, and put together what there is to keep."""
-    recipe, params = plan.recipe, walked.state.params
+def _scored(plan: training.Plan, images: Dataset, walked: Walked) -> dict[str, Any]:
+    """Score the test images, once, and tell it with what else is known of the run."""
+    settings, recipe, params = plan.settings, plan.recipe, walked.state.params
     outputs = losses.outputs(recipe.apply, params, images.test.images)
     test = losses.evaluate(recipe.loss, outputs, images.test.labels)
-    trained_on = training.judge(recipe, params, plan.train)
-    settings = plan.settings
-    result = {
+    return {
         "preset": settings.preset,
         "data": settings.data,
         "seed": settings.seed,
@@ -121,8 +127,6 @@ def _finished(plan: training.Plan, images: Dataset, walked: Walked) -> folders.R
         "test_accuracy": float(test.accuracy),
         "test_images": len(images.test.labels),
         "test_cost": _finite(test.cost),
-        "cost": _finite(trained_on.cost),
-        "train_accuracy": float(trained_on.accuracy),
         "chosen": walked.chosen,
         "train_images": len(plan.train.labels),
         "judged_by": f"{len(plan.judged.labels):,} {'held-out' if plan.held_out else 'training'} images",
@@ -132,9 +136,15 @@ def _finished(plan: training.Plan, images: Dataset, walked: Walked) -> folders.R
         "signal": walked.signal,
         "diverged": None if walked.diverged is None else str(walked.diverged),
         "device": describe(),
-        "out": "",
         "params_sha256": folders.params_sha256(params),
     }
+
+
+def _finished(plan: training.Plan, images: Dataset, walked: Walked, result: dict[str, Any]) -> folders.Run:
+    """Read all training images too, and put together what there is to keep."""
+    settings, recipe, params = plan.settings, plan.recipe, walked.state.params
+    trained_on = training.judge(recipe, params, plan.train)
+    result = result | {"cost": _finite(trained_on.cost), "train_accuracy": float(trained_on.accuracy)}
     return folders.Run(
         settings, params, walked.state, walked.history, walked.evaluations, result,
         tuple(plan.train.images.shape[1:]), images.classes, folders.versions(), recipe, walked.signals,
@@ -206,6 +216,8 @@ def bang(
     Raises:
         FileNotFoundError, ValueError: If there is no such run, or an argument makes no sense.
     """
+    from jaxnet import dossier, filming, publishing, retracing
+
     for name, number in (("k", k), ("points", points), ("frames", frames)):
         if number < 1:
             raise ValueError(f"{name} must be at least 1, got {number}")
@@ -240,7 +252,7 @@ def bang(
             f"What each of {found.facts['parameters']} parameters' gradient is worth, looked at with {', '.join(asked)}; costs and "
             f"gradients are averages over {len(of.batch.labels):,} training images."
         )
-        page = publish_bang(folder, loaded, found, title=title, lead=lead, film=path, moving=moving)
+        page = publishing.publish_bang(folder, loaded, found, title=title, lead=lead, film=path, moving=moving)
         nudges = bang_for_buck.top(of.grads, k, image_shape=loaded.image_shape)
     return Inspection(nudges, found.facts, page, path)
 
@@ -263,6 +275,8 @@ def predict(
         FileNotFoundError: If a file or the run is missing.
         ValueError: If a file is no picture, shows no digit, or the network does not read 28x28 images.
     """
+    from jaxnet import plot, portraits, report
+
     files = [Path(file) for file in files]
     if not files:
         raise ValueError("there is no picture to read; name at least one file")
@@ -281,8 +295,6 @@ def predict(
         outputs = losses.outputs(loaded.recipe.apply, loaded.params, np.stack(images), chunk_size=len(images))
         sure = portraits.certainty(loaded.recipe, outputs)
     if out is not None:
-        from jaxnet import plot
-
         figure = plot.seen(pages, images, sure, [file.name for file in files], classes=loaded.classes)
         folders.write_file(Path(out), report.png(figure))
     return tuple(

@@ -110,10 +110,15 @@ def of_vector(cost: Cost, params: Params) -> Cost:
     return lambda vector, batch: cost(unravel(vector), batch)
 
 
-@functools.partial(jax.jit, static_argnames=("apply", "chunk_size"))
 def outputs(apply: Apply, params: Params, images: Any, *, chunk_size: int = 1000) -> Float[Array, "batch classes"]:
     """What the network answers to every image, at most `chunk_size` images in memory at a time; none is dropped."""
-    return jax.lax.map(lambda image: apply(params, image), images, batch_size=min(chunk_size, len(images)))
+    return _outputs(apply, min(chunk_size, len(images)), params, images)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _outputs(apply: Apply, chunk_size: int, params: Params, images: Any) -> Array:
+    """By position: jit would compile again for a default that is left out here and given there."""
+    return jax.lax.map(lambda image: apply(params, image), images, batch_size=chunk_size)
 
 
 def accuracy(outputs: Outputs, labels: Any) -> Float[Array, ""]:

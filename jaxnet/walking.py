@@ -97,7 +97,7 @@ def walk(
     if evaluate_every is None:
         evaluate_every = math.ceil(plan.settings.epochs / 25)
     descent = side_by_side(plan.recipe.descent) if plan.settings.candidates > 1 else plan.recipe.descent
-    state, infos, rows, accuracy, diverged = descent.init(plan.params), [], [], None, None
+    state, infos, rows, accuracy, diverged = None, [], [], None, None
     per_epoch = plan.num_steps / max(1, plan.settings.epochs)
     begun, known = time.perf_counter(), len(retraced())
     first: tuple[float, int] | None = None
@@ -108,7 +108,7 @@ def walk(
             infos.append(progress.info)
             if progress.evaluation is not None:
                 judged = progress.evaluation
-                accuracy = float(np.max(judged.accuracy))
+                accuracy = float(np.asarray(judged.accuracy).max())
                 rows.append((progress.step, progress.step / per_epoch, judged.cost, judged.accuracy))
             if first is None:
                 first = (time.perf_counter(), progress.step)
@@ -116,13 +116,15 @@ def walk(
             rate = (progress.step - first[1]) * plan.settings.batch_size / elapsed if elapsed > 0 else 0.0
             # The chunk before this one is done for certain: looking at its cost does not wait for the device.
             done = infos[max(0, len(infos) - 2)]
-            means = np.mean(done.cost, axis=0)
+            means = np.asarray(done.cost).mean(axis=0)
             best = int(np.argmin(means)) if np.ndim(means) else None
             if watch_every and (rows_now := list(bang.rows(_of(done, best), names))):
                 latest = _by_array(rows_now[-1][1], names)
             show(Seen("training", progress.step, plan.num_steps, float(np.min(means)), accuracy, rate, latest))
     except Diverged as error:
         diverged, state = error, error.state
+    if state is None:  # not one chunk was walked
+        state = descent.init(plan.params)
     chosen = training.choose(plan, state.params)
     jax.block_until_ready(state)
     seconds = time.perf_counter() - begun

@@ -59,7 +59,7 @@ def train(
     def found(result: dict[str, Any]) -> None:
         print(
             f"{100 * result['test_accuracy']:.2f} % of {result['test_images']:,} test images right; "
-            f"{result['parameters']:,} parameters, cost {result['cost'] or math.nan:.4g}, {result['seconds']:.1f} s of training",
+            f"{result['parameters']:,} parameters, {result['seconds']:.1f} s of training",
             flush=True,
         )
 
@@ -71,6 +71,8 @@ def train(
         )  # fmt: skip
     if result["interrupted"]:
         print(f"stopped after {result['steps']:,} of {result['num_steps']:,} steps; what there was is saved")
+    cost = math.nan if result["cost"] is None else result["cost"]
+    print(f"average cost {cost:.4g} over {result['train_images']:,} training images")
     print(result["out"] + ("/report.html" if pictures else ""))
     if json:
         print(json_format.dumps(result))

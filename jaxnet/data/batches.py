@@ -1,5 +1,6 @@
 """Shuffled mini-batches: gathered on the host for a CPU, resident on the device for an accelerator, in the same order."""
 
+import math
 from collections.abc import Iterator
 
 import jax
@@ -54,7 +55,7 @@ def shuffled(
 
 def _chunks(key: Array, data: Batch, batch_size: int, epochs: int, keyed: bool, steps: int) -> Iterator[Batch]:
     size, per_epoch = len(data.labels), len(data.labels) // batch_size
-    order_key, batch_key = jax.random.split(key)
+    order_key, batch_key = _split(key)
     generator = np.random.default_rng(np.asarray(jax.random.key_data(order_key)).ravel())
     gather = _gather_on_host(data) if devices.current().platform == "cpu" else _gather_on_device(data)
     for epoch in range(epochs):
@@ -69,7 +70,17 @@ def _chunks(key: Array, data: Batch, batch_size: int, epochs: int, keyed: bool, 
 
 def _gather_on_host(data: Batch):
     images, labels = np.asarray(data.images), np.asarray(data.labels)
-    return lambda chosen: Batch(images.take(chosen, 0, mode="clip"), labels.take(chosen, 0, mode="clip"))
+    return lambda chosen: Batch(_take(images, chosen), _take(labels, chosen))
+
+
+def _take(array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Into memory aligned to 64 bytes, which jax on a CPU uses where it lies; from elsewhere it copies, 5 MB in a millisecond."""
+    shape = (*chosen.shape, *array.shape[1:])
+    size = array.itemsize * math.prod(shape)
+    space = np.empty(size + 64, np.uint8)
+    begin = -space.ctypes.data % 64
+    taken = space[begin : begin + size].view(array.dtype).reshape(shape)
+    return array.take(chosen, 0, out=taken, mode="clip")
 
 
 def _gather_on_device(data: Batch):
@@ -79,7 +90,8 @@ def _gather_on_device(data: Batch):
 
 
 def _keys(key: Array, first: int, count: int) -> Array:
-    return _fold(key, jnp.arange(first, first + count, dtype=jnp.uint32))
+    return _fold(key, np.arange(first, first + count, dtype=np.uint32))
 
 
+_split = jax.jit(lambda key: tuple(jax.random.split(key)))
 _fold = jax.jit(jax.vmap(jax.random.fold_in, in_axes=(None, 0)))

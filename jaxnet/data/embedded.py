@@ -1,5 +1,6 @@
 """MNIST, which travels inside the package: the four original files, checked at every load."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from jaxnet._types import Batch, Dataset
@@ -32,5 +33,7 @@ def mnist() -> Dataset:
 
     Source: LeCun, Bottou, Bengio and Haffner, 1998; license in `jaxnet/data/mnist/LICENSE-MNIST`.
     """
-    images, labels, test_images, test_labels = (idx.read(FOLDER / name, sha256) for name, sha256 in SHA256.items())
+    with ThreadPoolExecutor() as pool:  # unpacking lets other threads run
+        parts = pool.map(lambda name: idx.read(FOLDER / name, SHA256[name]), SHA256)
+    images, labels, test_images, test_labels = parts
     return Dataset(Batch(images, labels), Batch(test_images, test_labels), tuple("0123456789"))

@@ -39,9 +39,10 @@ def train_together(
 ) -> Results:
     """Train many networks, those of one shape in one program.
 
-    On the same batches, the first layers of all networks are one large matrix product. Where each has its own order, an
-    accelerator runs them in one program too; on a CPU each core runs one network at a time, all by the same program.
-    Where there are several devices, the networks of a program are divided among them.
+    On the same batches, the first layers of all networks of a program are one large matrix product; on a CPU each core runs
+    a program with its share of them. Where each has its own order, an accelerator runs them in one program too; on a CPU
+    each core runs one network at a time, all by the same program. Where there are several devices, the networks of a
+    program are divided among them.
 
     Args:
         members: Settings of each network, as `combinations` makes them. They agree in data, epochs, validation, dtype,
@@ -49,7 +50,7 @@ def train_together(
         dataset: What to learn from; the test images are not looked at.
         shared: Whether all see the same batches, in the order of the first member's seed. Otherwise each shuffles by its
             own seed: without validation, a member then does what `jaxnet.training.fit` does with its settings.
-        at_once: Networks in one program, at most (but at least one a device), which bounds the memory.
+        at_once: Networks trained at the same time, at most (but at least one a device or core), which bounds the memory.
         evaluate_every: Epochs between evaluations on the held-out images (without any, on 10,000 training images); 0 for
             the last epoch alone, None for at most 25 evaluations.
         stopped: Asked after every chunk of steps; once it is true, what there is by then is returned.
@@ -163,42 +164,61 @@ def _walk(
 def _in_programs(
     notes: Notes, group: Sequence[int], plans: Sequence[training.Plan], *, shared: bool, at_once: int
 ) -> Params:
-    """Networks of one shape, so many at once, each program the same."""
+    """Networks of one shape, so many at once, each program the same; where all devices are one CPU, a program a core."""
     plan, mesh = plans[0], _mesh()
-    programs = math.ceil(len(group) / at_once)
+    abreast = _cores() if mesh.size == 1 and current().platform == "cpu" else 1
+    programs = max(math.ceil(len(group) / max(1, at_once // abreast)), min(abreast, len(group)))
     width = math.ceil(math.ceil(len(group) / programs) / mesh.size) * mesh.size
     descent = side_by_side(_numbered(plan), shared=shared)
     judge = lambda params: _judge_each(plan.recipe.apply, plan.recipe.loss, params, plan.judged)
-    params, numbers, trained = starts(plans), _numbers(plans), []
-    for first in range(0, len(group), width):
+    params, numbers = starts(plans), _numbers(plans)
+
+    def program(first: int) -> Params:
         chosen = np.arange(first, first + width).clip(max=len(group) - 1)  # the last one fills up the last program
         state = jax.device_put(
-            descent.init(jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], (params, numbers))),
+            descent.init(jax.tree.map(lambda leaf: leaf[chosen], (params, numbers))),
             NamedSharding(mesh, PartitionSpec("member")),
         )
         batches = _batches(plan, None) if shared else _together(plans, chosen)
         if mesh.size > 1:
             spec = PartitionSpec() if shared else PartitionSpec(None, "member")
             batches = (jax.device_put(chunk, NamedSharding(mesh, spec)) for chunk in batches)
-        trained.append(_walk(notes, group[first : first + width], plan, descent, state, batches, judge))
+        return _walk(notes, group[first : first + width], plan, descent, state, batches, judge)
+
+    trained = _side_by_side(program, range(0, len(group), width), plan.settings, workers=abreast)
     return jax.tree.map(lambda *parts: np.concatenate(parts)[: len(group)], *trained)
 
 
 def _on_every_core(notes: Notes, group: Sequence[int], plans: Sequence[training.Plan]) -> Params:
     """Networks of one shape, each in its own order, as many at a time as there are cores."""
     plan, params, numbers = plans[0], starts(plans), _numbers(plans)
-    descent, settings = _numbered(plan), plan.settings
+    descent = _numbered(plan)
     judge = lambda params: training.judge(plan.recipe, params, plan.judged)
 
     def one(i: int) -> Params:
-        with arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision):
-            state = descent.init(jax.tree.map(lambda leaf: leaf[i], (params, numbers)))
-            return _walk(notes, group[i : i + 1], plan, descent, state, _batches(plans[i], None), judge)
+        state = descent.init(jax.tree.map(lambda leaf: leaf[i], (params, numbers)))
+        return _walk(notes, group[i : i + 1], plan, descent, state, _batches(plans[i], None), judge)
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with concurrent.futures.ThreadPoolExecutor(cores) as pool:
-        trained = list(pool.map(one, range(len(group))))
+    trained = _side_by_side(one, range(len(group)), plan.settings, workers=_cores())
     return jax.tree.map(lambda *parts: np.stack(parts), *trained)
+
+
+def _side_by_side(
+    work: Callable[[int], Params], items: Sequence[int], settings: Settings, *, workers: int
+) -> list[Params]:
+    """So many items at a time, each in a thread of its own; XLA leaves Python's lock free while it computes."""
+
+    def one(item: int) -> Params:
+        with arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision):
+            return work(item)
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(one, items))
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _numbered(plan: training.Plan) -> Descent:

@@ -35,7 +35,7 @@ class Settings(NamedTuple):
     Attributes:
         seeds: Networks of each kind.
         film_epochs: Of the film's network and of the same with softmax; 25 are `recipes.film`'s.
-        wide_epochs: Of the wide network; 4 are `recipes.wide`'s.
+        wide_epochs: Of the wide network.
         together: Networks in one ensemble; as many ensembles as the seeds make.
         taught: Families of nonsense to learn from, each alone.
         rare: Weights are erased from pixels lit in at most such a share of the training images; the first is 0, never.
