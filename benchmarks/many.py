@@ -66,7 +66,7 @@ def main(rounds: int) -> None:
         "one by one": (1, 60, alone),
         "64, shared batches": (64, 3, together(64)),
         "256, shared batches, 64 at once": (256, 1, together(256)),
-        "256, shared batches, 256 at once": (256, 1, together(256, at_once=256)),
+        "256, shared batches, 128 at once": (256, 1, together(256, at_once=128)),
         "8, each in its own order": (8, 15, together(8, shared=False)),
     }
     torch = Runner("torch", "film", 128) if installed("torch") else None

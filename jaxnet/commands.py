@@ -126,7 +126,7 @@ def _scored(plan: training.Plan, images: Dataset, walked: Walked) -> dict[str, A
         "num_steps": plan.num_steps,
         "test_accuracy": float(test.accuracy),
         "test_images": len(images.test.labels),
-        "test_cost": _finite(test.cost),
+        "test_cost": float(test.cost) if np.isfinite(test.cost) else None,  # JSON knows no NaN
         "chosen": walked.chosen,
         "train_images": len(plan.train.labels),
         "judged_by": f"{len(plan.judged.labels):,} {'held-out' if plan.held_out else 'training'} images",
@@ -144,16 +144,12 @@ def _finished(plan: training.Plan, images: Dataset, walked: Walked, result: dict
     """Read all training images too, and put together what there is to keep."""
     settings, recipe, params = plan.settings, plan.recipe, walked.state.params
     trained_on = training.judge(recipe, params, plan.train)
-    result = result | {"cost": _finite(trained_on.cost), "train_accuracy": float(trained_on.accuracy)}
+    cost = float(trained_on.cost) if np.isfinite(trained_on.cost) else None
+    result = result | {"cost": cost, "train_accuracy": float(trained_on.accuracy)}
     return folders.Run(
         settings, params, walked.state, walked.history, walked.evaluations, result,
         tuple(plan.train.images.shape[1:]), images.classes, folders.versions(), recipe, walked.signals,
     )  # fmt: skip
-
-
-def _finite(value: Any) -> float | None:
-    """A number that JSON knows, None for NaN and infinity."""
-    return float(value) if np.isfinite(value) else None
 
 
 class Inspection(NamedTuple):

@@ -63,6 +63,11 @@ def current() -> jax.Device:  # pyright: ignore[reportInvalidTypeForm]
     return jax.devices(chosen)[0] if isinstance(chosen, str) else chosen or jax.devices()[0]
 
 
+def cores() -> int:
+    """How many of the CPU's cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def describe() -> str:
     """The current device in words, such as "1 x cpu" or "8 x NVIDIA H100 80GB HBM3": how many alike, and of what kind."""
     device = current()

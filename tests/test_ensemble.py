@@ -1,10 +1,13 @@
 """Many networks at once do what each would do alone."""
 
+import threading
+
 import jax
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jax.sharding import Mesh
 
 from jaxnet import data, ensemble, recipes, training
 from jaxnet.devices import arithmetic
@@ -51,6 +54,39 @@ def test_a_member_ends_where_it_would_end_alone(way, small, monkeypatch):
     assert distance(results, 4, trained(turned)) > 1e-5  # another order
     assert results.groups[0].params[0].weights.shape == (6, 16, 784)
     assert together._mesh().size == 8  # six networks on eight devices
+
+
+def on_one_cpu(monkeypatch, cores):
+    """The same as where all devices are one CPU; lists the threads that walked, and with how many networks."""
+    walked, walk = [], together._walk
+
+    def seen(notes, group, *rest):
+        walked.append((threading.get_ident(), len(group)))
+        return walk(notes, group, *rest)
+
+    monkeypatch.setattr(together, "_walk", seen)
+    monkeypatch.setattr(together, "_mesh", lambda: Mesh(np.asarray(jax.devices()[:1]), ("member",)))
+    monkeypatch.setattr(together, "cores", lambda: cores)
+    return walked
+
+
+def test_on_one_cpu_every_core_has_its_share_and_every_network_its_own_numbers(small, monkeypatch):
+    walked = on_one_cpu(monkeypatch, 3)
+    results = ensemble.train_together(MEMBERS[:5], small)
+    assert sorted(count for _, count in walked) == [
+        1,
+        2,
+        2,
+    ]  # the last program is filled up, and the filling thrown away
+    assert threading.get_ident() not in {thread for thread, _ in walked}
+    plan = ensemble.alone(MEMBERS, 4, small)
+    assert distance(results, 4, trained(plan)) < 1e-5
+    assert distance(results, 3, trained(plan)) > 1e-3
+    walked.clear()
+    ensemble.train_together(MEMBERS[:5], small, at_once=2)
+    assert [count for _, count in walked] == [
+        1
+    ] * 5  # at most one a core, though fewer were asked for than there are cores
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 import concurrent.futures
 import functools
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,7 @@ from jaxnet import data, losses, recipes, training
 from jaxnet._types import Apply, Batch, Dataset, Loss, Params
 from jaxnet.data.batches import chunk_length
 from jaxnet.descent import Descent, gradient_descent, numbered, side_by_side
-from jaxnet.devices import arithmetic, current
+from jaxnet.devices import arithmetic, cores, current
 from jaxnet.ensemble.members import alike, check, follow, starts
 from jaxnet.ensemble.results import Group, Results
 from jaxnet.loop import train
@@ -166,7 +165,7 @@ def _in_programs(
 ) -> Params:
     """Networks of one shape, so many at once, each program the same; where all devices are one CPU, a program a core."""
     plan, mesh = plans[0], _mesh()
-    abreast = _cores() if mesh.size == 1 and current().platform == "cpu" else 1
+    abreast = cores() if mesh.size == 1 and current().platform == "cpu" else 1
     programs = max(math.ceil(len(group) / max(1, at_once // abreast)), min(abreast, len(group)))
     width = math.ceil(math.ceil(len(group) / programs) / mesh.size) * mesh.size
     descent = side_by_side(_numbered(plan), shared=shared)
@@ -199,7 +198,7 @@ def _on_every_core(notes: Notes, group: Sequence[int], plans: Sequence[training.
         state = descent.init(jax.tree.map(lambda leaf: leaf[i], (params, numbers)))
         return _walk(notes, group[i : i + 1], plan, descent, state, _batches(plans[i], None), judge)
 
-    trained = _side_by_side(one, range(len(group)), plan.settings, workers=_cores())
+    trained = _side_by_side(one, range(len(group)), plan.settings, workers=cores())
     return jax.tree.map(lambda *parts: np.stack(parts), *trained)
 
 
@@ -214,11 +213,6 @@ def _side_by_side(
 
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         return list(pool.map(one, items))
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _numbered(plan: training.Plan) -> Descent:
