@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnet import devices
 from jaxnet.descent import Descent
 
 
@@ -74,11 +73,6 @@ def _ordinal(number: int) -> str:
     return {2: "second", 3: "third"}.get(number, f"{number}th")
 
 
-UNROLLED = range(2**16, 2**17)
-"""With so many pixels a step, XLA shares reading them out among a CPU's cores only if its loop takes two steps a turn: up to a
-fifth faster, and the same bits. With more it does so by itself, with fewer it does not pay, nor for many networks at once."""
-
-
 @functools.partial(jax.jit, static_argnames="update")
 def scan(update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any) -> tuple[Any, Any]:
     """Take one step for each entry of the batches' leading axis, in one compiled program."""
@@ -86,15 +80,7 @@ def scan(update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any
     if len(jax.tree.leaves(batches)[0]) == 1:  # no loop: inside one, XLA's convolutions crawl on a CPU
         state, info = update(state, jax.tree.map(lambda leaf: leaf[0], batches))
         return state, jax.tree.map(lambda leaf: leaf[None], info)
-    return jax.lax.scan(update, state, batches, unroll=2 if _pays_to_unroll(state, batches) else 1)
-
-
-def _pays_to_unroll(state: Any, batches: Any) -> bool:
-    bytes_a_step = max(
-        (leaf.size // len(leaf) for leaf in jax.tree.leaves(batches) if leaf.dtype == np.uint8), default=0
-    )
-    alone = jnp.ndim(getattr(state, "step", 0)) == 0
-    return alone and bytes_a_step in UNROLLED and devices.current().platform == "cpu"
+    return jax.lax.scan(update, state, batches)
 
 
 def train(descent: Descent, state: Any, batches: Iterable[Any], *, guarded: bool = True) -> Iterator[tuple[Any, Any]]:

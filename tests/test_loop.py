@@ -8,7 +8,7 @@ import pytest
 
 from jaxnet import augment, data, loop, losses, network
 from jaxnet._types import Batch
-from jaxnet.descent import gradient_descent, side_by_side
+from jaxnet.descent import gradient_descent
 from jaxnet.loop import Diverged, first_not_finite, scan, train
 
 film_cost = losses.average(network.apply, losses.squared_error)
@@ -49,27 +49,6 @@ def test_loop_scan_and_chunks_give_the_same_bits(optimizer, shifted, small):
         same(state.params, scanned.params)
         same(state.opt_state, scanned.opt_state)
         assert state.step == 62
-
-
-def test_two_steps_a_turn_give_the_same_bits_and_only_where_they_pay(small, monkeypatch):
-    descent = gradient_descent(film_cost, optax.adam(1e-2))
-    start = descent.init(network.init(jax.random.key(0)))
-    chunks = lambda size, steps: data.shuffled(KEY, small.train, size, steps=steps)
-    turns = lambda descent, start, size: str(
-        jax.make_jaxpr(lambda state, chunk: scan(descent.update, state, chunk))(start, next(chunks(size, 4)))
-    )
-    assert "unroll=2" in turns(descent, start, 100)
-    assert "unroll=1" in turns(descent, start, 80)
-    assert "unroll=1" in turns(descent, start, 200)
-    both = side_by_side(descent)
-    stacked = both.init(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), start.params))
-    assert "unroll=1" in turns(both, stacked, 100)
-    unrolled = [last(train(descent, start, chunks(100, steps))) for steps in (5, 20)]
-    monkeypatch.setattr(loop, "UNROLLED", range(0))
-    jax.clear_caches()
-    plain = last(train(descent, start, chunks(100, 20)))
-    for state in unrolled:
-        same(state, plain)
 
 
 def test_a_run_repeated_gives_the_same_bits_and_another_key_others(small):
