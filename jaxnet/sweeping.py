@@ -59,7 +59,7 @@ def sweep(
             learning rate.
         seeds: How many seeds each combination gets, counted from the settings' own.
         own_order: Whether each network shuffles for itself. Otherwise all see the same batches, which is faster.
-        at_once: Networks in one program, at most.
+        at_once: Networks trained at the same time, at most.
         evaluate_every: Epochs between evaluations; 0 for the last alone, None for at most 25 of them.
         out: The folder to write; None takes the first free of runs/sweep-1, runs/sweep-2, ...
         overwrite: Whether an existing one may be replaced.

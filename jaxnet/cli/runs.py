@@ -117,7 +117,7 @@ def sweep(
         widths: Values to try for the neurons of all hidden layers.
         seeds: Networks for each combination: seed, seed + 1, ...
         own_order: Let each network shuffle for itself. Otherwise all see the same batches, which is faster.
-        at_once: Networks in one program, at most; fewer need less memory.
+        at_once: Networks trained at the same time, at most; fewer need less memory.
         evaluate_every: Epochs between evaluations; 0 for the last alone, by default at most 25 of them.
         out: The folder to write; by default the first free of runs/sweep-1, runs/sweep-2, ...
         overwrite: Replace the folder if it exists.

@@ -1,4 +1,4 @@
-"""Many networks at once: over seeds, rates, starts and widths, in one program on the same batches or each in its own order."""
+"""Many networks at once: over seeds, rates, starts and widths, together on the same batches or each in its own order."""
 
 from jaxnet.ensemble.members import alone, check, combinations
 from jaxnet.ensemble.results import Group, Results, Spread, spread

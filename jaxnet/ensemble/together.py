@@ -1,4 +1,4 @@
-"""Training many networks: one program for those of one shape, or one network a core."""
+"""Training many networks: those of one shape by one program, on a CPU a copy of it on every core."""
 
 import concurrent.futures
 import functools
@@ -36,7 +36,7 @@ def train_together(
     stopped: Callable[[], bool] = lambda: False,
     show: Callable[[Seen], None] = lambda seen: None,
 ) -> Results:
-    """Train many networks, those of one shape in one program.
+    """Train many networks, those of one shape together.
 
     On the same batches, the first layers of all networks of a program are one large matrix product; on a CPU each core runs
     a program with its share of them. Where each has its own order, an accelerator runs them in one program too; on a CPU
