@@ -84,9 +84,10 @@ def test_on_one_cpu_every_core_has_its_share_and_every_network_its_own_numbers(s
     assert distance(results, 3, trained(plan)) > 1e-3
     walked.clear()
     ensemble.train_together(MEMBERS[:5], small, at_once=2)
-    assert [count for _, count in walked] == [
-        1
-    ] * 5  # at most one a core, though fewer were asked for than there are cores
+    assert [count for _, count in walked] == [1] * 5
+    assert (
+        len({thread for thread, _ in walked}) <= 2
+    )  # as many at a time as was asked for, though there are three cores
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def train_together(
         dataset: What to learn from; the test images are not looked at.
         shared: Whether all see the same batches, in the order of the first member's seed. Otherwise each shuffles by its
             own seed: without validation, a member then does what `jaxnet.training.fit` does with its settings.
-        at_once: Networks trained at the same time, at most (but at least one a device or core), which bounds the memory.
+        at_once: Networks trained at the same time, at most (but at least one a device), which bounds the memory.
         evaluate_every: Epochs between evaluations on the held-out images (without any, on 10,000 training images); 0 for
             the last epoch alone, None for at most 25 evaluations.
         stopped: Asked after every chunk of steps; once it is true, what there is by then is returned.
@@ -165,8 +165,8 @@ def _in_programs(
 ) -> Params:
     """Networks of one shape, so many at once, each program the same; where all devices are one CPU, a program a core."""
     plan, mesh = plans[0], _mesh()
-    abreast = cores() if mesh.size == 1 and current().platform == "cpu" else 1
-    programs = max(math.ceil(len(group) / max(1, at_once // abreast)), min(abreast, len(group)))
+    abreast = min(cores(), at_once) if mesh.size == 1 and current().platform == "cpu" else 1
+    programs = max(math.ceil(len(group) / (at_once // abreast)), min(abreast, len(group)))
     width = math.ceil(math.ceil(len(group) / programs) / mesh.size) * mesh.size
     descent = side_by_side(_numbered(plan), shared=shared)
     judge = lambda params: _judge_each(plan.recipe.apply, plan.recipe.loss, params, plan.judged)
