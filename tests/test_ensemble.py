@@ -85,9 +85,7 @@ def test_on_one_cpu_every_core_has_its_share_and_every_network_its_own_numbers(s
     walked.clear()
     ensemble.train_together(MEMBERS[:5], small, at_once=2)
     assert [count for _, count in walked] == [1] * 5
-    assert (
-        len({thread for thread, _ in walked}) <= 2
-    )  # as many at a time as was asked for, though there are three cores
+    assert len({thread for thread, _ in walked}) <= 2  # no more at a time than asked for, on three cores
 
 
 @pytest.mark.slow
