@@ -104,9 +104,8 @@ def train(
             raise walked.diverged
         if pictures and not asked:
             show(Seen("drawing", run.result["steps"], plan.num_steps))
-            from jaxnet.publishing import (
-                publish,
-            )  # with matplotlib, a quarter of a second: the accuracy is known by now
+            # Here, as matplotlib takes a quarter of a second: the accuracy is known by now.
+            from jaxnet.publishing import publish
 
             publish(folder, run, training.member(plan.params, walked.chosen), plan.train, images)
     return run.result

@@ -211,6 +211,8 @@ def _side_by_side(
         with arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision):
             return work(item)
 
+    if workers == 1:
+        return [one(item) for item in items]
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         return list(pool.map(one, items))
 
