@@ -81,9 +81,9 @@ def train(
     with arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision):
         show(Seen("loading"))
         with ThreadPoolExecutor(1) as pool:
-            loading = pool.submit(training.dataset, settings.data)
-            training.keys(settings.seed)  # jax wakes up while the images are unpacked
-            images = loading.result()
+            waking = pool.submit(training.keys, settings.seed)  # jax wakes up while the images are unpacked
+            images = training.dataset(settings.data)
+        waking.result()
         plan = training.plan(settings, images)
         temporary = folders.temporary_folder(folder)
         try:

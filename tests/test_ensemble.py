@@ -31,7 +31,9 @@ def distance(results, member, alone):
 
 def in_one_program(monkeypatch):
     """Own orders as on an accelerator: all networks in one program."""
-    programs = lambda notes, group, plans: together._in_programs(notes, group, plans, shared=False, at_once=64)
+    programs = lambda notes, group, plans, *, at_once: together._in_programs(
+        notes, group, plans, shared=False, at_once=at_once
+    )
     monkeypatch.setattr(together, "_on_every_core", programs)
 
 
@@ -73,11 +75,9 @@ def on_one_cpu(monkeypatch, cores):
 def test_on_one_cpu_every_core_has_its_share_and_every_network_its_own_numbers(small, monkeypatch):
     walked = on_one_cpu(monkeypatch, 3)
     results = ensemble.train_together(MEMBERS[:5], small)
-    assert sorted(count for _, count in walked) == [
-        1,
-        2,
-        2,
-    ]  # the last program is filled up, and the filling thrown away
+    # The last program is filled up, and the filling thrown away.
+    assert sorted(count for _, count in walked) == [1, 2, 2]
+    assert len({thread for thread, _ in walked}) > 1
     assert threading.get_ident() not in {thread for thread, _ in walked}
     plan = ensemble.alone(MEMBERS, 4, small)
     assert distance(results, 4, trained(plan)) < 1e-5
@@ -86,6 +86,31 @@ def test_on_one_cpu_every_core_has_its_share_and_every_network_its_own_numbers(s
     ensemble.train_together(MEMBERS[:5], small, at_once=2)
     assert [count for _, count in walked] == [1] * 5
     assert len({thread for thread, _ in walked}) <= 2  # no more at a time than asked for, on three cores
+    walked.clear()
+    ensemble.train_together(MEMBERS[:3], small, shared=False, at_once=1)
+    assert {thread for thread, _ in walked} == {threading.get_ident()}
+
+
+def test_on_one_cpu_every_core_has_as_much_to_do(small, monkeypatch):
+    walked = on_one_cpu(monkeypatch, 2)
+    ensemble.train_together(MEMBERS, small, at_once=4, stopped=lambda: True)
+    assert [count for _, count in walked] == [2, 2, 2]  # not 3 and 3: four at once were allowed
+
+
+def test_an_interruption_ends_all_threads(small, monkeypatch):
+    walked = on_one_cpu(monkeypatch, 2)
+    shown = []
+
+    def show(seen):
+        shown.append(seen.phase)
+        if len(shown) == 3:
+            raise KeyboardInterrupt
+
+    members = ensemble.combinations(QUICK._replace(epochs=400), seed=[0, 1])
+    with pytest.raises(KeyboardInterrupt):
+        ensemble.train_together(members, small, show=show)
+    assert len(walked) == 2
+    assert len(shown) < 100  # of thousands
 
 
 @pytest.mark.slow

@@ -53,6 +53,12 @@ def test_importing_jaxnet_brings_no_heavy_library():
     assert done.stdout.strip() == "[]"
 
 
+def test_training_waits_for_no_library_that_draws():
+    code = "import sys, jaxnet.commands; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_the_version_stands_in_one_place():
     assert jaxnet.__version__ == importlib.metadata.version("jaxnet")
     places = [path for path in FOLDER.rglob("*.py") if jaxnet.__version__ in path.read_text()]

@@ -40,7 +40,7 @@ def shuffled(
         steps: Steps to stack; by default some 2,500 images' worth and a divisor of the epoch's steps, so that one program serves.
 
     Yields:
-        A `Batch` with arrays of shape (steps, batch_size, ...); chunks never cross the end of an epoch.
+        A `Batch` with arrays of shape (steps, batch_size, ...), read-only; chunks never cross the end of an epoch.
 
     Raises:
         ValueError: If the batch size is not between 1 and the number of examples, or epochs is negative.
@@ -80,7 +80,9 @@ def _take(array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     space = np.empty(size + 64, np.uint8)
     begin = -space.ctypes.data % 64
     taken = space[begin : begin + size].view(array.dtype).reshape(shape)
-    return array.take(chosen, 0, out=taken, mode="clip")
+    array.take(chosen, 0, out=taken, mode="clip")
+    taken.flags.writeable = False  # it may be read later than handed over
+    return taken
 
 
 def _gather_on_device(data: Batch):

@@ -1,6 +1,7 @@
 """Training many networks: those of one shape by one program, on a CPU a copy of it on every core."""
 
 import concurrent.futures
+import contextlib
 import functools
 import math
 import threading
@@ -52,8 +53,9 @@ def train_together(
         at_once: Networks trained at the same time, at most (but at least one a device), which bounds the memory.
         evaluate_every: Epochs between evaluations on the held-out images (without any, on 10,000 training images); 0 for
             the last epoch alone, None for at most 25 evaluations.
-        stopped: Asked after every chunk of steps; once it is true, what there is by then is returned.
-        show: Called with what there is to see; step and num_steps count the images of all networks.
+        stopped: Asked after every chunk of steps, on a CPU by each core's thread; once it is true, what there is by then is
+            returned.
+        show: Called with what there is to see, by one thread at a time; step and num_steps count the images of all networks.
 
     Returns:
         The results. A member that diverges stops none of the others.
@@ -74,7 +76,7 @@ def train_together(
         for group in alike(members):
             plans = [follow(base, members[i], dataset, shared=shared) for i in group]
             if not shared and current().platform == "cpu":
-                trained = _on_every_core(notes, group, plans)
+                trained = _on_every_core(notes, group, plans, at_once=at_once)
             else:
                 trained = _in_programs(notes, group, plans, shared=shared, at_once=at_once)
             groups.append(Group(tuple(group), trained))
@@ -104,8 +106,17 @@ class Notes:
         self.diverged = np.full(count, -1)
         self._images, self._done, self._cost = count * epochs * len(base.train.labels), 0, math.nan
         self._first: tuple[float, int] | None = None
-        self._lock = threading.Lock()
+        self._lock, self.ended = threading.Lock(), threading.Event()
         show(Seen("compiling", 0, self._images))
+
+    @contextlib.contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """Whatever ends one thread ends them all: an error here, or Ctrl-C where they are waited for."""
+        try:
+            yield
+        except BaseException:
+            self.ended.set()
+            raise
 
     def took(self, images: int) -> None:
         """Show that so many more images were learned from, counted anew for every network."""
@@ -155,7 +166,7 @@ def _walk(
                 group, epoch, np.concatenate([np.asarray(part).reshape(len(part), -1) for part in costs]), judged
             )
             costs = []
-        if notes.stopped():
+        if notes.ended.is_set() or notes.stopped():
             break
     return jax.tree.map(np.asarray, params)
 
@@ -166,7 +177,8 @@ def _in_programs(
     """Networks of one shape, so many at once, each program the same; where all devices are one CPU, a program a core."""
     plan, mesh = plans[0], _mesh()
     abreast = min(cores(), at_once) if mesh.size == 1 and current().platform == "cpu" else 1
-    programs = max(math.ceil(len(group) / (at_once // abreast)), min(abreast, len(group)))
+    rounds = math.ceil(len(group) / (at_once // abreast * abreast))
+    programs = min(len(group), rounds * abreast)
     width = math.ceil(math.ceil(len(group) / programs) / mesh.size) * mesh.size
     descent = side_by_side(_numbered(plan), shared=shared)
     judge = lambda params: _judge_each(plan.recipe.apply, plan.recipe.loss, params, plan.judged)
@@ -184,11 +196,11 @@ def _in_programs(
             batches = (jax.device_put(chunk, NamedSharding(mesh, spec)) for chunk in batches)
         return _walk(notes, group[first : first + width], plan, descent, state, batches, judge)
 
-    trained = _side_by_side(program, range(0, len(group), width), plan.settings, workers=abreast)
+    trained = _side_by_side(notes, program, range(0, len(group), width), plan.settings, workers=abreast)
     return jax.tree.map(lambda *parts: np.concatenate(parts)[: len(group)], *trained)
 
 
-def _on_every_core(notes: Notes, group: Sequence[int], plans: Sequence[training.Plan]) -> Params:
+def _on_every_core(notes: Notes, group: Sequence[int], plans: Sequence[training.Plan], *, at_once: int) -> Params:
     """Networks of one shape, each in its own order, as many at a time as there are cores."""
     plan, params, numbers = plans[0], starts(plans), _numbers(plans)
     descent = _numbered(plan)
@@ -198,22 +210,24 @@ def _on_every_core(notes: Notes, group: Sequence[int], plans: Sequence[training.
         state = descent.init(jax.tree.map(lambda leaf: leaf[i], (params, numbers)))
         return _walk(notes, group[i : i + 1], plan, descent, state, _batches(plans[i], None), judge)
 
-    trained = _side_by_side(one, range(len(group)), plan.settings, workers=cores())
+    trained = _side_by_side(notes, one, range(len(group)), plan.settings, workers=min(cores(), at_once))
     return jax.tree.map(lambda *parts: np.stack(parts), *trained)
 
 
 def _side_by_side(
-    work: Callable[[int], Params], items: Sequence[int], settings: Settings, *, workers: int
+    notes: Notes, work: Callable[[int], Params], items: Sequence[int], settings: Settings, *, workers: int
 ) -> list[Params]:
     """So many items at a time, each in a thread of its own; XLA leaves Python's lock free while it computes."""
+    if workers == 1:
+        return [work(item) for item in items]
+    here = current()
 
     def one(item: int) -> Params:
-        with arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision):
+        inside = arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision)
+        with notes.all_or_none(), jax.default_device(here), inside:  # of jax's settings a thread inherits nothing
             return work(item)
 
-    if workers == 1:
-        return [one(item) for item in items]
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool, notes.all_or_none():
         return list(pool.map(one, items))
 
 
