@@ -72,6 +72,7 @@ def on_one_cpu(monkeypatch, cores):
     return walked
 
 
+@pytest.mark.slow
 def test_on_one_cpu_every_core_has_its_share_and_every_network_its_own_numbers(small, monkeypatch):
     walked = on_one_cpu(monkeypatch, 3)
     results = ensemble.train_together(MEMBERS[:5], small)
