@@ -101,7 +101,10 @@ def test_save_then_load_is_the_identity(finished):
     assert run.history["cost"].dtype == np.float32
     assert len(run.evaluations["accuracy"]) == 2
     assert int(run.state.step) == result["steps"]
-    again = commands.train(run.settings, out=folder.parent / "again", pictures=False)
+    told = []
+    again = commands.train(run.settings, out=folder.parent / "again", pictures=False, found=told.append)
+    assert {name: again[name] for name in told[0]} == told[0]
+    assert set(again) - set(told[0]) == {"cost", "train_accuracy"}  # known only after the accuracy was told
     assert again["params_sha256"] == result["params_sha256"]
     assert again["cost"] == result["cost"]
     wrong = jax.tree.map(lambda leaf: leaf.T if leaf.shape == (16, 16) else leaf, run.params)

@@ -145,6 +145,14 @@ def test_an_epoch_shows_every_example_once_in_a_new_order(batch_size, steps):
         assert chunk.labels.shape[1] == batch_size
 
 
+def test_chunks_lie_where_jax_can_use_them_and_cannot_be_changed(small):
+    for batch_size in (7, 32):
+        for chunk in data.shuffled(jax.random.key(2), small.train, batch_size):
+            assert chunk.images.ctypes.data % 64 == chunk.labels.ctypes.data % 64 == 0
+            with pytest.raises(ValueError, match="read-only"):
+                chunk.images[0] = 0
+
+
 def test_the_order_does_not_depend_on_the_chunks_or_the_device():
     orders = [
         np.concatenate(

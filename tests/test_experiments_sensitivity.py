@@ -42,9 +42,8 @@ def test_equally_hard_examples_scatter_as_the_binomial_and_others_more():
     unlike = generator.binomial(100, generator.random((20, 1000))) / 100
     assert sensitivity_verdict.uneven(alike, 100).mean() == pytest.approx(1, abs=0.05)
     assert sensitivity_verdict.uneven(unlike, 100).min() > 20
-    assert (
-        abs(sensitivity_verdict.uneven(alike, 10).mean() - 1) > 0.5
-    )  # with the wrong number of networks it is found out
+    wrong = sensitivity_verdict.uneven(alike, 10).mean()  # another number of networks than there were
+    assert abs(wrong - 1) > 0.5
 
 
 def test_the_verdicts_turn_with_the_numbers():

@@ -126,6 +126,7 @@ def test_the_first_leaf_that_is_not_finite_is_named():
     tree = {"fine": jnp.ones(2), "kinds": (jnp.arange(3), jnp.array([1.0, jnp.nan])), "worse": jnp.array(jnp.inf)}
     assert first_not_finite(tree) == "kinds/1"
     assert first_not_finite({"fine": jnp.ones(2)}) is None
+    assert first_not_finite({"count": jnp.arange(2), "key": KEY, "absent": None}) is None
 
 
 def test_compiling_again_is_counted_and_explained(caplog):
