@@ -63,6 +63,15 @@ def current() -> jax.Device:  # pyright: ignore[reportInvalidTypeForm]
     return jax.devices(chosen)[0] if isinstance(chosen, str) else chosen or jax.devices()[0]
 
 
+_forced: bool | None = None
+"""What `resident` answers instead; tests and benchmarks set it to take an accelerator's way on a CPU."""
+
+
+def resident() -> bool:
+    """Whether training data stays on the device, where whole epochs are one program each: everywhere but on a CPU."""
+    return current().platform != "cpu" if _forced is None else _forced
+
+
 def cores() -> int:
     """How many of the CPU's cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

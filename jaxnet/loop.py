@@ -1,6 +1,5 @@
 """The loop: a generator over chunks of steps, each chunk one compiled program, guarded against NaN and infinity."""
 
-import functools
 import logging
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnet.data.batches import Epoch
 from jaxnet.descent import Descent
 
 
@@ -73,17 +73,33 @@ def _ordinal(number: int) -> str:
     return {2: "second", 3: "third"}.get(number, f"{number}th")
 
 
-@functools.partial(jax.jit, static_argnames="update")
-def scan(update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any) -> tuple[Any, Any]:
-    """Take one step for each entry of the batches' leading axis, in one compiled program."""
+def _scan(update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any) -> tuple[Any, Any]:
+    """Take one step for each entry of the batches' leading axis, or for each of an epoch's, in one compiled program."""
     _note_tracing(update, state=state, batches=batches)
+    if not isinstance(batches, Epoch):
+        return _steps(update, state, batches)
+    cut = batches.cut()
+    some = lambda state, part: _steps(update, state, cut._replace(order=part[0], first=part[1]).batches())
+    if len(cut.order) == 1:
+        return some(state, (cut.order[0], cut.first[0]))
+    state, info = jax.lax.scan(some, state, (jnp.asarray(cut.order), cut.first))
+    return state, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), info)
+
+
+scan = jax.jit(_scan, static_argnames="update")
+_scan_in_place = jax.jit(_scan, static_argnames="update", donate_argnames="state")
+
+
+def _steps(update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any) -> tuple[Any, Any]:
     if len(jax.tree.leaves(batches)[0]) == 1:  # no loop: inside one, XLA's convolutions crawl on a CPU
         state, info = update(state, jax.tree.map(lambda leaf: leaf[0], batches))
         return state, jax.tree.map(lambda leaf: leaf[None], info)
     return jax.lax.scan(update, state, batches)
 
 
-def train(descent: Descent, state: Any, batches: Iterable[Any], *, guarded: bool = True) -> Iterator[tuple[Any, Any]]:
+def train(
+    descent: Descent, state: Any, batches: Iterable[Any], *, guarded: bool = True, in_place: bool = False
+) -> Iterator[tuple[Any, Any]]:
     """Walk downhill chunk by chunk.
 
     Logging, saving, drawing and stopping early live in the caller's `for`. A state that was yielded stays valid.
@@ -93,8 +109,12 @@ def train(descent: Descent, state: Any, batches: Iterable[Any], *, guarded: bool
         descent: Whose `update` takes the steps; its info must have a field `cost`.
         state: Where to start: `descent.init(params)`, or the last state of an earlier walk; a `State`, or what a wrapper
             such as `bang.watch` made of it, with the same fields `params` and `step`.
-        batches: Batches stacked along a new leading axis of steps, as `data.shuffled` yields them.
+        batches: Batches stacked along a new leading axis of steps, as `data.shuffled` yields them, or epochs, as
+            `data.resident_epochs` does.
         guarded: Whether to stop at NaN and infinity; of many networks at once those that diverge need not stop the others.
+        in_place: Whether a chunk may write its state over the one before, which saves the memory of a state. Then every
+            state, the first included, is valid only until the next one is asked for. It needs guarded=False, as a guard goes
+            back to the state before.
 
     Yields:
         The state after each chunk, and the chunk's infos stacked along that axis: the history.
@@ -102,10 +122,13 @@ def train(descent: Descent, state: Any, batches: Iterable[Any], *, guarded: bool
     Raises:
         Diverged: As soon as a chunk holds a cost that is not finite, at the latest one chunk later; and at the end of
             the walk if a parameter is not finite.
+        ValueError: If both guarded and in_place are asked for.
     """
-    before = None
+    if guarded and in_place:
+        raise ValueError("a guarded walk keeps the state before each chunk; in_place=True needs guarded=False")
+    before, walk = None, _scan_in_place if in_place else scan
     for chunk in batches:
-        after, info = scan(descent.update, state, chunk)
+        after, info = walk(descent.update, state, chunk)
         if before is not None:
             _check(descent, *before)
         before = (state, chunk, info) if guarded else None
@@ -140,11 +163,21 @@ def _check(descent: Descent, state: Any, chunk: Any, info: Any) -> None:
 def _blame(descent: Descent, state: Any, chunk: Any, suspect: str) -> None:
     """Walk the chunk again, one step at a time, to the step that went wrong."""
     update = jax.jit(descent.update)
-    for i in range(len(jax.tree.leaves(chunk)[0])):
-        after, info = update(state, jax.tree.map(lambda leaf, i=i: leaf[i], chunk))
+    for batch in _one_by_one(chunk):
+        after, info = update(state, batch)
         leaf = first_not_finite(after.params) or (None if np.isfinite(info.cost).all() else "cost")
         if leaf is not None:
             raise Diverged(int(np.max(state.step)), leaf, state)
         state = after
     # Fused and single steps round differently at the edge of overflow: then the chunk's last step takes the blame.
     raise Diverged(int(np.max(state.step)) - 1, suspect, state)
+
+
+def _one_by_one(chunk: Any) -> Iterator[Any]:
+    if isinstance(chunk, Epoch):
+        parts = ((chunk.order[i : i + 1], chunk.first + np.asarray(i, np.uint32)) for i in range(len(chunk.order)))
+        alone = (chunk._replace(order=order, first=first).batches() for order, first in parts)
+        yield from (jax.tree.map(lambda leaf: leaf[0], batch) for batch in alone)
+    else:
+        for i in range(len(jax.tree.leaves(chunk)[0])):
+            yield jax.tree.map(lambda leaf, i=i: leaf[i], chunk)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxnet import data, losses
+from jaxnet import data, devices, losses
 from jaxnet._types import Batch, Dataset, Params
 from jaxnet.descent import State, side_by_side
 from jaxnet.loop import train
@@ -130,12 +130,11 @@ def start(settings: Settings, recipe: Recipe) -> Params:
 
 
 def fit(run: Plan, *, evaluate_every: int = 1, stopped: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
-    """Train, and say after every chunk of steps how far it is.
+    """Train, and say after every chunk of steps, on an accelerator after every epoch, how far it is.
 
     Args:
         run: From `plan`.
         evaluate_every: Epochs from one evaluation to the next; the last epoch is always evaluated, 0 is never.
-
         stopped: Asked before every chunk; once it is true no further chunk is begun, and the last one is still checked.
 
     Yields:
@@ -153,10 +152,13 @@ def fit(run: Plan, *, evaluate_every: int = 1, stopped: Callable[[], bool] = lam
     """
     settings, recipe = run.settings, run.recipe
     per_epoch = run.num_steps // max(1, settings.epochs)
-    batches = data.shuffled(
-        run.order_key, run.train, settings.batch_size, epochs=settings.epochs, keyed=recipe.keyed,
-        steps=recipe.steps_per_chunk,
-    )  # fmt: skip
+    shown = {"epochs": settings.epochs, "keyed": recipe.keyed}
+    if devices.resident():
+        batches = data.resident_epochs(run.order_key, run.train, settings.batch_size, **shown)
+        judged = jax.tree.map(jnp.asarray, run.judged) if evaluate_every else run.judged
+    else:
+        steps, judged = recipe.steps_per_chunk, run.judged
+        batches = data.shuffled(run.order_key, run.train, settings.batch_size, steps=steps, **shown)
     descent = side_by_side(recipe.descent) if settings.candidates > 1 else recipe.descent
     step = 0
     wanted = itertools.takewhile(lambda chunk: not stopped(), batches)
@@ -164,7 +166,7 @@ def fit(run: Plan, *, evaluate_every: int = 1, stopped: Callable[[], bool] = lam
         step += len(info.cost)
         epoch, within = divmod(step, per_epoch)
         due = evaluate_every and not within and (epoch % evaluate_every == 0 or epoch == settings.epochs)
-        yield Progress(step, state, info, judge_all(run, state.params, run.judged) if due else None)
+        yield Progress(step, state, info, judge_all(run, state.params, judged) if due else None)
 
 
 def replay(run: Plan, chosen: int | None = None) -> Iterator[tuple[int, Params]]:

@@ -101,20 +101,23 @@ def walk(
     per_epoch = plan.num_steps / max(1, plan.settings.epochs)
     begun, known = time.perf_counter(), len(retraced())
     first: tuple[float, int] | None = None
+    waiting: Any = None
     latest: dict[str, dict[str, float]] | None = None
     try:
         for progress in training.fit(plan, evaluate_every=evaluate_every, stopped=lambda: bool(asked)):
             state = progress.state
             infos.append(progress.info)
+            # What came before this chunk is done for certain: looking at it does not wait for the device.
+            accuracy = accuracy if waiting is None else float(np.asarray(waiting).max())
+            waiting = None
             if progress.evaluation is not None:
                 judged = progress.evaluation
-                accuracy = float(np.asarray(judged.accuracy).max())
+                waiting = judged.accuracy
                 rows.append((progress.step, progress.step / per_epoch, judged.cost, judged.accuracy))
             if first is None:
                 first = (time.perf_counter(), progress.step)
             elapsed = time.perf_counter() - first[0]
             rate = (progress.step - first[1]) * plan.settings.batch_size / elapsed if elapsed > 0 else 0.0
-            # The chunk before this one is done for certain: looking at its cost does not wait for the device.
             done = infos[max(0, len(infos) - 2)]
             means = np.asarray(done.cost).mean(axis=0)
             best = int(np.argmin(means)) if np.ndim(means) else None

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnet import data
+from jaxnet import data, devices
 from jaxnet._types import Batch
 from jaxnet.data import embedded, idx, reach
 from jaxnet.data.batches import chunk_length
@@ -165,7 +165,7 @@ def test_the_order_does_not_depend_on_the_chunks_or_the_device():
 
 def test_data_resident_on_a_device_gives_the_same_batches(monkeypatch):
     on_host = list(data.shuffled(jax.random.key(2), numbered(40), 4, steps=5, keyed=True))
-    monkeypatch.setattr("jaxnet.devices.current", lambda: type("Device", (), {"platform": "gpu"}))
+    monkeypatch.setattr(devices, "_forced", True)
     resident = list(data.shuffled(jax.random.key(2), numbered(40), 4, steps=5, keyed=True))
     for host, device in zip(on_host, resident, strict=True):
         assert isinstance(device.images, jax.Array)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import Mesh
 
-from jaxnet import data, ensemble, recipes, training
+from jaxnet import devices, ensemble, recipes, training
 from jaxnet.devices import arithmetic
 from jaxnet.ensemble import together
 
@@ -29,20 +29,12 @@ def distance(results, member, alone):
     return max(jax.tree.leaves(apart))
 
 
-def in_one_program(monkeypatch):
-    """Own orders as on an accelerator: all networks in one program."""
-    programs = lambda notes, group, plans, *, at_once: together._in_programs(
-        notes, group, plans, shared=False, at_once=at_once
-    )
-    monkeypatch.setattr(together, "_on_every_core", programs)
-
-
 @pytest.mark.parametrize(
     "way", ["shared", *(pytest.param(way, marks=pytest.mark.slow) for way in ("own, a core each", "own, one program"))]
 )
 def test_a_member_ends_where_it_would_end_alone(way, small, monkeypatch):
     if way == "own, one program":
-        in_one_program(monkeypatch)
+        monkeypatch.setattr(devices, "_forced", True)  # as on an accelerator
     shared = way == "shared"
     members = [member._replace(dtype="float64") for member in MEMBERS]
     results = ensemble.train_together(members, small, shared=shared)
@@ -225,12 +217,3 @@ def test_one_that_diverged_counts_as_infinity():
     assert np.isnan(found.mean)
     with pytest.raises(ValueError, match="the spread of no members is undefined"):
         ensemble.spread(np.empty((0, 3)))
-
-
-def test_batches_of_their_own_have_an_axis_of_networks(small):
-    plans = [ensemble.alone(MEMBERS, i, small, shared=False) for i in (0, 1)]
-    chunk = next(together._together(plans, np.array([0, 1])))
-    steps = len(chunk.labels)
-    assert chunk.images.shape == (steps, 2, 40, 28, 28)
-    own = next(data.shuffled(plans[1].order_key, plans[1].train, 40, steps=steps))
-    np.testing.assert_array_equal(chunk.labels[:, 1], own.labels)

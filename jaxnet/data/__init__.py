@@ -1,9 +1,20 @@
 """Digits as arrays, other image sets by name, your own arrays, and mini-batches of any of them."""
 
 from jaxnet._types import Batch, Dataset
-from jaxnet.data.batches import shuffled
+from jaxnet.data.batches import Epoch, resident_epochs, shuffled
 from jaxnet.data.embedded import mnist
 from jaxnet.data.named import load
 from jaxnet.data.own import arrays, from_file, split
 
-__all__ = ["Batch", "Dataset", "arrays", "from_file", "load", "mnist", "shuffled", "split"]
+__all__ = [
+    "Batch",
+    "Dataset",
+    "Epoch",
+    "arrays",
+    "from_file",
+    "load",
+    "mnist",
+    "resident_epochs",
+    "shuffled",
+    "split",
+]

@@ -17,9 +17,8 @@ from jaxtyping import Array
 
 from jaxnet import data, losses, recipes, training
 from jaxnet._types import Apply, Batch, Dataset, Loss, Params
-from jaxnet.data.batches import chunk_length
 from jaxnet.descent import Descent, gradient_descent, numbered, side_by_side
-from jaxnet.devices import arithmetic, cores, current
+from jaxnet.devices import arithmetic, cores, current, resident
 from jaxnet.ensemble.members import alike, check, follow, starts
 from jaxnet.ensemble.results import Group, Results
 from jaxnet.loop import train
@@ -75,7 +74,7 @@ def train_together(
         groups = []
         for group in alike(members):
             plans = [follow(base, members[i], dataset, shared=shared) for i in group]
-            if not shared and current().platform == "cpu":
+            if not shared and not resident():
                 trained = _on_every_core(notes, group, plans, at_once=at_once)
             else:
                 trained = _in_programs(notes, group, plans, shared=shared, at_once=at_once)
@@ -138,7 +137,7 @@ class Notes:
             self.diverged[which[new]] = (epoch - 1) * len(costs) + bad.argmax(axis=0)[new]
             if judged is not None:
                 column = self.judged_after.index(epoch)
-                cost, right = (np.reshape(part, -1)[: len(group)] for part in (judged.cost, judged.accuracy))
+                cost, right = (np.asarray(part).reshape(-1)[: len(group)] for part in (judged.cost, judged.accuracy))
                 self.costs[which, column] = cost
                 self.accuracies[which, column] = np.where(np.isfinite(cost), right, np.nan)
 
@@ -154,20 +153,26 @@ def _walk(
 ) -> Params:
     """Train some members, all in one state with a leading axis or a single one without, and give back their parameters."""
     per_epoch = plan.num_steps // plan.settings.epochs
-    step, costs, params = 0, [], state.params
-    for after, info in train(descent, state, batches, guarded=False):
+    step, costs, params, before = 0, [], state.params, None
+
+    def note(epoch: int, costs: list[Any], judged: losses.Evaluation | None) -> None:
+        columns = np.concatenate([np.asarray(part).reshape(len(part), -1) for part in costs])
+        notes.epoch(group, epoch, columns, judged)
+
+    for after, info in train(descent, state, batches, guarded=False, in_place=resident()):
         costs.append(info.cost)
         step, params = step + len(info.cost), after.params
         notes.took(len(info.cost) * plan.settings.batch_size * len(group))
         if step % per_epoch == 0:
             epoch = step // per_epoch
             judged = judge(params) if epoch in notes.judged_after else None
-            notes.epoch(
-                group, epoch, np.concatenate([np.asarray(part).reshape(len(part), -1) for part in costs]), judged
-            )
-            costs = []
+            if before is not None:  # noted an epoch late, while the device works on the next one
+                note(*before)
+            before, costs = (epoch, costs, judged), []
         if notes.ended.is_set() or notes.stopped():
             break
+    if before is not None:
+        note(*before)
     return jax.tree.map(np.asarray, params)
 
 
@@ -176,12 +181,14 @@ def _in_programs(
 ) -> Params:
     """Networks of one shape, so many at once, each program the same; where all devices are one CPU, a program a core."""
     plan, mesh = plans[0], _mesh()
-    abreast = min(cores(), at_once) if mesh.size == 1 and current().platform == "cpu" else 1
+    abreast = min(cores(), at_once) if mesh.size == 1 and not resident() else 1
     rounds = math.ceil(len(group) / (at_once // abreast * abreast))
     programs = min(len(group), rounds * abreast)
     width = math.ceil(math.ceil(len(group) / programs) / mesh.size) * mesh.size
     descent = side_by_side(_numbered(plan), shared=shared)
-    judge = lambda params: _judge_each(plan.recipe.apply, plan.recipe.loss, params, plan.judged)
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    judged = jax.device_put(plan.judged, everywhere) if resident() else plan.judged
+    judge = lambda params: _judge_each(plan.recipe.apply, plan.recipe.loss, params, judged)
     params, numbers = starts(plans), _numbers(plans)
 
     def program(first: int) -> Params:
@@ -190,10 +197,12 @@ def _in_programs(
             descent.init(jax.tree.map(lambda leaf: leaf[chosen], (params, numbers))),
             NamedSharding(mesh, PartitionSpec("member")),
         )
-        batches = _batches(plan, None) if shared else _together(plans, chosen)
-        if mesh.size > 1:
-            spec = PartitionSpec() if shared else PartitionSpec(None, "member")
-            batches = (jax.device_put(chunk, NamedSharding(mesh, spec)) for chunk in batches)
+        if resident():
+            batches = _epochs(plans, None if shared else chosen, mesh)
+        elif mesh.size > 1:
+            batches = (jax.device_put(chunk, everywhere) for chunk in _batches(plan))
+        else:
+            batches = _batches(plan)
         return _walk(notes, group[first : first + width], plan, descent, state, batches, judge)
 
     trained = _side_by_side(notes, program, range(0, len(group), width), plan.settings, workers=abreast)
@@ -208,7 +217,7 @@ def _on_every_core(notes: Notes, group: Sequence[int], plans: Sequence[training.
 
     def one(i: int) -> Params:
         state = descent.init(jax.tree.map(lambda leaf: leaf[i], (params, numbers)))
-        return _walk(notes, group[i : i + 1], plan, descent, state, _batches(plans[i], None), judge)
+        return _walk(notes, group[i : i + 1], plan, descent, state, _batches(plans[i]), judge)
 
     trained = _side_by_side(notes, one, range(len(group)), plan.settings, workers=min(cores(), at_once))
     return jax.tree.map(lambda *parts: np.stack(parts), *trained)
@@ -245,20 +254,24 @@ def _numbers(plans: Sequence[training.Plan]) -> dict[str, Array]:
     return {name: jnp.asarray([getattr(plan.settings, name) for plan in plans], dtype) for name in names}
 
 
-def _batches(plan: training.Plan, steps: int | None) -> Iterator[Batch]:
+def _batches(plan: training.Plan) -> Iterator[Batch]:
     settings = plan.settings
     return data.shuffled(
         plan.order_key, plan.train, settings.batch_size, epochs=settings.epochs, keyed=plan.recipe.keyed,
-        steps=steps or plan.recipe.steps_per_chunk,
+        steps=plan.recipe.steps_per_chunk,
     )  # fmt: skip
 
 
-def _together(plans: Sequence[training.Plan], chosen: np.ndarray) -> Iterator[Batch]:
-    """The chosen networks' own batches, with an axis of networks behind that of the steps."""
-    batch_size = plans[0].settings.batch_size
-    steps = chunk_length(len(plans[0].train.labels) // batch_size, batch_size * len(chosen))
-    for chunks in zip(*(_batches(plans[i], steps) for i in chosen), strict=True):
-        yield jax.tree.map(lambda *parts: jnp.stack(parts, axis=1), *chunks)
+def _epochs(plans: Sequence[training.Plan], chosen: np.ndarray | None, mesh: Mesh) -> Iterator[data.Epoch]:
+    """The epochs of the first network for all, or with an axis of networks behind that of the steps the chosen ones' own."""
+    plan, settings = plans[0], plans[0].settings
+    key = plan.order_key if chosen is None else jnp.stack([plans[i].order_key for i in chosen])
+    spec = PartitionSpec() if chosen is None else PartitionSpec(None, "member")
+    for epoch in data.resident_epochs(
+        key, plan.train, settings.batch_size, epochs=settings.epochs, keyed=plan.recipe.keyed,
+        sharding=NamedSharding(mesh, PartitionSpec()),
+    ):  # fmt: skip
+        yield epoch._replace(order=jax.device_put(epoch.order, NamedSharding(mesh, spec)))
 
 
 @functools.partial(jax.jit, static_argnames=("apply", "loss"))
