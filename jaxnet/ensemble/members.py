@@ -85,7 +85,7 @@ def starts(plans: Sequence[training.Plan]) -> Params:
         kinds[plan.settings.initializer, plan.settings.gain, plan.settings.random_biases].append(i)
     drawn, order = [], []
     for which in kinds.values():
-        keys = jnp.stack([training.keys(plans[i].settings.seed).init for i in which])
+        keys = training.many_keys([plans[i].settings.seed for i in which]).init
         drawn.append(jax.jit(jax.vmap(plans[which[0]].recipe.init))(keys))
         order += which
     back = np.argsort(order)

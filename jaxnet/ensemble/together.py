@@ -265,13 +265,18 @@ def _batches(plan: training.Plan) -> Iterator[Batch]:
 def _epochs(plans: Sequence[training.Plan], chosen: np.ndarray | None, mesh: Mesh) -> Iterator[data.Epoch]:
     """The epochs of the first network for all, or with an axis of networks behind that of the steps the chosen ones' own."""
     plan, settings = plans[0], plans[0].settings
-    key = plan.order_key if chosen is None else jnp.stack([plans[i].order_key for i in chosen])
+    key = plan.order_key if chosen is None else _stacked([plans[i].order_key for i in chosen])
     spec = PartitionSpec() if chosen is None else PartitionSpec(None, "member")
     for epoch in data.resident_epochs(
         key, plan.train, settings.batch_size, epochs=settings.epochs, keyed=plan.recipe.keyed,
         sharding=NamedSharding(mesh, PartitionSpec()),
     ):  # fmt: skip
         yield epoch._replace(order=jax.device_put(epoch.order, NamedSharding(mesh, spec)))
+
+
+def _stacked(keys: Sequence[Array]) -> Array:
+    """Keys along a leading axis, joined on the host: as a program, thousands of arguments take minutes to compile."""
+    return jax.random.wrap_key_data(jnp.asarray(np.stack([jax.random.key_data(key) for key in keys])))
 
 
 @functools.partial(jax.jit, static_argnames=("apply", "loss"))

@@ -49,7 +49,7 @@ def walk(seeds: int, epochs: int, dataset: Dataset, show: Callable[[Seen], None]
     settings = recipes.film._replace(epochs=epochs)
     num_steps = epochs * (len(dataset.train.labels) // settings.batch_size)
     recipe = recipes.build(settings, image_shape=(28, 28), classes=10, steps=num_steps)
-    starts = jax.jit(jax.vmap(recipe.init))(jnp.stack([training.keys(seed).init for seed in range(seeds)]))
+    starts = jax.jit(jax.vmap(recipe.init))(training.many_keys(range(seeds)).init)
     flat = jax.jit(jax.vmap(lambda params: ravel_pytree(params)[0]))
     descent, path = side_by_side(recipe.descent), [np.asarray(flat(starts)[0])]
     batches = data.shuffled(training.keys(0).order, dataset.train, settings.batch_size, epochs=epochs)
@@ -184,7 +184,7 @@ def on_or_off(seeds: int, epochs: int, dataset: Dataset, batch: Batch, show: Cal
     num_steps = epochs * (len(dataset.train.labels) // film.batch_size)
     many = np.meshgrid(SHARP_RATES, SHARPNESS, np.arange(seeds), indexing="ij")
     numbers = {"rate": jnp.asarray(many[0].ravel(), jnp.float32), "k": jnp.asarray(many[1].ravel(), jnp.float32)}
-    keys = jnp.stack([training.keys(int(seed)).init for seed in range(seeds)])[many[2].ravel()]
+    keys = training.many_keys(range(seeds)).init[many[2].ravel()]
     starts = jax.jit(jax.vmap(lambda key: network.init(key, weights=network.scaled(film.gain))))(keys)
     descent = side_by_side(numbered(functools.partial(_sharp_descent, num_steps)))
     batches = data.shuffled(training.keys(0).order, dataset.train, film.batch_size, epochs=epochs)

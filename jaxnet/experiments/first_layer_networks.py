@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
@@ -31,7 +30,7 @@ def first_weights(
     """
     members = [member for settings in which for member in ensemble.combinations(settings, seed=range(seeds))]
     results = ensemble.train_together(members, dataset, shared=False, evaluate_every=0, show=show)
-    keys = jnp.stack([training.keys(seed).init for seed in range(seeds)])
+    keys = training.many_keys(range(seeds)).init
     starts = [jax.jit(jax.vmap(training.plan(settings, dataset).recipe.init))(keys)[0].weights for settings in which]
     trained = np.stack([results.params(i)[0].weights for i in range(len(members))])
     before = as_maps(np.stack(starts), dataset)

@@ -116,7 +116,7 @@ def fit(
         )
     total = settings.epochs * per_epoch
     learner = _prepared(settings, images, total, len(seeds))
-    params = learner.init(jnp.stack([training.keys(seed).init for seed in seeds]))
+    params = learner.init(training.many_keys(seeds).init)
     begun = learner.descent.init((params, jnp.arange(len(seeds))))
     most = 5 if settings.batch_size >= 100 else 32  # small steps are soon taken, starting a program is not
     together = max(steps for steps in range(1, most + 1) if per_epoch % steps == 0)

@@ -103,7 +103,7 @@ def _of_width(settings: Settings, width: int, small: Dataset, show: Callable[[Se
     recipe = training.plan(begin, small, drawn=False).recipe
     found = {name: _judge(recipe, stack, batch) for name, batch in (("train", small.train), ("test", small.test))}
     straight, ordered = _between(settings, recipe, stack, small.train)
-    keys = jnp.stack([training.keys(seed).init for seed in range(settings.pairs)])
+    keys = training.many_keys(range(settings.pairs)).init
     begun = jax.jit(jax.vmap(recipe.init))(keys)
     return {
         "slope": _slopes(recipe, stack, small.train), "slope_before": _slopes(recipe, begun, small.train),

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -62,7 +61,7 @@ def kind(settings: recipes.Settings, seeds: int, dataset: Dataset) -> Kind:
     shape, classes = tuple(train_images.images.shape[1:]), len(dataset.classes)
     steps = settings.epochs * (len(train_images.labels) // settings.batch_size)
     recipe = recipes.build(settings, image_shape=shape, classes=classes, steps=steps)
-    keys = jnp.stack([training.keys(seed).init for seed in range(seeds)])
+    keys = training.many_keys(range(seeds)).init
     names = ("sizes", "initializer", "gain", "random_biases")
     alike = recipes.film._replace(
         **{name: getattr(settings, name) for name in names}
