@@ -23,7 +23,7 @@ def _names_for_doctests(doctest_namespace):
     doctest_namespace.update(jax=jax, jnp=jnp, np=np)
 
 
-PRETENDING = bool(os.environ.get("JAXNET_PRETEND_ACCELERATOR"))
+PRETENDING = jax.default_backend() == "cpu" and bool(os.environ.get("JAXNET_PRETEND_ACCELERATOR"))
 
 
 @pytest.fixture(autouse=True)
