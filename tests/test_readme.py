@@ -12,8 +12,8 @@ README = (ROOT / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", README, re.S)
 
 
-IDS = ["teacher", "researcher", "trainer", "many"]
-MARKS = [(), (), pytest.mark.slow, pytest.mark.slow]
+IDS = ["teacher", "researcher", "trainer", "accelerator", "many"]
+MARKS = [(), (), pytest.mark.slow, pytest.mark.slow, pytest.mark.slow]
 CASES = [
     pytest.param(*example, id=name, marks=marks) for example, name, marks in zip(EXAMPLES, IDS, MARKS, strict=True)
 ]

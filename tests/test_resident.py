@@ -104,8 +104,8 @@ def test_no_more_is_gathered_than_fits(steps_at_a_time, count, monkeypatch):
     [
         film._replace(epochs=1),
         SMALL_STEPS,
-        SMALL_STEPS._replace(candidates=2, shift=0),
-        SMALL_STEPS._replace(dropout=0.3, distortion="affine"),
+        pytest.param(SMALL_STEPS._replace(candidates=2, shift=0), marks=pytest.mark.slow),
+        pytest.param(SMALL_STEPS._replace(dropout=0.3, distortion="affine"), marks=pytest.mark.slow),
         film._replace(epochs=1, batch_size=2000),
         pytest.param(convnet._replace(epochs=1, learning_rate=0.0003), marks=pytest.mark.slow),
     ],
@@ -151,6 +151,7 @@ def test_all_epochs_are_one_program(settings, small, resident, compiled):
     assert counts[1:] == counts[:1] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_all_epochs_of_many_networks_are_one_program(shared, small, resident, compiled):
     members = ensemble.combinations(film._replace(epochs=4), seed=range(3))
@@ -162,7 +163,11 @@ def test_all_epochs_of_many_networks_are_one_program(shared, small, resident, co
 
 
 @pytest.mark.parametrize("shared", [True, False])
-@pytest.mark.parametrize("settings", [film, SMALL_STEPS._replace(dropout=0.2)], ids=["film", "keyed"])
+@pytest.mark.parametrize(
+    "settings",
+    [film, pytest.param(SMALL_STEPS._replace(dropout=0.2), marks=pytest.mark.slow)],
+    ids=["film", "keyed"],
+)
 def test_many_networks_end_where_the_hosts_end(settings, shared, small, monkeypatch):
     members = ensemble.combinations(settings._replace(epochs=1, validation=500), seed=[0, 7])
     train_all = lambda: ensemble.train_together(members, small, shared=shared)
