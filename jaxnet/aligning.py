@@ -40,10 +40,11 @@ def aligned(params: Sequence[Layer], like: Sequence[Layer]) -> tuple[Layer, ...]
             below, above = layers[i], layers[i + 1]
             gain = goal[i].weights @ below.weights.T + np.outer(goal[i].biases, below.biases)
             gain += goal[i + 1].weights.T @ above.weights
+            rounding = 1e-12 * np.abs(gain).sum()
             order = linear_sum_assignment(gain, maximize=True)[1]
             if (order != np.arange(len(order))).any() and gain[
                 np.arange(len(order)), order
-            ].sum() > gain.trace() + 1e-9:
+            ].sum() > gain.trace() + rounding:
                 layers[i] = Layer(below.weights[order], below.biases[order])
                 layers[i + 1] = Layer(above.weights[:, order], above.biases)
                 changed = True

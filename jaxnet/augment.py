@@ -141,7 +141,11 @@ def _sampled(image: Any, moves: Array) -> Array:
     read = lambda channel: map_coordinates(channel, [rows, columns], order=1, mode="constant")
     values = image.astype(jnp.float32)
     values = read(values) if image.ndim == 2 else jax.vmap(read, in_axes=-1, out_axes=-1)(values)
-    return jnp.round(values).astype(jnp.uint8) if image.dtype == jnp.uint8 else values.astype(image.dtype)
+    if image.dtype == bool:
+        return values >= 0.5
+    if jnp.issubdtype(image.dtype, jnp.integer):  # a mean of values in range is in range
+        return jnp.round(values).astype(image.dtype)
+    return values.astype(image.dtype)
 
 
 def augmented(cost: Cost, distortion: Distortion, *, keyed: bool = False) -> Cost:

@@ -123,7 +123,7 @@ def _scored(plan: training.Plan, images: Dataset, walked: Walked) -> dict[str, A
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
         "steps": int(walked.state.step),
         "num_steps": plan.num_steps,
-        "test_accuracy": float(test.accuracy),
+        "test_accuracy": float(losses.exactly(test.accuracy, len(images.test.labels))),
         "test_images": len(images.test.labels),
         "test_cost": float(test.cost) if np.isfinite(test.cost) else None,  # JSON knows no NaN
         "chosen": walked.chosen,
@@ -144,7 +144,8 @@ def _finished(plan: training.Plan, images: Dataset, walked: Walked, result: dict
     settings, recipe, params = plan.settings, plan.recipe, walked.state.params
     trained_on = training.judge(recipe, params, plan.train)
     cost = float(trained_on.cost) if np.isfinite(trained_on.cost) else None
-    result = result | {"cost": cost, "train_accuracy": float(trained_on.accuracy)}
+    right = float(losses.exactly(trained_on.accuracy, len(plan.train.labels)))
+    result = result | {"cost": cost, "train_accuracy": right}
     return folders.Run(
         settings, params, walked.state, walked.history, walked.evaluations, result,
         tuple(plan.train.images.shape[1:]), images.classes, folders.versions(), recipe, walked.signals,

@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxnet._types import Cost, Params
+from jaxnet.leaves import require_kind
 
 
 class State(NamedTuple):
@@ -47,13 +48,14 @@ class Descent(NamedTuple):
         update: One step.
         slope: The first half of a step, `(state, batch) -> (cost, grads)`, for instruments such as `bang.watch`; None if the
             descent does not show it.
-        move: The second half, `(state, grads) -> (state, updates)`: what the optimizer makes of the gradient.
+        move: The second half, `(state, grads, cost, batch) -> (state, updates)`: what the optimizer makes of the gradient, as
+            `jax.grad` gives it.
     """
 
     init: Callable[[Params], Any]
     update: Callable[[Any, Any], tuple[Any, Any]]
     slope: Callable[[Any, Any], tuple[Any, Params]] | None = None
-    move: Callable[[Any, Params], tuple[Any, Params]] | None = None
+    move: Callable[[Any, Params, Any, Any], tuple[Any, Params]] | None = None
 
 
 class Numbered(NamedTuple):
@@ -113,7 +115,8 @@ def side_by_side(descent: Descent, *, shared: bool = True) -> Descent:
         shared: Whether all see the same batches; else each has its own, and every batch a leading axis of networks.
 
     Returns:
-        The same for states and infos with a leading axis of networks: `init` takes parameters stacked along it.
+        The same for states and infos with a leading axis of networks: `init` takes parameters stacked along it. It shows no
+        gradient to instruments, which would take all networks for one: watch one network, `side_by_side(bang.watch(descent))`.
 
     Examples:
         >>> both = side_by_side(gradient_descent(lambda x, _: x**2, 0.25))
@@ -121,23 +124,31 @@ def side_by_side(descent: Descent, *, shared: bool = True) -> Descent:
         >>> state.params.tolist(), info.cost.tolist()
         ([1.0, -2.0], [4.0, 16.0])
     """
-    over = lambda step: jax.vmap(step, in_axes=(0, None if shared else 0))
-    move = descent.move and jax.vmap(descent.move)
-    return Descent(jax.vmap(descent.init), over(descent.update), descent.slope and over(descent.slope), move)
+    return Descent(jax.vmap(descent.init), jax.vmap(descent.update, in_axes=(0, None if shared else 0)))
 
 
-def gradient_descent(cost: Cost, optimizer: optax.GradientTransformation | optax.ScalarOrSchedule) -> Descent:
+Optimizer = optax.GradientTransformation | optax.MultiSteps | optax.ScalarOrSchedule
+"""What `gradient_descent` takes: any optax transformation, or the learning rate of plain gradient descent."""
+
+
+def gradient_descent(cost: Cost, optimizer: Optimizer) -> Descent:
     """Repeatedly nudge every parameter by a multiple of the negative gradient.
 
     Full batch, mini-batch or one example at a time: that is only a matter of the batches.
 
     Args:
         cost: `cost(params, batch) -> number`, for any pytree of parameters.
-        optimizer: Any optax transformation with any schedule; a number or a schedule alone is the learning rate of
+        optimizer: Any optax transformation with any schedule, `optax.MultiSteps` and `optax.lookahead` included; what it asks
+            for beside the gradient (`value`, `grad`, `value_fn`) it gets. A number or a schedule alone is the learning rate of
             plain gradient descent.
 
     Returns:
-        A `Descent` whose info is an `Info`. Wrap its `update` in `jax.jit`, or hand it to `jaxnet.train`.
+        A `Descent` whose info is an `Info`. Wrap its `update` in `jax.jit`, or hand it to `jaxnet.train`. Of complex
+        parameters it follows the conjugate of what `jax.grad` gives, which is the way down.
+
+    Raises:
+        TypeError: If the optimizer is none.
+        ValueError: From `init`, if a parameter is an integer or a truth value.
 
     Examples:
         >>> descent = gradient_descent(lambda x, _: x**2, 0.25)
@@ -147,20 +158,80 @@ def gradient_descent(cost: Cost, optimizer: optax.GradientTransformation | optax
 
     Source: the film's "Gradient descent".
     """
-    transform = optimizer if isinstance(optimizer, optax.GradientTransformation) else optax.sgd(optimizer)
+    transform = optax.with_extra_args_support(transformation(optimizer))
 
     def init(params: Params) -> State:
+        require_kind(params, "gradient descent", jnp.inexact)
         return State(params, transform.init(params), jnp.zeros((), jnp.int32))
 
     def slope(state: State, batch: Any) -> tuple[Any, Params]:
         return jax.value_and_grad(cost)(state.params, batch)
 
-    def move(state: State, grads: Params) -> tuple[State, Params]:
-        updates, opt_state = transform.update(grads, state.opt_state, state.params)
+    def move(state: State, grads: Params, value: Any = None, batch: Any = None) -> tuple[State, Params]:
+        downhill = jax.tree.map(_conjugate, grads)
+        asked = {"value": value, "grad": downhill, "value_fn": lambda params: cost(params, batch)}
+        updates, opt_state = transform.update(downhill, state.opt_state, state.params, **asked)
         return State(optax.apply_updates(state.params, updates), opt_state, state.step + 1), updates
 
     def update(state: State, batch: Any) -> tuple[State, Info]:
         value, grads = slope(state, batch)
-        return move(state, grads)[0], Info(value, optax.tree.norm(grads))
+        return move(state, grads, value, batch)[0], Info(value, gradient_norm(grads))
 
     return Descent(init, update, slope, move)
+
+
+def gradient_norm(grads: Params) -> Float[Array, ""]:
+    """The Euclidean length of a gradient, added up in at least single precision."""
+    return optax.tree.norm(jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)), grads))
+
+
+def transformation(optimizer: Any) -> optax.GradientTransformation:
+    """An optimizer, a learning rate or a schedule as an optax transformation of plain parameters.
+
+    Raises:
+        TypeError: If it is none of them, such as a name, or a function of optax that was not called.
+    """
+    if isinstance(optimizer, optax.MultiSteps):
+        return optimizer.gradient_transformation()
+    if isinstance(optimizer, optax.GradientTransformation):
+        return _synced(optimizer) if _looks_ahead(optimizer) else optimizer
+    if isinstance(optimizer, str):
+        raise TypeError(
+            f"an optimizer is an optax transformation, such as optax.adam(0.001), got the name {optimizer!r}"
+        )
+    if callable(optimizer):
+        made = optimizer(0)
+        if isinstance(made, optax.GradientTransformation | optax.MultiSteps):
+            name = getattr(optimizer, "__name__", "the optimizer")
+            raise TypeError(f"{name} was not called; pass what it returns, such as optax.{name}(0.001)")
+        return optax.sgd(optimizer)  # pyright: ignore[reportArgumentType]
+    if isinstance(optimizer, bool) or (not hasattr(optimizer, "__float__") and not hasattr(optimizer, "dtype")):
+        raise TypeError(
+            "an optimizer is an optax transformation, such as optax.adam(0.001), or a learning rate, got "
+            f"{type(optimizer).__name__}"
+        )
+    return optax.sgd(optimizer)
+
+
+def _looks_ahead(optimizer: optax.GradientTransformation) -> bool:
+    """Whether it is `optax.lookahead`, which takes two copies of the parameters in place of one."""
+    return getattr(optimizer.init, "__qualname__", "").startswith("lookahead.")
+
+
+def _synced(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """`optax.lookahead` on the fast parameters alone; the slow ones are part of its memory."""
+
+    def init(params: Params) -> tuple[Any, Params]:
+        return optimizer.init(optax.LookaheadParams(params, params)), params
+
+    def update(grads: Params, state: tuple[Any, Params], params: Params = None) -> tuple[Params, tuple[Any, Params]]:
+        memory, slow = state
+        pair, memory = optimizer.update(grads, memory, optax.LookaheadParams(params, slow))
+        updates: Any = pair
+        return updates.fast, (memory, optax.apply_updates(slow, updates.slow))
+
+    return optax.GradientTransformation(init, update)  # pyright: ignore[reportArgumentType]
+
+
+def _conjugate(leaf: Any) -> Any:
+    return jnp.conj(leaf) if jnp.issubdtype(jnp.result_type(leaf), jnp.complexfloating) else leaf

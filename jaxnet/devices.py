@@ -1,6 +1,9 @@
 """Where the arithmetic happens: naming a device, and saying what there is."""
 
 import contextlib
+import dataclasses
+import functools
+import inspect
 import os
 import platform
 from collections.abc import Iterator
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 NO_CACHE = "JAXNET_NO_COMPILATION_CACHE"
 """An environment variable: whatever it is set to, `keep_compilations` does nothing."""
@@ -82,6 +86,116 @@ def describe() -> str:
     device = current()
     alike = sum(other.device_kind == device.device_kind for other in jax.devices(device.platform))
     return f"{alike} x {device.device_kind}"
+
+
+@contextlib.contextmanager
+def double_precision(cost: Any = None) -> Iterator[None]:
+    """Compute in here in float64, whatever the process computes in, and leave no trace.
+
+    jax remembers what it traced by shapes and types; integers of numpy that a function holds are remembered as 64-bit ones,
+    and outside they no longer fit. So where a function of somebody else's was traced in here, jax forgets everything that it
+    has traced and compiled: afterwards every program of the process is traced again at its next call (and compiled again,
+    unless jax keeps compiled programs on disk). Nothing is forgotten where the process computes in float64 anyway.
+
+    Args:
+        cost: The function to be traced in here. Functions that jaxnet itself made of its own parts leave no trace.
+    """
+    changes = not jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+    with jax.enable_x64(True):
+        try:
+            yield
+        finally:
+            forget = changes and not _own(cost)
+    if forget:
+        jax.clear_caches()
+
+
+def _own(function: Any) -> bool:
+    """Whether a function is jaxnet's or jax's own, with all the functions that it was made from."""
+    if isinstance(function, functools.partial):
+        return all(_own(part) for part in (function.func, *function.args, *function.keywords.values()))
+    if dataclasses.is_dataclass(function) and not isinstance(function, type):
+        parts = [getattr(function, field.name) for field in dataclasses.fields(function)]
+        return type(function).__module__.startswith("jaxnet.") and all(_own(part) for part in parts)
+    if not callable(function):
+        return True
+    function = inspect.unwrap(function)
+    ours = str(getattr(function, "__module__", "")).partition(".")[0] in ("jaxnet", "jax")
+    return ours and not getattr(function, "__closure__", None)
+
+
+def require_double(cost: Any, params: Any, *rest: Any) -> None:
+    """Make sure that a cost computes in float64 all the way where it is given float64 parameters and images.
+
+    Args:
+        cost: `cost(params, ...) -> number`.
+        params: float64.
+        rest: What else it takes.
+
+    Raises:
+        ValueError: If it fails, or anything that depends on the parameters is computed in a narrower type.
+    """
+    try:
+        traced = jax.make_jaxpr(cost)(params, *rest)
+    except TypeError as error:
+        raise ValueError(
+            f"this cost does not take float64 parameters and images: {error}; let the model compute in the type it is given"
+        ) from error
+    jaxpr = getattr(traced, "jaxpr", traced)
+    count = len(jax.tree.leaves(params))
+    narrow = _narrow(jaxpr, [i < count for i in range(len(jaxpr.invars))])[0]
+    if narrow is None and jaxpr.outvars[0].aval.dtype != np.float64:
+        narrow = str(jaxpr.outvars[0].aval.dtype)
+    if narrow is not None:
+        raise ValueError(
+            f"with float64 parameters and images this cost still computes in {narrow}, where small falls drown in rounding; "
+            "build the model without a fixed dtype, or with float64"
+        )
+
+
+def _narrow(jaxpr: Any, depends: list[bool]) -> tuple[str | None, list[bool]]:
+    """The first narrower type in which something is computed that depends on marked inputs, and which outputs depend on them."""
+    marked = {variable for variable, marks in zip(jaxpr.invars, depends, strict=True) if marks}
+    of = lambda variables: [not hasattr(variable, "val") and variable in marked for variable in variables]
+    for equation in jaxpr.eqns:
+        inputs = of(equation.invars)
+        if not any(inputs):
+            continue
+        for inner in _inner(equation):
+            given = inputs[len(inputs) - len(inner.invars) :]
+            same = len(inner.invars) <= len(inputs) and equation.primitive.name not in ("scan", "while")
+            found, _ = _narrow(inner, given if same else [True] * len(inner.invars))
+            if found is not None:
+                return found, []
+        for variable in equation.outvars:
+            marked.add(variable)
+            kind = getattr(variable.aval, "dtype", np.dtype(bool))
+            if jax.numpy.issubdtype(kind, np.floating) and jax.numpy.finfo(kind).bits < 64:
+                return f"{kind} ({equation.primitive.name})", []
+    return None, of(jaxpr.outvars)
+
+
+def holds_primitive(name: str, function: Any, *arguments: Any) -> bool:
+    """Whether a function's program holds, at any depth, a primitive whose name begins so."""
+
+    def holds(jaxpr: Any) -> bool:
+        return any(
+            equation.primitive.name.startswith(name) or any(map(holds, _inner(equation))) for equation in jaxpr.eqns
+        )
+
+    traced = jax.make_jaxpr(function)(*arguments)
+    return holds(getattr(traced, "jaxpr", traced))
+
+
+def _inner(equation: Any) -> list[Any]:
+    """The programs inside one equation."""
+    found = []
+    for value in equation.params.values():
+        for part in value if isinstance(value, tuple | list) else (value,):
+            part = getattr(part, "jaxpr", part)
+            if hasattr(part, "eqns"):
+                found.append(part)
+    return found
 
 
 @contextlib.contextmanager

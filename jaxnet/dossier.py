@@ -11,8 +11,10 @@ from jaxnet import bang, plot, recipes, training
 from jaxnet import run as folders
 from jaxnet._types import Batch, Cost, Dataset, Params
 from jaxnet.bang.knobs import REASONS
-from jaxnet.bang.names import leaf_name, leaves_with_paths, place
-from jaxnet.bang.streaming import flattened, mean_gradient
+from jaxnet.bang.names import place
+from jaxnet.bang.streaming import flattened, mean_gradient, widened
+from jaxnet.devices import double_precision
+from jaxnet.leaves import leaves_with_paths, names
 from jaxnet.report import Picture
 
 MOST_MEASURED = 50_000
@@ -115,13 +117,21 @@ def of_gradient(of: Subject) -> Dossier:
     if updates is not None:
         pictures |= _edges(of, "update", updates, "change of the parameter", "What the optimizer does next",
                            "The update that the run's optimizer makes of this gradient.")  # fmt: skip
-    silent = int(np.sum(slope == 0))
     facts = {
         "parameters": f"{len(slope):,}",
-        "with zero gradient": f"{silent:,}",
+        "with zero gradient": f"{_without_gradient(of):,}",
         "twin neurons": f"{len(knobs.twins)}",
     }
     return Dossier(pictures, columns, facts, {"gradient": slope, "reason": codes})
+
+
+def _without_gradient(of: Subject) -> int:
+    """Parameters whose gradient is exactly zero, in double precision where that is quick: in single some only drown."""
+    if of.run.settings.model != "dense":
+        return int(sum(np.sum(leaf == 0) for leaf in jax.tree.leaves(of.grads)))
+    with double_precision():
+        grads = mean_gradient(_double(of))(widened(of.params), of.batch)[1]
+    return int(sum(np.sum(np.asarray(leaf) == 0) for leaf in jax.tree.leaves(grads)))
 
 
 def of_worth(of: Subject) -> Dossier:
@@ -207,7 +217,7 @@ def of_examples(of: Subject) -> Dossier:
             "Label, and the length of the gradient of that image's own cost.",
         ),
     }  # fmt: skip
-    rows = []
+    rows, scales = [], []
     ways = {
         "every image's own gradient": bang.noise_from_examples,
         "batches of 32, their scatter": bang.noise_from_batches,
@@ -215,7 +225,10 @@ def of_examples(of: Subject) -> Dossier:
     }
     for name, instrument in ways.items() if len(of.batch.labels) >= 1280 else ():
         noise = instrument(cost)(of.params, of.batch)
-        rows.append((name, noise.scale, noise.low, noise.high, noise.trace, noise.squared_norm))
+        bounded = np.isfinite(noise.high)  # else these images cannot tell the gradient from zero, and no scale is shown
+        shown = noise.scale if bounded else "not bounded"
+        rows.append((name, shown, noise.low, noise.high, noise.trace, noise.squared_norm))
+        scales.append(f"{noise.scale:,.0f} images" if bounded else f"at least {noise.low:,.0f} images")
     heads = (
         "measured by",
         "images",
@@ -229,7 +242,7 @@ def of_examples(of: Subject) -> Dossier:
         if rows
         else {}
     )
-    facts = {"gradient noise scale": f"{rows[0][1]:,.0f} images"} if rows else {}
+    facts = {"gradient noise scale": scales[0]} if scales else {}
     values = flattened(clarity)
     return Dossier(
         pictures, {"signal to noise": values.tolist()}, facts, {"lengths": lengths, "signal_to_noise": values}, tables
@@ -257,7 +270,10 @@ def _next_update(of: Subject) -> Params | None:
     optimizer = of.run.recipe.optimizer
     memory = of.run.state.opt_state if of.moment == "after training" else optimizer.init(of.params)
     updates = jax.jit(optimizer.update)(of.grads, memory, of.params)[0]
-    return updates if any(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(updates)) else None
+    pairs = zip(jax.tree.leaves(updates), jax.tree.leaves(of.params), strict=True)
+    # A change that the parameters cannot hold, such as 1e-12 beside 1, is none: they stay as they are.
+    moves = any(bool(jnp.any(leaf + update != leaf)) for update, leaf in pairs)
+    return updates if moves else None
 
 
 def drawable(of: Subject) -> bool:
@@ -279,9 +295,8 @@ def _edges(of: Subject, name: str, values: Any, unit: str, title: str, sentence:
 def _named(of: Subject) -> tuple[list[str], list[str]]:
     """Every parameter in words, by layer and neuron, and the array it is in."""
     words, arrays = [], []
-    for path, leaf in leaves_with_paths(of.params):
-        name = leaf_name(path)
+    for (path, leaf), name in zip(leaves_with_paths(of.params), names(of.params), strict=True):
         for position in np.ndindex(*np.shape(leaf)):
-            words.append(place(path, position, np.shape(leaf), of.run.image_shape))
+            words.append(place(name, path, position, np.shape(leaf), of.run.image_shape))
             arrays.append(name)
     return words, arrays

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnet.data.batches import Epoch
+from jaxnet._types import Batch
+from jaxnet.data.batches import Chunks, Epoch
 from jaxnet.descent import Descent
 
 
@@ -90,15 +91,54 @@ scan = jax.jit(_scan, static_argnames="update")
 _scan_in_place = jax.jit(_scan, static_argnames="update", donate_argnames="state")
 
 
+def _chunks(descent: Descent, state: Any, batches: Iterable[Any], stacked: bool | None) -> Iterator[Any]:
+    """The batches as chunks of steps."""
+    if isinstance(batches, Chunks):
+        stacked = True
+    for element in batches:
+        if stacked is None and not isinstance(element, Epoch):
+            stacked = _is_stacked(descent, state, element)
+        if stacked or isinstance(element, Epoch):
+            yield element
+        else:
+            yield jax.tree.map(lambda leaf: (leaf if hasattr(leaf, "dtype") else np.asarray(leaf))[None], element)
+
+
+def _is_stacked(descent: Descent, state: Any, element: Any) -> bool:
+    if isinstance(element, Batch):
+        return np.ndim(element.labels) > 1
+    leaves = jax.tree.leaves(element)
+    if not leaves or any(not np.ndim(leaf) for leaf in leaves) or len({np.shape(leaf)[0] for leaf in leaves}) > 1:
+        return False
+
+    def takes(batch: Any) -> bool:
+        try:
+            return jax.eval_shape(descent.update, state, batch)[1].cost.shape == ()
+        except (TypeError, ValueError, IndexError, AttributeError):
+            return False
+
+    return not takes(element) and takes(jax.tree.map(lambda leaf: leaf[0], element))
+
+
 def _steps(update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any) -> tuple[Any, Any]:
-    if len(jax.tree.leaves(batches)[0]) == 1:  # no loop: inside one, XLA's convolutions crawl on a CPU
+    leaves = jax.tree.leaves(batches)
+    if not leaves:  # a cost that needs no batch
+        state, info = update(state, batches)
+        return state, jax.tree.map(lambda leaf: leaf[None], info)
+    if len(leaves[0]) == 1:  # no loop: inside one, XLA's convolutions crawl on a CPU
         state, info = update(state, jax.tree.map(lambda leaf: leaf[0], batches))
         return state, jax.tree.map(lambda leaf: leaf[None], info)
     return jax.lax.scan(update, state, batches)
 
 
 def train(
-    descent: Descent, state: Any, batches: Iterable[Any], *, guarded: bool = True, in_place: bool = False
+    descent: Descent,
+    state: Any,
+    batches: Iterable[Any],
+    *,
+    stacked: bool | None = None,
+    guarded: bool = True,
+    in_place: bool = False,
 ) -> Iterator[tuple[Any, Any]]:
     """Walk downhill chunk by chunk.
 
@@ -109,8 +149,12 @@ def train(
         descent: Whose `update` takes the steps; its info must have a field `cost`.
         state: Where to start: `descent.init(params)`, or the last state of an earlier walk; a `State`, or what a wrapper
             such as `bang.watch` made of it, with the same fields `params` and `step`.
-        batches: Batches stacked along a new leading axis of steps, as `data.shuffled` yields them, or epochs, as
+        batches: What the steps read, one of three: batches, such as `[(x, y), ...]` or what a loader yields, a step each;
+            chunks of batches stacked along a new leading axis of steps, as `data.shuffled` yields them; or epochs, as
             `data.resident_epochs` does.
+        stacked: Whether batches are stacked in chunks. None takes what `data.shuffled` and `data.resident_epochs` yield, and
+            any `Batch` whose labels have an axis of steps, for stacked, and anything else for one batch (unless the descent
+            takes the parts of the first one along its leading axis, but not the whole).
         guarded: Whether to stop at NaN and infinity; of many networks at once those that diverge need not stop the others.
         in_place: Whether a chunk may write its state over the one before, which saves the memory of a state. Then every
             state, the first included, is valid only until the next one is asked for. It needs guarded=False, as a guard goes
@@ -127,7 +171,7 @@ def train(
     if guarded and in_place:
         raise ValueError("a guarded walk keeps the state before each chunk; in_place=True needs guarded=False")
     before, walk = None, _scan_in_place if in_place else scan
-    for chunk in batches:
+    for chunk in _chunks(descent, state, batches, stacked):
         after, info = walk(descent.update, state, chunk)
         if before is not None:
             _check(descent, *before)
@@ -179,5 +223,5 @@ def _one_by_one(chunk: Any) -> Iterator[Any]:
         alone = (chunk._replace(order=order, first=first).batches() for order, first in parts)
         yield from (jax.tree.map(lambda leaf: leaf[0], batch) for batch in alone)
     else:
-        for i in range(len(jax.tree.leaves(chunk)[0])):
+        for i in range(len(jax.tree.leaves(chunk)[0]) if jax.tree.leaves(chunk) else 1):
             yield jax.tree.map(lambda leaf, i=i: leaf[i], chunk)

@@ -12,13 +12,19 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from jaxnet._types import Apply, Batch, Cost, Loss, Params
+from jaxnet.data.own import require_intensities
 
 Output: TypeAlias = Float[Array, "classes"] | Float[np.ndarray, "classes"]
 Outputs: TypeAlias = Float[Array, "batch classes"] | Float[np.ndarray, "batch classes"]
 
 
 def squared_errors(output: Output, label: Any) -> Float[Array, "classes"]:
-    """The squared difference of every output from what it should be: 1 for the right one, 0 elsewhere."""
+    """The squared difference of every output from what it should be: 1 for the right one, 0 elsewhere.
+
+    Raises:
+        ValueError: If the label is not one whole number for each row of outputs, as every loss here.
+    """
+    _require_whole(jnp.shape(output), label)
     return (jnp.asarray(output) - jax.nn.one_hot(label, output.shape[-1], dtype=output.dtype)) ** 2
 
 
@@ -41,7 +47,39 @@ def half_squared_error(output: Output, label: Any) -> Float[Array, ""]:
 
 def cross_entropy(output: Output, label: Any) -> Float[Array, ""]:
     """Minus the log of the softmax probability of the right answer, in nats; outputs are logits."""
+    _require_whole(jnp.shape(output), label)
     return optax.losses.softmax_cross_entropy_with_integer_labels(output, label)
+
+
+def _require_whole(outputs: tuple[int, ...], label: Any) -> None:
+    """Refuse what is no whole number for each row of outputs: it would be spread over them without a word."""
+    if np.shape(label) != outputs[:-1] or not jnp.issubdtype(jnp.result_type(label), jnp.integer):
+        raise ValueError(
+            f"a label is one whole number, the class, for each row of outputs {outputs}; got {jnp.result_type(label)} of shape "
+            f"{np.shape(label)}. For one-hot rows pass labels.argmax(axis=-1), for a column labels[:, 0]"
+        )
+
+
+def require_labels(labels: Any, classes: int) -> None:
+    """Refuse labels that are no classes, where they are known: inside `jax.jit` they are not, and nothing is looked at.
+
+    Raises:
+        ValueError: If they are not whole numbers from 0 to classes - 1 along one axis.
+    """
+    if np.ndim(labels) != 1 or not jnp.issubdtype(jnp.result_type(labels), jnp.integer):
+        raise ValueError(
+            f"labels are whole numbers along one axis, got {np.result_type(labels)} of shape {np.shape(labels)}; "
+            "for one-hot rows pass labels.argmax(axis=-1), for a column labels[:, 0]"
+        )
+    if _traced(labels) or not len(labels):
+        return
+    known = np.asarray(labels)
+    if (bad := (known < 0) | (known >= classes)).any():
+        first = int(np.argmax(bad))
+        hint = "; labels that count from 1 need labels - 1" if known.min() == 1 and known.max() == classes else ""
+        raise ValueError(
+            f"labels must lie in 0..{classes - 1} for {classes} outputs, got {known[first]} at position {first}{hint}"
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,6 +108,7 @@ class Average:
         """The mean loss over a batch."""
         if len(batch.labels) == 0:
             raise ValueError("the average over an empty batch is undefined; pass at least one example")
+        _require_fitting(self.apply, params, batch)
         if self.chunk_size is None or len(batch.labels) <= self.chunk_size:
             return jnp.mean(self.each(params, batch))
         one = jax.checkpoint(lambda example: self.of_one(params, *example))
@@ -89,11 +128,44 @@ def average(apply: Apply, loss: Loss, *, chunk_size: int | None = None) -> Avera
         it was made of.
 
     Raises:
-        ValueError: From the cost, if a batch is empty.
+        ValueError: If cross-entropy, which takes logits, is asked for behind a squashing output of `network.apply`. From the
+            cost, if a batch is empty, or its labels are no classes of the network's outputs.
 
     Source: the film's "Cost functions": the average over tens of thousands of training examples.
     """
+    squashed = _squashing(apply)
+    if loss is cross_entropy and squashed is not None:
+        raise ValueError(
+            f"cross_entropy takes logits, but network.apply ends with {squashed} here; "
+            "pass functools.partial(network.apply, output=network.identity)"
+        )
     return Average(apply, loss, chunk_size)
+
+
+def _squashing(apply: Any) -> str | None:
+    """The name of the function that squashes the outputs of `network.apply`; None for logits and for any other network."""
+    given: dict[str, Any] = {}
+    while isinstance(apply, functools.partial):
+        apply, given = apply.func, {**apply.keywords, **given}
+    if (getattr(apply, "__module__", ""), getattr(apply, "__name__", "")) != ("jaxnet.network", "apply"):
+        return None
+    last = given.get("output") or given.get("activation")
+    name = "sigmoid" if last is None else getattr(last, "__name__", "")
+    known = last is None or getattr(last, "__module__", "") == "jaxnet.network"
+    return name if known and name != "identity" else None
+
+
+def _traced(tree: Any) -> bool:
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _require_fitting(apply: Apply, params: Params, batch: Batch) -> None:
+    """Refuse, outside of `jax.jit`, labels that are no classes, and float images of 0..255."""
+    images, labels = batch.images, batch.labels
+    if _traced((params, images, labels)):
+        return
+    require_labels(labels, jax.eval_shape(apply, params, images[0]).shape[-1])
+    require_intensities(images)
 
 
 def of_vector(cost: Cost, params: Params) -> Cost:
@@ -123,6 +195,7 @@ def _outputs(apply: Apply, chunk_size: int, params: Params, images: Any) -> Arra
 
 def accuracy(outputs: Outputs, labels: Any) -> Float[Array, ""]:
     """The fraction of images whose brightest output is the right one; an output that is NaN answers nothing."""
+    require_labels(labels, np.shape(outputs)[-1])
     outputs = jnp.asarray(outputs)
     right = jnp.argmax(outputs, axis=-1) == jnp.asarray(labels)
     return jnp.mean(right & ~jnp.isnan(outputs).any(axis=-1), dtype=jnp.float32)
@@ -137,7 +210,7 @@ class Evaluation(NamedTuple):
         cost_by_class: The mean loss of each true label's images; NaN for a label without images.
         accuracy_by_class: The same for accuracy.
         count_by_class: Images of each true label.
-        confusion: Images with true label (row) read as (column).
+        confusion: Images with true label (row) read as (column); those whose outputs are NaN are read as nothing.
     """
 
     cost: Float[Array, ""]
@@ -148,7 +221,11 @@ class Evaluation(NamedTuple):
     confusion: Int[Array, "classes classes"]
 
 
-@functools.partial(jax.jit, static_argnames="loss")
+def exactly(accuracy: Any, count: int) -> Any:
+    """A fraction of so many images in double precision: 9,820 of 10,000 are 0.982, not 0.9819999933."""
+    return np.rint(np.asarray(accuracy, np.float64) * count) / count
+
+
 def evaluate(loss: Loss, outputs: Outputs, labels: Any) -> Evaluation:
     """Judge outputs by their labels: one number, and what it is made of.
 
@@ -158,31 +235,43 @@ def evaluate(loss: Loss, outputs: Outputs, labels: Any) -> Evaluation:
         labels: (batch,), integers.
 
     Returns:
-        Cost and accuracy, split by class.
+        Cost and accuracy, split by class. An image with an output that is NaN is read wrongly, as nothing.
+
+    Raises:
+        ValueError: If labels are not whole numbers from 0 to classes - 1.
     """
+    require_labels(labels, outputs.shape[-1])
+    return _evaluated(loss, outputs, labels)
+
+
+@functools.partial(jax.jit, static_argnames="loss")
+def _evaluated(loss: Loss, outputs: Outputs, labels: Any) -> Evaluation:
     labels = jnp.asarray(labels).astype(jnp.int32)
     classes = outputs.shape[-1]
     lost = jax.vmap(loss)(jnp.asarray(outputs), labels)
     lost = lost.astype(jnp.promote_types(lost.dtype, jnp.float32))  # half precision stops counting at 256
     answers = jnp.argmax(jnp.asarray(outputs), axis=-1)
-    right = (answers == labels).astype(lost.dtype)
+    answered = ~jnp.isnan(jnp.asarray(outputs)).any(axis=-1)
+    right = ((answers == labels) & answered).astype(lost.dtype)
     total = functools.partial(jax.ops.segment_sum, segment_ids=labels, num_segments=classes)
     count = total(jnp.ones_like(labels))
-    confusion = jnp.zeros((classes, classes), jnp.int32).at[labels, answers].add(1)
+    confusion = jnp.zeros((classes, classes), jnp.int32).at[labels, answers].add(answered.astype(jnp.int32))
     return Evaluation(jnp.mean(lost), jnp.mean(right), total(lost) / count, total(right) / count, count, confusion)
 
 
 def by_output(outputs: Outputs, labels: Any) -> Float[Array, "classes"]:
     """The film's average cost split over the outputs that cause it; it sums to the mean `squared_error`."""
+    require_labels(labels, np.shape(outputs)[-1])
     return jnp.mean(jax.vmap(squared_errors)(outputs, jnp.asarray(labels)), axis=0)
 
 
 def mistakes(outputs: Outputs, labels: Any) -> Int[np.ndarray, "mistakes"]:
-    """The positions of the misread images, the most confident mistake first.
+    """The positions of the misread images, the most confident mistake first; those with an output that is NaN come last.
 
     Confidence is the gap between the brightest output and the right one.
     """
+    require_labels(labels, np.shape(outputs)[-1])
     scores, labels = np.asarray(outputs), np.asarray(labels)
     gap = scores.max(-1) - scores[np.arange(len(labels)), labels]
-    wrong = np.flatnonzero(scores.argmax(-1) != labels)
+    wrong = np.flatnonzero((scores.argmax(-1) != labels) | np.isnan(scores).any(-1))
     return wrong[np.argsort(-gap[wrong], kind="stable")]

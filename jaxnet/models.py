@@ -19,7 +19,7 @@ class Functional(NamedTuple):
     params: Params
 
 
-def functional(module: nnx.Module, *, batched: bool = False) -> Functional:
+def functional(module: nnx.Module, *, batched: bool = False, frozen: bool = False) -> Functional:
     """Split a flax.nnx module into a pure function of one image and a pytree of parameters.
 
     A parameter shared by two layers is one leaf, so its gradient is counted once.
@@ -27,41 +27,82 @@ def functional(module: nnx.Module, *, batched: bool = False) -> Functional:
     Args:
         module: Any module that maps an image to outputs and changes nothing while it does so.
         batched: Whether the module insists on a leading batch axis; it then gets one of length 1.
+        frozen: Take a module that would change, and freeze it: every reading begins with the statistics, counters and random
+            streams that the module has now, so dropout switches off the same neurons at every reading.
 
     Returns:
         `Functional(apply, params)` for `losses.average(apply, loss)` and `descent.init(params)`.
 
     Raises:
-        ValueError: If the module keeps statistics or random streams that a forward pass would change: those do not
-            fit a pure cost. Call `module.eval()` first where that freezes them, leave dropout out, or write
-            `cost(params, batch)` with the key in `batch.key`.
+        ValueError: If the module keeps statistics, counters or random streams that a reading would change: those do not
+            fit a pure cost. What cannot be seen on the module itself is found by comparing it before and after a reading,
+            so `apply` raises it too. Call `module.eval()` first where that freezes them, leave the layer out, pass
+            frozen=True, or write `cost(params, batch)` with the key in `batch.key`.
 
     Examples:
         >>> apply, params = functional(nnx.Linear(4, 2, rngs=nnx.Rngs(0)))
         >>> apply(params, jnp.ones(4)).shape
         (2,)
     """
+    if not frozen and (moving := _moving(module)):
+        raise ValueError(_refusal(", ".join(moving)))
     graph, params, rest = nnx.split(module, nnx.Param, ...)
-    moving = [path for path, layer in nnx.iter_graph(module) if _changes(layer)]
-    if moving:
-        names = ", ".join("/".join(map(str, path)) or type(module).__name__ for path in moving)
-        raise ValueError(
-            f"{names} would change while the module reads an image, which a pure cost(params, batch) cannot carry; "
-            "call module.eval() first, leave the layer out, or take its key from batch.key in a cost of your own"
-        )
 
     def apply(params: Params, image: Any) -> Array:
-        read = nnx.merge(graph, params, rest)
-        return read(image[None])[0] if batched else read(image)
+        before = jax.tree.map(lambda leaf: leaf, rest)  # variables of this trace, which may be written to
+        read = nnx.merge(graph, params, before)
+        known = dict(_arrays(read))
+        output = read(image[None])[0] if batched else read(image)
+        if not frozen:
+            changed = [path for path, array in _arrays(read) if known.get(path) is not array]
+            if changed:
+                raise ValueError(_refusal(", ".join(changed)))
+        return output
 
     return Functional(apply, params)
 
 
-def _changes(layer: Any) -> bool:
-    """Whether a layer updates statistics or draws random numbers in the mode it is in."""
-    if isinstance(layer, nnx.BatchNorm):
-        return not layer.use_running_average
-    return isinstance(layer, nnx.Dropout) and not layer.deterministic and layer.rate > 0
+def _arrays(module: nnx.Module) -> list[tuple[str, Any]]:
+    """Every array of a module that is no parameter and nothing that it only notes down, with its path."""
+    state = nnx.to_flat_state(nnx.state(module, nnx.Not(nnx.Any(nnx.Param, nnx.Intermediate))))
+    return [("/".join(map(str, path)), array) for path, leaf in state for array in jax.tree.leaves(leaf)]
+
+
+def _refusal(names: str) -> str:
+    return (
+        f"{names} would change while the module reads an image, which a pure cost(params, batch) cannot carry; "
+        "call module.eval() first, leave the layer out, pass frozen=True, which begins every reading with what it holds now, "
+        "or take its key from batch.key in a cost of your own"
+    )
+
+
+def _moving(module: nnx.Module) -> list[str]:
+    """The layers that say of themselves that a reading changes them: statistics in training mode, random streams in use."""
+    layers = {
+        path: node
+        for path, node in nnx.iter_graph(module)
+        if isinstance(node, nnx.Module) and not isinstance(node, nnx.Dict | nnx.List | nnx.Sequential)
+    }
+
+    def owners(kind: Any) -> set[tuple[Any, ...]]:
+        """The innermost layers that hold a variable of this kind."""
+        paths = [path for path, _ in nnx.to_flat_state(nnx.state(module, kind))]
+        above = ([path[:length] for length in range(len(path) - 1, -1, -1)] for path in paths)
+        return {next((outer for outer in outers if outer in layers), ()) for outers in above}
+
+    streams, statistics, caches = map(owners, (nnx.RngState, nnx.BatchStat, nnx.Cache))
+    found = []
+    for path, layer in layers.items():
+        rate = getattr(layer, "rate", getattr(layer, "dropout_rate", None))
+        quiet = getattr(layer, "deterministic", None) is True or rate == 0
+        moves = (
+            (path in streams and not quiet)
+            or (path in statistics and not getattr(layer, "use_running_average", False))
+            or (path in caches and getattr(layer, "decode", False))
+        )
+        if moves:
+            found.append("/".join(map(str, path)) or type(layer).__name__)
+    return found
 
 
 class ConvNet(nnx.Module):

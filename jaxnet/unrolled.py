@@ -10,14 +10,16 @@ import optax
 from jaxtyping import Array, Float
 
 from jaxnet._types import Batch, Cost, Params
-from jaxnet.descent import gradient_descent
+from jaxnet.descent import Optimizer, gradient_descent, transformation
 
 
-def cost_after(cost: Cost, optimizer: optax.GradientTransformation | optax.ScalarOrSchedule) -> Callable[..., Array]:
+def cost_after(cost: Cost, optimizer: Optimizer) -> Callable[..., Array]:
     """The cost of all examples after training on them: a whole run as one function with a gradient.
 
     Every step stays in the graph, so `jax.grad` of it by the start, by the examples or by the learning rate goes back
     through all of them. Memory holds the states between segments and the steps of one segment, which is walked again.
+    Optimizers that divide by a root of squared gradients, as Adam does, have an infinite slope where a gradient is exactly
+    zero; there the root counts as constant, so that the parameter's own share of the gradient is 0 instead of NaN.
 
     Args:
         cost: `cost(params, batch)`.
@@ -37,7 +39,7 @@ def cost_after(cost: Cost, optimizer: optax.GradientTransformation | optax.Scala
 
     Source: Maclaurin, Duvenaud and Adams 2015; Arpit et al. 2017, section 3.2.
     """
-    descent = gradient_descent(cost, optimizer)
+    descent = gradient_descent(cost, _guarded(transformation(optimizer)))
 
     @jax.checkpoint
     def segment(state: Any, examples: Batch, order: Array) -> Any:
@@ -62,8 +64,46 @@ def cost_after(cost: Cost, optimizer: optax.GradientTransformation | optax.Scala
     return after
 
 
+def _guarded(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """The same optimizer, its roots constant where they are zero."""
+    inner = optax.with_extra_args_support(optimizer)
+
+    def update(grads: Params, state: Any, params: Params | None = None, **extra: Any) -> tuple[Params, Any]:
+        more = {name: extra[name] for name in ("value", "grad") if name in extra}
+        call = lambda *given: inner.update(*given[:3], **given[3], **{k: v for k, v in extra.items() if k not in more})
+        given = (grads, state, params, more)
+        program, shape = jax.make_jaxpr(call, return_shape=True)(*given)
+        found = _evaluated(program.jaxpr, program.consts, jax.tree.leaves(given))
+        return jax.tree.structure(shape).unflatten(found)
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)  # pyright: ignore[reportArgumentType]
+
+
+def _evaluated(jaxpr: Any, constants: Any, given: Any) -> list[Any]:
+    """What a program computes, with guarded roots."""
+    known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *given], strict=True))
+    read = lambda variable: variable.val if hasattr(variable, "val") else known[variable]
+    for equation in jaxpr.eqns:
+        inputs = [read(variable) for variable in equation.invars]
+        name = equation.primitive.name
+        if name in ("sqrt", "rsqrt"):
+            positive = inputs[0] > 0
+            root = equation.primitive.bind(jnp.where(positive, inputs[0], 1), **equation.params)
+            found = [
+                jnp.where(positive, root, jax.lax.stop_gradient(equation.primitive.bind(*inputs, **equation.params)))
+            ]
+        elif name in ("jit", "pjit"):
+            inner = equation.params["jaxpr"]
+            found = _evaluated(inner.jaxpr, inner.consts, inputs)
+        else:
+            found = equation.primitive.bind(*inputs, **equation.params)
+            found = found if equation.primitive.multiple_results else [found]
+        known |= dict(zip(equation.outvars, found, strict=True))
+    return [read(variable) for variable in jaxpr.outvars]
+
+
 def loss_sensitivity(
-    cost: Cost, optimizer: optax.GradientTransformation | optax.ScalarOrSchedule
+    cost: Cost, optimizer: Optimizer
 ) -> Callable[[Params, Batch, Any], Float[Array, "segment example"]]:
     """How much the trained network's cost depends on each example it was trained on.
 

@@ -139,7 +139,7 @@ def walk(
     signals = record.columns({"step": step + 1, **values} for step, values in seen)
     history = {"step": np.arange(1, len(next(iter(columns.values()), ())) + 1), **columns}
     evaluations = record.columns(
-        {"step": step, "epoch": epoch, "cost": float(cost[of_chosen]), "accuracy": float(right[of_chosen])}
+        {"step": step, "epoch": epoch, "cost": float(cost[of_chosen]), "accuracy": right[of_chosen].item()}
         for step, epoch, cost, right in rows
         if step <= steps
     )

@@ -116,7 +116,7 @@ def test_a_line_through_a_network_is_its_cost_there(hundred):
     middle = jax.tree.map(lambda a, b: (a + b) / 2, here, there)
     known = [float(jax.jit(cost)(params, hundred)) for params in (here, middle, there)]
     np.testing.assert_allclose(found, known, rtol=1e-5)
-    with pytest.raises(ValueError, match="shaped as the parameters"):
+    with pytest.raises(ValueError, match="a direction must have the structure of the parameters"):
         landscape.line(cost)(here, ahead[:1], [0.0], hundred)
     with pytest.raises(ValueError, match="at least one point"):
         landscape.line(cost)(here, ahead, [], hundred)

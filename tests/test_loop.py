@@ -27,7 +27,7 @@ def same(one, other):
     ("optimizer", "shifted"),
     [
         (optax.sgd(1.0), False),
-        (optax.adam(1e-3), True),
+        pytest.param(optax.adam(1e-3), True, marks=pytest.mark.slow),
         pytest.param(optax.sgd(1.0), True, marks=pytest.mark.slow),
         pytest.param(optax.adam(1e-3), False, marks=pytest.mark.slow),
     ],
@@ -132,7 +132,7 @@ def test_the_first_leaf_that_is_not_finite_is_named():
 def test_compiling_again_is_counted_and_explained(caplog):
     descent = gradient_descent(lambda p, batch: jnp.mean((batch["x"] - p) ** 2), 0.1)
     walk = lambda steps, size, dtype=jnp.float32: list(
-        train(descent, descent.init(jnp.ones(())), [{"x": jnp.ones((steps, size), dtype)}])
+        train(descent, descent.init(jnp.ones(())), [{"x": jnp.ones((steps, size), dtype)}], stacked=True)
     )
     known = len(loop.retraced())
     walk(4, 3)

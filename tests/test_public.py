@@ -41,11 +41,6 @@ def test_every_module_says_what_it_is_for_and_has_no_function_of_its_own_name(na
         assert not callable(getattr(module, name.rpartition(".")[2], None))
 
 
-def test_modules_stay_short():
-    long = {path.name: len(path.read_text().splitlines()) for path in FOLDER.rglob("*.py")}
-    assert not {name: lines for name, lines in long.items() if lines > 300}
-
-
 def test_importing_jaxnet_brings_no_heavy_library():
     heavy = ("matplotlib", "flax", "orbax", "tensorflow_datasets", "tensorflow", "PIL", "tyro", "rich", "grain")
     code = f"import sys, jaxnet; print([name for name in {heavy} if name in sys.modules])"

@@ -87,7 +87,7 @@ def test_every_network_can_have_its_own_order_and_keys():
 
 @pytest.mark.parametrize(("steps_at_a_time", "count"), [(1, 14), (2, 7), (3, 7), (7, 2), (100, 1)])
 def test_no_more_is_gathered_than_fits(steps_at_a_time, count, monkeypatch):
-    monkeypatch.setattr(batches, "GATHERED", steps_at_a_time * 5 * 4)  # five images of one int32
+    monkeypatch.setattr(batches, "GATHERED", steps_at_a_time * 5 * 8)  # five images and labels of an int32 each
     (epoch,) = data.resident_epochs(jax.random.key(2), counted(70), 5, keyed=True)
     assert len(epoch.cut().order) == count
     descent = gradient_descent(lambda p, batch: jnp.mean((batch.images - p) ** 2) + jax.random.uniform(batch.key), 0.01)
@@ -162,7 +162,7 @@ def test_all_epochs_of_many_networks_are_one_program(shared, small, resident, co
     assert compiled[counts[3] :] == []
 
 
-@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("shared", [pytest.param(True, marks=pytest.mark.slow), False])
 @pytest.mark.parametrize(
     "settings",
     [film, pytest.param(SMALL_STEPS._replace(dropout=0.2), marks=pytest.mark.slow)],

@@ -5,11 +5,11 @@ from jaxnet.bang.entries import largest, positions, sample, select, spread
 from jaxnet.bang.gradients import Nudge, by_leaf, by_neuron, earned, magnitude, share, top
 from jaxnet.bang.knobs import Knobs, dead_knobs, tally
 from jaxnet.bang.ledger import Ledger, credit
-from jaxnet.bang.names import named_leaves
 from jaxnet.bang.noise import NoiseScale, noise_from_batches, noise_from_examples, noise_from_two_sizes
 from jaxnet.bang.nudging import Worth, worth, wrong_signs
 from jaxnet.bang.per_example import Moments, lengths, moments, pulls, signal_to_noise, tug_of_war
 from jaxnet.bang.watching import Signals, Watched, WatchedInfo, emit, rows, watch
+from jaxnet.leaves import named_leaves
 
 __all__ = [
     "Knobs",

@@ -13,8 +13,9 @@ from jaxtyping import Float, Int
 
 from jaxnet._types import Cost, Params
 from jaxnet.bang.gradients import earned
-from jaxnet.bang.names import named_leaves
-from jaxnet.bang.streaming import mean_gradient, require_double, require_mean, widened
+from jaxnet.bang.streaming import mean_gradient, pieces, require_mean, widened
+from jaxnet.devices import double_precision, require_double
+from jaxnet.leaves import named_leaves, require_alike, require_floats, require_real
 
 
 class Lorenz(NamedTuple):
@@ -48,6 +49,7 @@ def lorenz(values: Any) -> Lorenz:
         >>> curve.bought.tolist(), round(curve.gini, 3)
         ([0.0, 0.9, 1.0, 1.0, 1.0], 0.7)
     """
+    require_real(values, "a budget curve")
     flat = np.concatenate([np.asarray(leaf, np.float64).ravel() for _, leaf in named_leaves(values)])
     total = flat.sum()
     if not total > 0:
@@ -60,14 +62,16 @@ def lorenz(values: Any) -> Lorenz:
 def best(values: Any, fraction: float | int) -> Any:
     """The largest entries of a pytree as a mask: ones for the best `fraction` of all, rounded up, zeros elsewhere.
 
-    Exactly so many are kept: of equal ones the first. Works inside `jax.jit`.
+    Exactly so many are kept: of equal ones the first. What is NaN is not among the best, and NaN in the mask. Works inside
+    `jax.jit`.
 
     Raises:
         ValueError: If the fraction is not above 0 and at most 1.
     """
     flat, unravel = ravel_pytree(values)
-    chosen = jax.lax.top_k(flat, affordable(fraction, flat.size))[1]
-    return unravel(jnp.zeros_like(flat).at[chosen].set(1))
+    missing = jnp.isnan(flat)
+    chosen = jax.lax.top_k(jnp.where(missing, -jnp.inf, flat), affordable(fraction, flat.size))[1]
+    return unravel(jnp.where(missing, jnp.nan, jnp.zeros_like(flat).at[chosen].set(1)))
 
 
 def affordable(fraction: float | int, count: int) -> int:
@@ -108,7 +112,8 @@ def on_a_budget(optimizer: optax.GradientTransformation, fraction: float | int) 
         if fraction == 1:
             return updates, state
         mask = best(earned(grads, updates), fraction)
-        return jax.tree.map(lambda u, keep: jnp.where(keep > 0, u, 0), updates, mask), state
+        # An update that is NaN stays, so that the walk ends at it.
+        return jax.tree.map(lambda u, keep: jnp.where((keep > 0) | jnp.isnan(keep), u, 0), updates, mask), state
 
     return optax.GradientTransformationExtraArgs(inner.init, update)  # pyright: ignore[reportArgumentType]
 
@@ -148,17 +153,21 @@ def spend(
     """
     for fraction in fractions:
         affordable(fraction, 1)
-    measure = mean_gradient(cost)
+    measure, check = mean_gradient(cost), require_mean(cost)
 
     def prove(params: Params, batch: Any, updates: Params) -> Spent:
-        if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, updates):
-            raise ValueError("the updates must have the structure and shapes of the parameters")
-        with jax.enable_x64(True):
+        require_alike(updates, params, "the updates")
+        require_floats(params, "spend")
+        with double_precision(cost):
             params, batch, updates = widened(params), widened(batch), widened(updates)
-            require_double(cost, params, batch)
-            require_mean(cost, params, batch)
+            require_double(cost, params, next(pieces(batch, 2)))
+            check(params, batch)
             before, grads = measure(params, batch)
             gains = earned(grads, updates)
+            if lost := [name for name, leaf in named_leaves(gains) if np.isnan(leaf).any()]:
+                raise ValueError(
+                    f"what the step earns by {lost[0]!r} is NaN, in the gradient or the updates; there is no best part of it"
+                )
             rows = []
             for fraction in fractions:
                 mask = best(gains, fraction)

@@ -8,13 +8,16 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from jaxnet._types import Params
-from jaxnet.bang.names import first_largest, leaf_name, named_leaves
+from jaxnet.bang.names import first_largest
+from jaxnet.leaves import LeftOut, is_float0, names
 
 Positions = Int[np.ndarray, "entry"]
 
 
 def select(tree: Any, leaves: str) -> Any:
-    """The same pytree with None in place of every array whose name does not match, so that instruments skip it.
+    """The same pytree without the arrays whose names do not match: a `LeftOut` stands there, which instruments skip.
+
+    Positions in the long vector of all parameters, as `largest` gives them, still count what is left out.
 
     Args:
         tree: Parameters, gradients or the like.
@@ -25,13 +28,14 @@ def select(tree: Any, leaves: str) -> Any:
 
     Examples:
         >>> select({"dense": {"kernel": 1.0, "bias": 2.0}}, "*/bias")
-        {'dense': {'bias': 2.0, 'kernel': None}}
+        {'dense': {'bias': 2.0, 'kernel': LeftOut(size=1)}}
     """
-    names = [name for name, _ in named_leaves(tree)]
-    if not any(fnmatch.fnmatchcase(name, leaves) for name in names):
-        raise ValueError(f"no array's name matches {leaves!r}; there are {', '.join(names)}")
-    keep = lambda path, leaf: leaf if fnmatch.fnmatchcase(leaf_name(path), leaves) else None
-    return jax.tree_util.tree_map_with_path(keep, tree)
+    arrays, form = jax.tree.flatten(tree)
+    matching = [fnmatch.fnmatchcase(name, leaves) for name in names(tree)]
+    if not any(matching):
+        raise ValueError(f"no array's name matches {leaves!r}; there are {', '.join(names(tree))}")
+    kept = (leaf if match else LeftOut(np.size(leaf)) for leaf, match in zip(arrays, matching, strict=True))
+    return form.unflatten(kept)
 
 
 def positions(params: Params, leaves: str = "*") -> Positions:
@@ -44,28 +48,45 @@ def positions(params: Params, leaves: str = "*") -> Positions:
         >>> positions({"a": np.zeros(3), "b": np.zeros((2, 2))}, "b").tolist()
         [3, 4, 5, 6]
     """
-    select(params, leaves)
-    found, start = [], 0
-    for name, leaf in named_leaves(params):
-        size = np.size(leaf)
-        if fnmatch.fnmatchcase(name, leaves):
-            found.append(np.arange(start, start + size))
-        start += size
-    return np.concatenate(found)
+    kept = [not isinstance(leaf, LeftOut) for leaf in _with_left_out(select(params, leaves))]
+    sizes = [leaf.size if isinstance(leaf, LeftOut) else np.size(leaf) for leaf in _with_left_out(params)]
+    starts = np.cumsum([0, *sizes])
+    return np.concatenate(
+        [np.arange(start, start + size) for start, size, match in zip(starts, sizes, kept, strict=False) if match]
+    )
+
+
+def _with_left_out(tree: Any) -> list[Any]:
+    """The leaves of a pytree, and what stands for those that were left out."""
+    return jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, LeftOut))
 
 
 def largest(grads: Any, k: int) -> Positions:
     """The k components of the largest magnitude, the largest first; of equal ones the first.
+
+    Args:
+        grads: A pytree of gradients; what `select` left out is not ranked, but counted.
+        k: How many; fewer come back where there are fewer.
+
+    Returns:
+        Positions in the long vector of all parameters.
 
     Raises:
         ValueError: If k is below 1, or a component is NaN or infinite.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-    sizes = np.abs(np.concatenate([np.asarray(leaf, np.float64).ravel() for _, leaf in named_leaves(grads)]))
-    if not np.isfinite(sizes).all():
-        raise ValueError("a gradient holds NaN or infinity; ranking needs finite numbers")
-    some = np.sort(first_largest(sizes, k))
+    known, parts = iter(names(grads)), []
+    for leaf in _with_left_out(grads):
+        name = None if isinstance(leaf, LeftOut) else next(known)
+        if name is None or is_float0(leaf):
+            parts.append(np.full(leaf.size, -1.0))
+            continue
+        parts.append(np.abs(np.asarray(leaf)).astype(np.float64).ravel())
+        if not np.isfinite(parts[-1]).all():
+            raise ValueError(f"the gradient of {name!r} holds NaN or infinity; ranking needs finite numbers")
+    sizes = np.concatenate(parts)
+    some = np.sort(first_largest(sizes, min(k, int((sizes >= 0).sum()))))
     return some[np.argsort(-sizes[some], kind="stable")]
 
 

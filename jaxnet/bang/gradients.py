@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnet.bang.names import first_largest, leaf_name, leaves_with_paths, named_leaves, place
+from jaxnet.bang.names import first_largest, place
+from jaxnet.leaves import leaves_with_paths, named_leaves, names, require_real, with_gradient
 from jaxnet.network import Layer
 
 
@@ -19,9 +20,10 @@ def magnitude(grads: Any) -> Any:
         grads: A pytree of gradients; None leaves (frozen parameters) are skipped.
 
     Returns:
-        |dC/dp| for every parameter, in units of cost per unit of parameter; half precision is raised to float32.
+        |dC/dp| for every parameter, in units of cost per unit of parameter; half precision is raised to float32. A leaf
+        without a gradient (float0) becomes None.
     """
-    return jax.tree.map(lambda g: jnp.abs(_widened(g)), grads)
+    return jax.tree.map(lambda g: jnp.abs(_widened(g)), with_gradient(grads))
 
 
 def share(grads: Any) -> Any:
@@ -33,36 +35,44 @@ def share(grads: Any) -> Any:
         grads: A pytree of gradients.
 
     Returns:
-        Fractions that sum to 1, or all 0 where the whole gradient is zero.
+        Fractions that sum to 1, or all 0 where the whole gradient is zero; all NaN where the gradient holds a NaN or an
+        infinity. Of a complex gradient |g|^2 counts.
 
     Examples:
         >>> [round(float(part), 3) for part in share((jnp.array(3.0), jnp.array(1.0)))]
         [0.9, 0.1]
     """
-    grads = jax.tree.map(_widened, grads)
-    leaves = jax.tree.leaves(grads)
-    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(g), initial=0) for g in leaves])) if leaves else 0.0
-    unit = jnp.where(largest > 0, largest, 1)
-    squares = jax.tree.map(lambda g: (g / unit) ** 2, grads)
+    sizes = magnitude(grads)
+    leaves = jax.tree.leaves(sizes)
+    largest = jnp.max(jnp.stack([jnp.max(size, initial=0) for size in leaves])) if leaves else 0.0
+    unit = jnp.where(largest == 0, 1, largest)
+    squares = jax.tree.map(lambda size: (size / unit) ** 2, sizes)
     total = sum((jnp.sum(square) for square in jax.tree.leaves(squares)), start=jnp.zeros(()))
-    return jax.tree.map(lambda square: square / jnp.where(total > 0, total, 1), squares)
+    return jax.tree.map(lambda square: square / jnp.where(total == 0, 1, total), squares)
 
 
 def earned(grads: Any, updates: Any) -> Any:
     """What the optimizer's real step buys through each parameter, to first order: -g * u; a decrease is positive.
 
     Args:
-        grads: The cost's gradient (without weight decay or clipping: those belong to the updates).
+        grads: The cost's gradient as `jax.grad` gives it (without weight decay or clipping: those belong to the updates).
         updates: What the optimizer adds to the parameters, same structure.
 
     Returns:
-        The predicted decrease of the cost by parameter; its sum is that of the whole step.
+        The predicted decrease of the cost by parameter; its sum is that of the whole step. Real numbers: for complex
+        parameters the real part of the product.
     """
-    return jax.tree.map(lambda g, u: -_widened(g) * _widened(u), grads, updates)
+    gain = lambda g, u: None if g is None else -jnp.real(_widened(g) * _widened(u))
+    return jax.tree.map(gain, with_gradient(grads), updates, is_leaf=lambda leaf: leaf is None)
 
 
 def by_leaf(values: Any) -> dict[str, float]:
-    """The sum of each array of a pytree, under the array's name such as `0/weights`: of shares, the part of each leaf."""
+    """The sum of each array of a pytree, under the array's name such as `0/weights`: of shares, the part of each leaf.
+
+    Raises:
+        ValueError: If an array is complex, or two have the same name.
+    """
+    require_real(values, "a sum by array")
     return {name: float(np.sum(np.asarray(leaf, np.float64))) for name, leaf in named_leaves(values)}
 
 
@@ -78,12 +88,14 @@ def by_neuron(values: Any, *, axis: int = 0) -> Any:
     """
 
     def total(leaf: Any) -> Any:
+        if isinstance(leaf, Layer) and len(jax.tree.leaves(leaf)) < 2:
+            return jax.tree.map(total, leaf)
         if isinstance(leaf, Layer):
             return total(leaf.weights) + _widened(leaf.biases)
         leaf = _widened(leaf)
         return jnp.sum(leaf, axis=tuple(i for i in range(leaf.ndim) if i != axis % leaf.ndim)) if leaf.ndim else leaf
 
-    return jax.tree.map(total, values, is_leaf=lambda leaf: isinstance(leaf, Layer))
+    return jax.tree.map(total, with_gradient(values), is_leaf=lambda leaf: isinstance(leaf, Layer))
 
 
 class Nudge(NamedTuple):
@@ -113,6 +125,7 @@ def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tu
     Args:
         grads: A pytree of gradients from any library; None leaves are skipped. Layers are counted from 1 in words,
             neurons and pixels from 0, so that "layer 2, neuron 7, weight from neuron 3" is `grads[1].weights[7, 3]`.
+            Layers of others whose biases fit the second axis of the weights only are read as (in, out).
         image_shape: Names the weights from pixels where a first layer has as many inputs.
         k: How many; fewer come back where there are fewer parameters.
 
@@ -120,7 +133,7 @@ def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tu
         Nudges ordered by magnitude; equal ones in the order of the pytree.
 
     Raises:
-        ValueError: If k is below 1, or a gradient is NaN or infinite.
+        ValueError: If k is below 1, or a gradient is NaN, infinite or complex, which goes neither up nor down.
 
     Examples:
         >>> [nudge.text for nudge in top({"x": jnp.array(3.0), "y": jnp.array(-1.0)})]
@@ -130,9 +143,11 @@ def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tu
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
+    require_real(grads, "a ranking by direction")
     found: list[tuple[float, int, int, str, Any, Any, float]] = []
-    for order, (path, leaf) in enumerate(leaves_with_paths(grads)):
-        name = leaf_name(path)
+    biases = {path[:-1]: np.shape(leaf) for path, leaf in leaves_with_paths(grads) if _field(path) == "biases"}
+    kept = with_gradient(grads)
+    for order, ((path, leaf), name) in enumerate(zip(leaves_with_paths(kept), names(kept), strict=True)):
         flat = np.asarray(_widened(leaf)).ravel()
         if not np.isfinite(flat).all():
             raise ValueError(f"the gradient of {name!r} holds NaN or infinity; ranking needs finite numbers")
@@ -145,10 +160,19 @@ def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tu
     for rank, (_, _, flat_position, name, path, leaf, gradient) in enumerate(found[:k]):
         following = abs(found[rank + 1][-1]) if rank + 1 < len(found) else 0.0
         ratio = abs(gradient) / following if following else math.inf
-        position = tuple(int(i) for i in np.unravel_index(flat_position, leaf.shape))
-        text = _words(place(path, position, leaf.shape, image_shape), gradient, ratio)
+        shape = np.shape(leaf)
+        position = tuple(int(i) for i in np.unravel_index(flat_position, shape))
+        turned = len(shape) == 2 and biases.get(path[:-1]) == shape[1:] != shape[:1]
+        where = place(name, path, position, shape, image_shape, inputs_first=turned)
+        text = _words(where, gradient, ratio)
         nudges.append(Nudge(name, position, gradient, gradient < 0, ratio, text))
     return tuple(nudges)
+
+
+def _field(path: Any) -> str | None:
+    """Which part of a numbered layer a path leads to; None for any other array."""
+    field = getattr(path[-1], "name", None) if len(path) == 2 else None
+    return field if field in ("weights", "biases") else None
 
 
 def _widened(leaf: Any) -> Any:

@@ -12,11 +12,11 @@ from jaxtyping import Array
 from jaxnet import network
 from jaxnet._types import Batch, Cost, Params
 from jaxnet.bang.dense import Dense, by_neuron, dense_form, passed_back
-from jaxnet.bang.names import named_leaves
 from jaxnet.bang.per_example import IMAGES, moments
 from jaxnet.bang.streaming import examples, pieces
+from jaxnet.leaves import named_leaves, require_floats
 
-ALIVE, NEVER_LIT, DEAD, UNHEARD, SATURATED, TWIN, SILENT = range(7)
+ALIVE, NEVER_LIT, DEAD, UNHEARD, SATURATED, TWIN, SILENT, LOST = range(8)
 
 REASONS = (
     "alive",
@@ -26,6 +26,7 @@ REASONS = (
     "its neuron is saturated: the activation is all but flat",
     "its neuron has a twin that always moves alike",
     "no example gives it a gradient",
+    "its value or its gradient is NaN or infinite",
 )
 """What the codes mean."""
 
@@ -61,21 +62,30 @@ def dead_knobs(cost: Cost, *, slope: float = 1e-3) -> Callable[[Params, Any], Kn
     Raises:
         ValueError: From the function, if the cost is no mean over examples.
     """
-    scatter = moments(cost)
+    scatter, gradient = moments(cost), jax.jit(jax.grad(cost))
 
     def look(params: Params, batch: Any) -> Knobs:
         form = dense_form(cost, params, batch)
-        if form is None and examples(batch) == 1:
-            batch = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]) if jnp.ndim(leaf) else leaf, batch)
-        if form is None:
+        if form is not None:
+            return _of_dense(form, params, batch, slope)
+        require_floats(params, "dead_knobs")
+        if examples(batch) == 1:
+            sizes = jax.tree.map(jnp.abs, gradient(params, batch))
+        else:
             found = scatter(params, batch)
-            silent = lambda mean, variance: np.where(
-                (np.asarray(mean) == 0) & (np.asarray(variance) == 0), SILENT, ALIVE
-            )
-            return Knobs(jax.tree.map(silent, found.mean, found.variance), (), ())
-        return _of_dense(form, params, batch, slope)
+            sizes = jax.tree.map(lambda mean, variance: jnp.abs(mean) + variance, found.mean, found.variance)
+        return Knobs(
+            jax.tree.map(lambda p, size: _lost(p, size, np.where(np.asarray(size) == 0, SILENT, ALIVE)), params, sizes),
+            (),
+            (),
+        )
 
     return look
+
+
+def _lost(params: Any, gradient: Any, reason: np.ndarray) -> np.ndarray:
+    """The reasons, where a parameter or its gradient is not finite that one."""
+    return np.where(np.isfinite(np.asarray(params)) & np.isfinite(np.asarray(gradient)), reason, LOST)
 
 
 def tally(knobs: Knobs) -> dict[str, dict[str, int]]:
@@ -108,6 +118,12 @@ def _of_dense(form: Dense, params: Any, batch: Batch, slope: float) -> Knobs:
         weights = np.repeat(neurons[:, None], layer.weights.shape[1], axis=1)
         weights[(weights == ALIVE) & ~met[i].any(0)] = SILENT
         weights[:, ~lit[i].any(0)] = NEVER_LIT
+        # A neuron whose sum or slope is NaN passes NaN to everything that feeds it.
+        broken = ~np.isfinite(steepest[i]).all(0) | ~np.isfinite(np.asarray(layer.biases))
+        weights, neurons = (
+            _lost(layer.weights, np.where(broken[:, None], np.nan, 0.0), weights),
+            np.where(broken, LOST, neurons),
+        )
         reasons.append(network.Layer(weights, neurons))  # pyright: ignore[reportArgumentType]
     return Knobs(type(params)(reasons), twins, tuple(rows.sum(0) / count for rows in flat))
 

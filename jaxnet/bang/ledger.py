@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxnet._types import Cost, Params
-from jaxnet.bang.names import named_leaves
-from jaxnet.bang.streaming import each, examples, require_labels, require_mean
+from jaxnet.bang.streaming import each, examples, require_labels, require_mean, taken
+from jaxnet.leaves import named_leaves, require_floats
 
 AT_ONCE = 500
 """Examples in one program."""
@@ -47,7 +47,8 @@ def credit(cost: Cost, *, labels: int | None = None, panels: int = 2) -> Callabl
 
     Args:
         cost: `cost(params, batch)`, a mean over examples.
-        labels: Split the credit by label: the batch's `labels` count from 0 to labels - 1; None does not split.
+        labels: Split the credit by label: the batch's `labels`, a field or an entry of a dictionary, count from 0 to
+            labels - 1; None does not split.
         panels: Into how many equal parts to cut every segment; the gap falls with the fourth power.
 
     Returns:
@@ -68,7 +69,7 @@ def credit(cost: Cost, *, labels: int | None = None, panels: int = 2) -> Callabl
     """
     if panels < 1:
         raise ValueError(f"panels must be at least 1, got {panels}")
-    losses = each(cost)
+    losses, check = each(cost), require_mean(cost)
     add = jax.jit(_adder(losses), donate_argnums=0)
 
     def account(path: Iterable[Params], batch: Any) -> Ledger:
@@ -77,7 +78,8 @@ def credit(cost: Cost, *, labels: int | None = None, panels: int = 2) -> Callabl
         if before is None:
             raise ValueError("a path needs at least two points, got none")
         before = jax.tree.map(jnp.asarray, before)
-        require_mean(cost, before, batch)
+        require_floats(before, "credit")
+        check(before, batch)
         groups = _groups(batch, labels)
         look = lambda params: _by_group(add, groups, params, labels or 1, examples(batch))
         (value, slope), total = look(before), None
@@ -136,7 +138,9 @@ def _groups(batch: Any, labels: int | None) -> list[tuple[int, Any, np.ndarray]]
             chosen = members[start : start + length]
             weights = (np.arange(length) < len(chosen)).astype(np.float32)
             filled = np.resize(chosen, length)
-            piece = jax.tree.map(lambda leaf, at=filled: jnp.asarray(leaf[at]) if np.ndim(leaf) else leaf, batch)
+            piece = jax.tree.map(
+                lambda leaf: leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf), taken(batch, filled)
+            )
             found.append((label, piece, weights))
     return found
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from jaxnet._types import Cost, Params
 from jaxnet.bang.per_example import lengths
-from jaxnet.bang.streaming import examples, flattened, pieces, require_mean
+from jaxnet.bang.streaming import examples, flattened, pieces, require_mean, taken
+from jaxnet.leaves import require_floats
 
 BLOCKS = 20
 """The examples are cut into so many blocks; leaving out one at a time gives the interval."""
@@ -75,10 +76,11 @@ def noise_from_batches(cost: Cost, *, batch_size: int = 32) -> Callable[[Params,
     Raises:
         ValueError: As `noise_from_examples`, for 40 mini-batches.
     """
-    squared, grad = _squared_norms(cost), jax.jit(jax.grad(cost))
+    squared, grad, check = _squared_norms(cost), jax.jit(jax.grad(cost)), require_mean(cost)
 
     def measure(params: Params, batch: Any) -> NoiseScale:
-        require_mean(cost, params, batch)
+        require_floats(params, "a noise scale")
+        check(params, batch)
         batch, block = _mixed(batch), _block(batch, batch_size)
         rows = [
             (block // batch_size, flattened(grad(params, part)), squared(params, part, batch_size).sum())
@@ -104,10 +106,11 @@ def noise_from_two_sizes(cost: Cost, *, batch_size: int = 32) -> Callable[[Param
 
     Source: McCandlish et al. 2018, appendix A.1.
     """
-    squared, grad = _squared_norms(cost), jax.jit(jax.grad(cost))
+    squared, grad, check = _squared_norms(cost), jax.jit(jax.grad(cost)), require_mean(cost)
 
     def measure(params: Params, batch: Any) -> NoiseScale:
-        require_mean(cost, params, batch)
+        require_floats(params, "a noise scale")
+        check(params, batch)
         batch, block = _mixed(batch), _block(batch, batch_size)
         rows = [
             (1, np.array([np.sum(flattened(grad(params, part)) ** 2)]), squared(params, part, batch_size).mean())
@@ -137,7 +140,7 @@ def _block(batch: Any, batch_size: int) -> int:
 def _mixed(batch: Any) -> Any:
     """The examples in a random order, always the same: neighbors in a file are often alike, or balanced by label."""
     order = np.random.default_rng(0).permutation(examples(batch))
-    return jax.tree.map(lambda leaf: leaf[order] if jnp.ndim(leaf) else leaf, batch)
+    return taken(batch, order)
 
 
 def _whole(batch: Any, block: int) -> Iterable[Any]:
@@ -182,6 +185,11 @@ def _with_interval(
 
     everything = np.ones(len(rows), bool)
     trace, squared_norm = of(everything)
+    if not np.isfinite([trace, squared_norm]).all():
+        raise ValueError(
+            f"a noise scale needs finite gradients, but of {len(rows)} parts of the examples "
+            f"{int((~np.isfinite(squares)).sum())} have one that is NaN or infinite; `bang.lengths(cost)(params, batch)` says which"
+        )
     if not trace > 0:
         return NoiseScale(0.0, 0.0, 0.0, trace, squared_norm)  # all examples agree
     without = [of(everything & (np.arange(len(rows)) != i)) for i in range(len(rows))]

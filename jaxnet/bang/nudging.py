@@ -6,13 +6,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from jaxnet._types import Cost, Params
 from jaxnet.bang.dense import Dense, by_neuron, dense_form, offsets, read
 from jaxnet.bang.search import best_steps, radii
-from jaxnet.bang.streaming import examples, pieces, require_double, require_mean, widened
+from jaxnet.bang.streaming import examples, pieces, require_mean, widened
 from jaxnet.bang.sweeps import Sweep, dense, plain
+from jaxnet.devices import double_precision, require_double
+from jaxnet.leaves import names, require_kind, require_real
 
 SIZES = (0.001, 0.01, 0.1, 1.0)
 
@@ -54,13 +56,15 @@ def worth(
     cost: Cost,
     *,
     sizes: Sequence[float | int] = SIZES,
-    entries: Int[np.ndarray, "entry"] | None = None,
+    entries: Shaped[np.ndarray, "..."] | Sequence[int] | None = None,
     tolerance: float = 0.1,
     farthest: float | int = 10.0,
 ) -> Callable[[Params, Any], Worth]:
     """Turn a cost into a function that measures what every parameter's nudge is worth.
 
     Everything is computed in float64, in chunks of bounded memory: in float32 one nudge in a hundred has the wrong sign.
+    Unless jax computes in float64 anyway, a cost of your own has a price: what jax traced of all your programs is forgotten
+    afterwards, so each is traced again at its next call (see `devices.double_precision`).
     For `losses.average` of `network.apply` a nudge changes one neuron only, which makes the sweep many times faster than
     the plain one; any other cost is simply computed again for every nudge.
 
@@ -76,7 +80,8 @@ def worth(
 
     Raises:
         ValueError: If sizes are not positive numbers up to `farthest`, or from the function: if the cost is no mean over
-            examples or computes in less than float64, or a gradient is not finite.
+            examples or computes anything in less than float64, entries are no positions, parameters are complex, or a gradient
+            is not finite.
 
     Examples:
         >>> slope = lambda p, batch: jnp.mean(batch) * (3 * p["x"] + p["y"] ** 2 / 2)
@@ -92,8 +97,11 @@ def worth(
         raise ValueError(f"tolerance must lie between 0 and 1, got {tolerance}")
 
     def measure(params: Params, batch: Any) -> Worth:
-        with jax.enable_x64(True):
+        require_real(params, "worth")
+        require_kind(params, "worth", jnp.number)  # whole numbers are nudged as if they were none
+        with double_precision(cost):
             sweep, chosen = _sweep(cost, widened(params, integers=True), widened(batch), entries)
+            _require_finite(sweep, chosen, params)
             return _measured(sweep, chosen, np.asarray(sizes, np.float64), tolerance, float(farthest))
 
     return measure
@@ -107,8 +115,15 @@ def wrong_signs(found: Worth) -> Bool[np.ndarray, "size entry"]:
 def _sweep(cost: Cost, params: Params, batch: Any, entries: Any) -> tuple[Sweep, np.ndarray]:
     total = sum(np.size(leaf) for leaf in jax.tree.leaves(params))
     chosen = np.arange(total) if entries is None else np.asarray(entries)
+    if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
+        hint = "; for a mask pass np.flatnonzero(mask)" if chosen.dtype == bool else ""
+        raise ValueError(
+            f"entries must be a row of whole numbers, got shape {chosen.shape} of type {chosen.dtype}{hint}"
+        )
     if not len(chosen) or chosen.min() < 0 or chosen.max() >= total:
         raise ValueError(f"entries must be positions between 0 and {total - 1}, at least one; got {chosen}")
+    if len(np.unique(chosen)) < len(chosen):
+        raise ValueError("entries must all be different, got one of them twice; np.unique(entries) keeps each once")
     if not examples(batch):
         raise ValueError("a batch needs at least one example, got none")
     form = dense_form(cost, params, batch)
@@ -123,8 +138,8 @@ def _sweep(cost: Cost, params: Params, batch: Any, entries: Any) -> tuple[Sweep,
             return whole.falls(everywhere)[:, chosen]
 
         return Sweep(whole.cost, whole.gradient[chosen], whole.curvature[chosen], falls), chosen
-    require_double(cost, params, batch)
-    require_mean(cost, params, batch)
+    require_double(cost, params, next(pieces(batch, 2)))
+    require_mean(cost)(params, batch)
     return plain(cost, params, batch, chosen), chosen
 
 
@@ -137,9 +152,19 @@ def _one_neuron_changes(form: Dense, params: Any, batch: Any) -> bool:
     return all(by_neuron(form.activation, sums) for sums in reading.sums[:-1])
 
 
+def _require_finite(sweep: Sweep, chosen: np.ndarray, params: Params) -> None:
+    if not np.isfinite(sweep.cost):
+        raise ValueError(f"the cost is {sweep.cost} at these parameters; a nudge from there means nothing")
+    if (bad := chosen[~np.isfinite(sweep.gradient)]).size:
+        ends = np.cumsum([np.size(leaf) for leaf in jax.tree.leaves(params)])
+        name = names(params)[int(np.searchsorted(ends, bad[0], side="right"))]
+        raise ValueError(
+            f"the gradient of {name!r} is NaN or infinite at these parameters ({len(bad):,} entries in all); "
+            "a nudge from there means nothing"
+        )
+
+
 def _measured(sweep: Sweep, chosen: np.ndarray, sizes: np.ndarray, tolerance: float, farthest: float) -> Worth:
-    if not np.isfinite(sweep.gradient).all() or not np.isfinite(sweep.cost):
-        raise ValueError("cost or gradient is NaN or infinite at these parameters; a nudge from there means nothing")
     slope, way = np.abs(sweep.gradient), np.where(sweep.gradient > 0, -1.0, 1.0)
     downhill = lambda lengths: sweep.falls(lengths * way)
     measured = downhill(sizes[:, None] * np.ones_like(slope))

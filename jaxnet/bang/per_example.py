@@ -13,8 +13,8 @@ from jaxtyping import Array, Float
 from jaxnet import devices
 from jaxnet._types import Batch, Cost, Params
 from jaxnet.bang.dense import Dense, dense_form, passed_back
-from jaxnet.bang.names import leaf_name, named_leaves
-from jaxnet.bang.streaming import each, examples, over_examples, pieces, require_labels, require_mean
+from jaxnet.bang.streaming import each, examples, labels_of, over_examples, pieces, require_labels, require_mean
+from jaxnet.leaves import named_leaves, names, require_floats
 from jaxnet.network import Layer
 
 IMAGES = 1000
@@ -63,7 +63,7 @@ def moments(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], M
         >>> float(found.mean), float(found.variance)
         (-1.0, 7.0)
     """
-    gradients, center = _gradients(each(cost)), jax.jit(jax.grad(cost))
+    gradients, center, check = _gradients(each(cost)), jax.jit(jax.grad(cost)), require_mean(cost)
     plain = jax.jit(lambda params, middle, batch: _deviations(gradients(params, batch), middle))
     if size is not None and size < 1:
         raise ValueError(f"size must be at least 1 example at a time, got {size}")
@@ -71,7 +71,8 @@ def moments(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], M
     def measure(params: Params, batch: Any) -> Moments:
         if (count := examples(batch)) < 2:
             raise ValueError(f"a variance needs at least 2 examples, got {count}")
-        require_mean(cost, params, batch)
+        require_floats(params, "moments")
+        check(params, batch)
         params, form = _at_least_single(params), dense_form(cost, params, batch)
         middle = jax.tree.map(jnp.zeros_like, params)
         if form is None:
@@ -96,12 +97,12 @@ def signal_to_noise(found: Moments) -> Params:
     return jax.tree.map(lambda m, v: jnp.where(m == 0, 0.0, jnp.abs(m) / jnp.sqrt(v)), found.mean, found.variance)
 
 
-def tug_of_war(cost: Cost, labels: int) -> Callable[[Params, Batch], Params]:
+def tug_of_war(cost: Cost, labels: int) -> Callable[[Params, Any], Params]:
     """Turn a cost into a function that splits its gradient by label: who pulls each parameter up, and who down.
 
     Args:
         cost: `cost(params, batch)`, a mean over examples.
-        labels: How many there are; the batch's `labels` count from 0.
+        labels: How many there are; the batch's `labels`, a field or an entry of a dictionary, count from 0.
 
     Returns:
         `pull(params, batch)`: a pytree like the parameters with a leading axis of labels, which sums to the gradient.
@@ -111,16 +112,18 @@ def tug_of_war(cost: Cost, labels: int) -> Callable[[Params, Batch], Params]:
 
     Source: the film's "Gradient descent": the average over all examples, so every one of them has its say.
     """
-    losses = each(cost)
+    losses, check = each(cost), require_mean(cost)
 
     @jax.jit
     def by_label(params: Params, batch: Any) -> Params:
         # One backward pass a label over the same forward pass.
-        return jax.jacrev(lambda p: jax.ops.segment_sum(losses(p, batch), jnp.asarray(batch.labels), labels))(params)
+        marks = jnp.asarray(labels_of(batch))
+        return jax.jacrev(lambda p: jax.ops.segment_sum(losses(p, batch), marks, labels))(params)
 
-    def pull(params: Params, batch: Batch) -> Params:
+    def pull(params: Params, batch: Any) -> Params:
         require_labels(batch, labels)
-        require_mean(cost, params, batch)
+        require_floats(params, "tug_of_war")
+        check(params, batch)
         total = functools.reduce(_added, (by_label(params, piece) for piece in pieces(batch, IMAGES)))
         return jax.tree.map(lambda leaf: leaf / examples(batch), total)
 
@@ -140,7 +143,7 @@ def lengths(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], F
     Raises:
         ValueError: If size is below 1, or from the function: if there is no example, or the cost is no mean over them.
     """
-    gradients = _gradients(each(cost))
+    gradients, check = _gradients(each(cost)), require_mean(cost)
     squares = lambda g: jnp.sum(g**2, axis=tuple(range(1, g.ndim)))
     plain = jax.jit(lambda params, batch: jnp.sqrt(sum(map(squares, jax.tree.leaves(gradients(params, batch))))))
     if size is not None and size < 1:
@@ -149,7 +152,8 @@ def lengths(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], F
     def measure(params: Params, batch: Any) -> Float[np.ndarray, "example"]:
         if not examples(batch):
             raise ValueError("a batch needs at least one example, got none")
-        require_mean(cost, params, batch)
+        require_floats(params, "lengths")
+        check(params, batch)
         params, form = _at_least_single(params), dense_form(cost, params, batch)
         if form is None:
             found = [plain(params, piece) for piece in pieces(batch, size or at_once(params))]
@@ -176,8 +180,16 @@ def pulls(cost: Cost, leaf: str, position: tuple[int, ...]) -> Callable[[Params,
     Raises:
         ValueError: From the function, if there is no such parameter, or the cost is no mean over examples.
     """
-    losses = each(cost)
-    derivative = jax.jit(lambda params, along, batch: jax.jvp(lambda p: losses(p, batch), (params,), (along,))[1])
+    losses, check = each(cost), require_mean(cost)
+
+    @jax.jit
+    def derivative(params: Params, along: Params, batch: Any) -> Array:
+        def moved(step: Any, example: Any) -> Array:
+            return losses(jax.tree.map(lambda p, a: p + step * a, params, along), example)[0]
+
+        # Backward through one number: forward mode would be refused by functions with a custom backward rule.
+        step = jnp.zeros((), jnp.result_type(*jax.tree.leaves(params)))
+        return over_examples(lambda example: jax.grad(moved)(step, example), batch)
 
     def measure(params: Params, batch: Any) -> Float[np.ndarray, "example"]:
         shapes = {name: np.shape(array) for name, array in named_leaves(params)}
@@ -189,11 +201,14 @@ def pulls(cost: Cost, leaf: str, position: tuple[int, ...]) -> Callable[[Params,
         ):
             told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
             raise ValueError(f"there is no parameter {leaf}{list(position)}; the arrays are {told}")
-        require_mean(cost, params, batch)
-        unit = lambda path, array: (
-            jnp.zeros_like(array).at[position].set(1) if leaf_name(path) == leaf else jnp.zeros_like(array)
+        require_floats(params, "pulls")
+        check(params, batch)
+        params = jax.tree.map(jnp.asarray, params)
+        units = (
+            jnp.zeros_like(array).at[position].set(1) if name == leaf else jnp.zeros_like(array)
+            for name, array in zip(names(params), jax.tree.leaves(params), strict=True)
         )
-        along = jax.tree_util.tree_map_with_path(unit, params)
+        along = jax.tree.structure(params).unflatten(units)
         return np.concatenate([np.asarray(derivative(params, along, piece)) for piece in pieces(batch, IMAGES)])
 
     return measure

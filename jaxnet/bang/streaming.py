@@ -1,6 +1,6 @@
-"""A batch in pieces: its examples one by one, and sums over all of them in bounded memory."""
+"""A batch in pieces: its examples one by one, sums over all of them in bounded memory, and whether a cost is a mean of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -9,18 +9,25 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxnet._types import Cost, Params
+from jaxnet.leaves import names
 from jaxnet.losses import Average
+
+COMPARED = 250
+"""Examples that are compared at a time, one by one and together."""
 
 
 def examples(batch: Any) -> int:
-    """How many examples a batch holds: the length that the leading axes of its arrays share; random keys have none.
+    """How many examples a batch holds: the length that the leading axes of its arrays share.
 
-    A batch without any array, such as None, counts as one example.
+    A random key alone belongs to the whole batch; an array of keys, one an example, has the examples' axis. A batch without
+    any array, such as None, counts as one example.
 
     Raises:
         ValueError: If their lengths differ.
     """
-    lengths = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in jax.tree.leaves(batch) if not _is_key(leaf)}
+    leaves = jax.tree.leaves(batch)
+    lengths = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in leaves if not _is_key(leaf)}
+    lengths = lengths or {np.shape(leaf)[0] for leaf in leaves if np.ndim(leaf)}
     if not lengths:
         return 1
     if len(lengths) != 1 or None in lengths:
@@ -31,12 +38,23 @@ def examples(batch: Any) -> int:
 
 
 def pieces(batch: Any, size: int) -> Iterator[Any]:
-    """The batch in pieces of at most `size` examples, in order; a random key goes into every piece."""
+    """The batch in pieces of at most `size` examples, in order; a random key of the whole batch goes into every piece."""
     if size >= (count := examples(batch)) > 0:
         yield batch  # as it is: a slice of everything would be a copy
         return
     for start in range(0, count, size):
-        yield jax.tree.map(lambda leaf, at=start: leaf if _is_key(leaf) else leaf[at : at + size], batch)
+        yield taken(batch, slice(start, start + size))
+
+
+def taken(batch: Any, chosen: Any) -> Any:
+    """Some of a batch's examples, by a slice or by positions; a random key of the whole batch stays with them."""
+    count = examples(batch)
+    return jax.tree.map(lambda leaf: leaf if _of_all(leaf, count) else leaf[chosen], batch)
+
+
+def labels_of(batch: Any) -> Any:
+    """A batch's labels: its field, or its entry where it is a dictionary; None where it has none."""
+    return batch.get("labels") if isinstance(batch, Mapping) else getattr(batch, "labels", None)
 
 
 def each(cost: Cost) -> Callable[[Params, Any], Any]:
@@ -59,56 +77,85 @@ def each(cost: Cost) -> Callable[[Params, Any], Any]:
 
 def over_examples(of_one: Callable[[Any], Any], batch: Any) -> Any:
     """`of_one` of every example, each as a batch of length 1, along a leading axis."""
-    axes = jax.tree.map(lambda leaf: None if _is_key(leaf) else 0, batch)
+    count = examples(batch)
+    axes = jax.tree.map(lambda leaf: None if _of_all(leaf, count) else 0, batch)
+    if not jax.tree.leaves(axes):
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], of_one(batch))
     alone = lambda example: jax.tree.map(lambda leaf, axis: leaf if axis is None else leaf[None], example, axes)
     return jax.vmap(lambda example: of_one(alone(example)), in_axes=(axes,))(batch)
 
 
-def require_mean(cost: Cost, params: Params, batch: Any) -> None:
-    """Make sure that a cost is a mean over examples: what two unequal parts cost must average to what the whole costs.
+def require_mean(cost: Cost) -> Callable[[Params, Any], None]:
+    """A function `(params, batch)` that makes sure that a cost is a mean over examples.
+
+    All examples, in a random order and some hundred at a time, must have together the cost and the gradient that they have
+    on average one by one. That takes about two more gradients over the batch; `losses.average` is known to be a mean, and
+    costs nothing.
 
     Raises:
-        ValueError: If it is not.
+        ValueError: From the function, if it is not, with what differs; or if the cost is not finite.
     """
     if isinstance(cost, Average):
-        return
-    count = min(examples(batch), 60)
-    if count < 2:
-        return
-    some = next(pieces(batch, count))
-    cut = (count + 2) // 3
-    parts = (next(pieces(some, cut)), jax.tree.map(lambda leaf: leaf if _is_key(leaf) else leaf[cut:], some))
-    value = jnp.asarray(cost(params, some))
-    whole, first, second = (float(part) for part in (value, *(cost(params, part) for part in parts)))
-    if not np.isfinite([whole, first, second]).all():
-        raise ValueError(f"the cost of {count} examples is NaN or infinite at these parameters: {whole}")
-    averaged = (cut * first + (count - cut) * second) / count
-    tolerance = max(1e-3, 8 * float(jnp.finfo(value.dtype).eps)) * max(abs(whole), abs(first), abs(second))
-    if abs(whole - averaged) > tolerance:
-        raise ValueError(
-            f"this cost is no mean over examples: {count} of them cost {whole:.6g}, their two parts on average "
-            f"{averaged:.6g}. Sums, batch statistics and randomness drawn once a batch have no gradient example by example; "
-            "divide by the number of examples, freeze the statistics, or leave the randomness out"
+        return lambda params, batch: None
+    losses = each(cost)
+
+    @jax.jit
+    def both(params: Params, piece: Any) -> tuple[Any, Any, Any]:
+        together = jax.value_and_grad(cost)(params, piece)
+        one_by_one = jax.value_and_grad(lambda p: jnp.mean(losses(p, piece)))(params)
+        some = taken(piece, slice(0, 4)) if examples(piece) > 4 else piece
+        return (
+            together,
+            one_by_one,
+            over_examples(lambda example: jax.grad(lambda p: losses(p, example)[0])(params), some),
         )
 
+    def check(params: Params, batch: Any) -> None:
+        if (count := examples(batch)) < 2:
+            return
+        order = np.random.default_rng(0).permutation(count)
+        for start in range(0, count, COMPARED):
+            piece = taken(jax.tree.map(_on_host, batch), order[start : start + COMPARED])
+            if examples(piece) < 2:
+                return
+            with jax.default_matmul_precision("highest"):
+                (whole, grads), (mean, averaged), lone = jax.device_get(both(params, piece))
+            if not np.isfinite(whole):
+                raise ValueError(
+                    f"the cost of {examples(piece)} examples is NaN or infinite at these parameters: {whole}"
+                )
+            _compare(examples(piece), (whole, grads), (mean, averaged), lone)
 
-def require_double(cost: Cost, params: Params, batch: Any) -> None:
-    """Make sure that a cost computes in float64 where it is given float64 parameters and images.
+    return check
 
-    Raises:
-        ValueError: If it does not, or fails.
-    """
-    try:
-        dtype = jax.eval_shape(cost, params, next(pieces(batch, 2))).dtype
-    except TypeError as error:
-        raise ValueError(
-            f"this cost does not take float64 parameters and images: {error}; let the model compute in the type it is given"
-        ) from error
-    if dtype != np.float64:
-        raise ValueError(
-            f"with float64 parameters and images this cost still computes in {dtype}, where small falls drown in rounding; "
-            "build the model without a fixed dtype, or with float64"
-        )
+
+def _compare(count: int, together: tuple[Any, Any], one_by_one: tuple[Any, Any], lone: Any) -> None:
+    (whole, grads), (mean, averaged) = together, one_by_one
+    pairs = list(zip(names(grads), jax.tree.leaves(grads), jax.tree.leaves(averaged), strict=True))
+    length = lambda leaves: float(np.sqrt(sum(np.sum(np.abs(np.asarray(leaf, complex)) ** 2) for leaf in leaves)))
+    finite = [np.isfinite(np.asarray(a, complex)) & np.isfinite(np.asarray(b, complex)) for _, a, b in pairs]
+    kept = lambda leaves: [np.where(ok, leaf, 0) for ok, leaf in zip(finite, leaves, strict=True)]
+    ours, theirs = (kept([pair[i] for pair in pairs]) for i in (1, 2))
+    apart = [np.abs(np.asarray(a, complex) - np.asarray(b, complex)) for a, b in zip(ours, theirs, strict=True)]
+    narrowest = max((float(jnp.finfo(np.asarray(leaf).dtype).eps) for leaf in (whole, *ours)), default=0.0)
+    tolerance = max(2e-4 if narrowest > 1e-10 else 1e-8, 16 * narrowest)
+    alone = max((length(kept([leaf[i] for leaf in jax.tree.leaves(lone)])) for i in range(min(4, count))), default=0.0)
+    scale = max(length(ours), length(theirs)) + 0.02 * (alone if np.isfinite(alone) else 0.0)
+    costs = max(abs(float(whole)), abs(float(mean)))
+    if (
+        length(apart) <= tolerance * scale
+        and abs(float(whole) - float(mean)) <= max(1e-3 if narrowest > 1e-10 else 1e-7, tolerance) * costs
+    ):
+        return
+    name = pairs[int(np.argmax([part.max(initial=0) for part in apart]))][0] if pairs else ""
+    raise ValueError(
+        f"this cost is no mean over examples: {count} of them cost {float(whole):.6g} together and {float(mean):.6g} on average "
+        f"one by one; their gradients have the lengths {length(ours):.6g} and {length(theirs):.6g}, and differ most in {name!r}. "
+        "Sums, masks and weights that are divided by their sum over the batch, batch statistics and randomness drawn once a "
+        "batch have no gradient example by example. Divide by the number of examples; for masks and weights put "
+        "weight * len(weight) / weight.sum() into the batch and take the mean of weight * loss; freeze the statistics; "
+        "leave the randomness out, or give every example a key"
+    )
 
 
 def require_labels(batch: Any, labels: int) -> np.ndarray:
@@ -117,7 +164,12 @@ def require_labels(batch: Any, labels: int) -> np.ndarray:
     Raises:
         ValueError: If they are not, or there are none.
     """
-    marks = np.asarray(getattr(batch, "labels", np.zeros(0)))
+    found = labels_of(batch)
+    if found is None:
+        raise ValueError(
+            f"a split by label needs a batch with labels, a Batch or a dictionary, got {type(batch).__name__}"
+        )
+    marks = np.asarray(found)
     if marks.dtype.kind not in "iu" or not marks.size or marks.min() < 0 or marks.max() >= labels:
         told = f"{marks.min()} to {marks.max()}" if marks.size else "none"
         raise ValueError(f"batch.labels must be integers from 0 to {labels - 1}, got {told} of type {marks.dtype}")
@@ -151,6 +203,15 @@ def widened(tree: Any, *, integers: bool = False) -> Any:
 def flattened(tree: Any) -> Float[np.ndarray, "entry"]:
     """All numbers of a pytree as one long vector on the host, float64, in the order of its leaves."""
     return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)])
+
+
+def _on_host(leaf: Any) -> Any:
+    return leaf if _is_key(leaf) else np.asarray(leaf)
+
+
+def _of_all(leaf: Any, count: int) -> bool:
+    """Whether a leaf of a batch is a random key for all its examples, instead of one each."""
+    return _is_key(leaf) and not (np.ndim(leaf) and np.shape(leaf)[0] == count)
 
 
 def _is_key(leaf: Any) -> bool:

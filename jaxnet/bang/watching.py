@@ -6,11 +6,10 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkab
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxnet._types import Params
-from jaxnet.descent import Descent
+from jaxnet.descent import Descent, gradient_norm
 
 Signal = Literal["gradient", "ratio", "share", "clarity", "dead", "never_lit"]
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
@@ -31,8 +30,8 @@ class Signals(NamedTuple):
     Attributes:
         gradient: The gradient's Euclidean length.
         ratio: The update's length over that of the parameters after it.
-        share: The part of the step's predicted decrease that this array earns; negative where its update works against
-            the gradient.
+        share: What this array earns, as a part of the size of the step's predicted change: negative where its update works
+            against the gradient. The shares sum to 1 where the step is predicted to lower the cost, to -1 where it is not.
         clarity: Signal to noise of the mini-batch gradients: the length of their running mean over that of their
             scatter around it. 1 is as much signal as noise.
         dead: Parameters that once had a gradient and have had none for the last 100 watched steps.
@@ -48,11 +47,19 @@ class Signals(NamedTuple):
 
 
 class WatchedInfo(NamedTuple):
-    """What a person wants to see of one watched step: as `Info`, and the signals."""
+    """What a person wants to see of one step of a watched walk: as `Info`, and the signals.
+
+    Attributes:
+        cost: As `Info` has it.
+        gradient_norm: As `Info` has it.
+        signals: NaN at steps that were not watched, and where the step itself gives NaN.
+        watched: Whether the step was watched.
+    """
 
     cost: Float[Array, "..."]
     gradient_norm: Float[Array, "..."]
     signals: Signals
+    watched: Bool[Array, "..."]
 
 
 class Memory(NamedTuple):
@@ -120,7 +127,8 @@ def watch(descent: Descent, *, every: int = 1, signals: Sequence[str] = SIGNALS)
     slope, move = descent.slope, descent.move
     if slope is None or move is None:
         raise ValueError(
-            "this descent does not show its gradient; fill Descent.slope and .move, as gradient_descent does"
+            "this descent does not show its gradient; fill Descent.slope and .move, as gradient_descent does, and watch "
+            "before side_by_side: side_by_side(bang.watch(descent))"
         )
     if every < 1:
         raise ValueError(f"every must be at least 1, got {every}")
@@ -133,25 +141,27 @@ def watch(descent: Descent, *, every: int = 1, signals: Sequence[str] = SIGNALS)
         dark = like(NEVER_LIT, jnp.uint8) if wanted & {"dead", "never_lit"} else None
         mean, power = None, None
         if "clarity" in wanted:
-            mean, power = like(0, jnp.float32), jnp.zeros(len(jax.tree.leaves(params)), jnp.float32)
+            kind = lambda leaf: jnp.complex64 if jnp.iscomplexobj(leaf) else jnp.float32
+            mean = jax.tree.map(lambda leaf: jnp.zeros(jnp.shape(leaf), kind(leaf)), params)
+            power = jnp.zeros(len(jax.tree.leaves(params)), jnp.float32)
         return Watched(descent.init(params), Memory(jnp.zeros((), jnp.int32), dark, mean, power))
 
     def update(state: Watched, batch: Any) -> tuple[Watched, WatchedInfo]:
         value, grads = slope(state.inner, batch)
-        inner, updates = move(state.inner, grads)
+        inner, updates = move(state.inner, grads, value, batch)
+        due = jnp.asarray(state.step % every == 0)
         if every == 1:
             memory, seen = _look(wanted, state.memory, inner.params, grads, updates)
         else:
 
             def look(memory: Memory) -> tuple[Memory, Signals]:
                 # The updates are worked out again: kept at hand, they would slow down every step that is not watched.
-                return _look(wanted, memory, inner.params, grads, move(state.inner, grads)[1])
+                return _look(wanted, memory, inner.params, grads, move(state.inner, grads, value, batch)[1])
 
             nothing = lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype)
             skipped = jax.tree.map(nothing, jax.eval_shape(look, state.memory)[1])
-            due = state.step % every == 0
             memory, seen = jax.lax.cond(due, look, lambda memory: (memory, skipped), state.memory)
-        return Watched(inner, memory), WatchedInfo(value, optax.tree.norm(grads), seen)
+        return Watched(inner, memory), WatchedInfo(value, gradient_norm(grads), seen, due)
 
     return Descent(init, update)
 
@@ -161,7 +171,7 @@ def _look(wanted: set[str], memory: Memory, params: Params, grads: Params, updat
         [jnp.asarray(leaf, jnp.promote_types(leaf.dtype, jnp.float32)).ravel() for leaf in jax.tree.leaves(tree)]
         for tree in (params, grads, updates)
     )
-    squared = lambda leaves: jnp.stack([jnp.vdot(leaf, leaf) for leaf in leaves])
+    squared = lambda leaves: jnp.stack([jnp.real(jnp.vdot(leaf, leaf)) for leaf in leaves])
     found: dict[str, Array] = {}
     if "gradient" in wanted:
         found["gradient"] = jnp.sqrt(squared(grads))
@@ -169,8 +179,9 @@ def _look(wanted: set[str], memory: Memory, params: Params, grads: Params, updat
         own, moved = jnp.sqrt(squared(params)), jnp.sqrt(squared(updates))
         found["ratio"] = jnp.where(moved > 0, moved / jnp.where(own > 0, own, jnp.nan), 0.0)
     if "share" in wanted:
-        gains = jnp.stack([-jnp.vdot(g, u) for g, u in zip(grads, updates, strict=True)])
-        total = jnp.sum(gains)
+        # Of complex numbers jax's gradient is the conjugate of the way up: the plain product is the change of the cost.
+        gains = jnp.stack([-jnp.real(jnp.dot(g, u)) for g, u in zip(grads, updates, strict=True)])
+        total = jnp.abs(jnp.sum(gains))
         found["share"] = gains / jnp.where(total == 0, 1, total)
     looked, (dark, mean, power) = memory.looked + 1, memory[1:]
     if power is not None:
@@ -221,9 +232,7 @@ def rows(info: WatchedInfo, names: Sequence[str]) -> Iterator[tuple[int, dict[st
     """
     seen = {name: np.asarray(values) for name, values in info.signals._asdict().items() if values is not None}
     costs, norms = np.asarray(info.cost), np.asarray(info.gradient_norm)
-    looked = [~np.isnan(values).all(axis=-1) for values in seen.values()]
-    watched = np.any(looked, axis=0) if looked else np.ones(len(costs), bool)
-    for i in np.flatnonzero(watched):
+    for i in np.flatnonzero(np.asarray(info.watched)):
         values = {"cost": float(costs[i]), "gradient_norm": float(norms[i])}
         for signal, array in seen.items():
             values |= {f"{signal}/{name}": float(value) for name, value in zip(names, array[i], strict=True)}

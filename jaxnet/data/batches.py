@@ -3,7 +3,7 @@
 import concurrent.futures
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jaxtyping import Array, Int, Key, UInt32
 
 from jaxnet import devices
 from jaxnet._types import Batch
+from jaxnet.data.own import require_intensities
 
 GATHERED = 2**30
 """Bytes of images that an epoch's program gathers at a time, at most (but always a step's)."""
@@ -23,7 +24,7 @@ class Epoch(NamedTuple):
     `jaxnet.train` takes it for a chunk of steps, and gathers and steps in one program.
 
     Attributes:
-        examples: All examples, on the device. They have no key.
+        examples: All examples, on the device; a `Batch` has no key yet.
         order: The position of every example that a step reads; with an axis of networks behind the one of the steps where
             each network has an order of its own.
         key: What every step's key is made from, with an axis of networks where each has its own; None where the cost needs no
@@ -31,24 +32,27 @@ class Epoch(NamedTuple):
         first: The number of the epoch's first step, counted from the start of the run.
     """
 
-    examples: Batch
+    examples: Any
     order: Int[Array, "steps *networks batch"] | Int[np.ndarray, "steps *networks batch"]
     key: Key[Array, "*networks"] | None
     first: UInt32[Array, ""] | UInt32[np.ndarray, ""]
 
-    def batches(self) -> Batch:
+    def batches(self) -> Any:
         """The batches of all steps, stacked along a leading axis."""
-        images, labels = (jnp.asarray(leaf)[self.order] for leaf in self.examples[:2])
+        read = jax.tree.map(lambda leaf: jnp.asarray(leaf)[self.order], self.examples)
         if self.key is None:
-            return Batch(images, labels)
+            return read
         numbers = self.first + jnp.arange(len(self.order), dtype=jnp.uint32)
         fold = jax.vmap(jax.random.fold_in, in_axes=(0, None)) if self.key.ndim else jax.random.fold_in
-        return Batch(images, labels, jax.vmap(fold, in_axes=(None, 0))(self.key, numbers))
+        return read._replace(key=jax.vmap(fold, in_axes=(None, 0))(self.key, numbers))
 
     def cut(self) -> "Epoch":
         """The epoch as equal parts along a leading axis, each small enough to be gathered at once; the examples stay whole."""
-        images, (steps, *read) = self.examples.images, self.order.shape
-        bytes_a_step = math.prod((*read, *images.shape[1:])) * images.dtype.itemsize
+        steps, *read = self.order.shape
+        bytes_an_example = sum(
+            leaf.size * leaf.dtype.itemsize // leaf.shape[0] for leaf in jax.tree.leaves(self.examples)
+        )
+        bytes_a_step = math.prod(read) * bytes_an_example
         fits = max(1, GATHERED // max(1, bytes_a_step))
         length = max(n for n in range(1, min(steps, fits) + 1) if steps % n == 0)
         starts = self.first + jnp.arange(0, steps, length, dtype=jnp.uint32)
@@ -67,35 +71,48 @@ def chunk_length(steps: int, batch_size: int) -> int:
     return min(divisors, key=lambda n: abs(n - near)) if divisors else near
 
 
+class Chunks(Iterator[Any]):
+    """Batches stacked along a leading axis of steps, one chunk after the other, as `jaxnet.train` recognizes them."""
+
+    def __init__(self, chunks: Iterator[Any]):
+        """Of an iterator over chunks."""
+        self._chunks = chunks
+
+    def __next__(self) -> Any:
+        """The next chunk."""
+        return next(self._chunks)
+
+
 def shuffled(
-    key: Key[Array, ""], data: Batch, batch_size: int, *, epochs: int = 1, keyed: bool = False, steps: int | None = None
-) -> Iterator[Batch]:
+    key: Key[Array, ""], data: Any, batch_size: int, *, epochs: int = 1, keyed: bool = False, steps: int | None = None
+) -> Chunks:
     """Every epoch all examples once, in a new order, as batches stacked along a leading axis of steps.
 
     The incomplete batch at an epoch's end is dropped, and the next epoch's order decides anew who is left out.
 
     Args:
         key: Decides the order (the same on every device) and, with `keyed`, the batches' keys.
-        data: The examples.
-        batch_size: Examples a step; `len(data.labels)` is full-batch descent, 1 is one example at a time.
+        data: The examples: a `Batch`, or any pytree of arrays with one leading axis, such as `(x, y)`.
+        batch_size: Examples a step; the number of all is full-batch descent, 1 is one example at a time.
         epochs: How often to go through the data.
-        keyed: Give every batch a random key, for costs that need randomness.
+        keyed: Give every batch a random key, for costs that need randomness; only a `Batch` has a place for it.
         steps: Steps to stack; by default some 2,500 images' worth and a divisor of the epoch's steps, so that one program serves.
 
     Yields:
-        A `Batch` with arrays of shape (steps, batch_size, ...), read-only; chunks never cross the end of an epoch.
+        The same pytree with arrays of shape (steps, batch_size, ...), read-only; chunks never cross the end of an epoch.
 
     Raises:
-        ValueError: If the batch size is not between 1 and the number of examples, or epochs is negative.
+        ValueError: If the batch size is not between 1 and the number of examples, epochs is negative, the arrays have no
+            common leading axis, or labels and images of a `Batch` are none.
     """
-    _check(data, batch_size, epochs)
-    steps = steps or chunk_length(len(data.labels) // batch_size, batch_size)
-    return _chunks(key, data, batch_size, epochs, keyed, steps)
+    size = _check(data, batch_size, epochs, keyed)
+    steps = steps or chunk_length(size // batch_size, batch_size)
+    return Chunks(_chunks(key, data, batch_size, epochs, keyed, steps))
 
 
 def resident_epochs(
     key: Key[Array, "*networks"],
-    data: Batch,
+    data: Any,
     batch_size: int,
     *,
     epochs: int = 1,
@@ -119,19 +136,22 @@ def resident_epochs(
         An `Epoch` whose batches are those of `shuffled`, in the same order and with the same keys.
 
     Raises:
-        ValueError: If the batch size is not between 1 and the number of examples, or epochs is negative.
+        ValueError: As `shuffled`.
     """
-    _check(data, batch_size, epochs)
+    _check(data, batch_size, epochs, keyed)
     return _epochs(key, data, batch_size, epochs, keyed, sharding)
 
 
 def _epochs(
-    key: Array, data: Batch, batch_size: int, epochs: int, keyed: bool, sharding: jax.sharding.Sharding | None
+    key: Array, data: Any, batch_size: int, epochs: int, keyed: bool, sharding: jax.sharding.Sharding | None
 ) -> Iterator[Epoch]:
-    size, per_epoch = len(data.labels), len(data.labels) // batch_size
+    size = _length(data)
+    per_epoch = size // batch_size
     order_keys, batch_keys = (_split if key.ndim == 0 else _split_each)(key)
     generators = _generators(order_keys)
-    examples = Batch(*(jax.device_put(leaf, sharding) if sharding else jnp.asarray(leaf) for leaf in data[:2]))
+    examples = jax.tree.map(
+        lambda leaf: jax.device_put(leaf, sharding) if sharding else jnp.asarray(leaf), _unkeyed(data)
+    )
     shape = (*key.shape, per_epoch, batch_size)
     draw = lambda generator: generator.permutation(size).astype(np.int32)[: per_epoch * batch_size]
     with concurrent.futures.ThreadPoolExecutor(devices.cores()) as pool:  # drawing lets other threads run
@@ -141,12 +161,39 @@ def _epochs(
             yield Epoch(examples, order, batch_keys if keyed else None, np.asarray(epoch * per_epoch, np.uint32))
 
 
-def _check(data: Batch, batch_size: int, epochs: int) -> None:
-    size = len(data.labels)
+def _check(data: Any, batch_size: int, epochs: int, keyed: bool) -> int:
+    size = _length(data)
     if not 1 <= batch_size <= size:
         raise ValueError(f"batch_size must be between 1 and the {size:,} examples there are, got {batch_size}")
     if epochs < 0:
         raise ValueError(f"epochs must be 0 or more, got {epochs}")
+    if keyed and not isinstance(data, Batch):
+        raise ValueError(
+            f"keyed=True needs a Batch, which has a place for the key, got {type(data).__name__}; "
+            "give every example a key of its own"
+        )
+    if isinstance(data, Batch):
+        labels = np.asarray(data.labels)
+        if labels.dtype.kind not in "iub" or labels.min(initial=0) < 0:
+            raise ValueError(
+                f"labels are whole numbers from 0, got {labels.min(initial=0)} at the least, of type {labels.dtype}"
+            )
+        require_intensities(data.images)
+    return size
+
+
+def _unkeyed(data: Any) -> Any:
+    return data._replace(key=None) if isinstance(data, Batch) else data
+
+
+def _length(data: Any) -> int:
+    """How many examples there are: the length of the leading axis that all arrays share."""
+    lengths = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in jax.tree.leaves(_unkeyed(data))}
+    if len(lengths) != 1 or None in lengths:
+        raise ValueError(
+            f"examples are arrays with one leading axis, got leading lengths {sorted(map(str, lengths))} in a {type(data).__name__}"
+        )
+    return int(lengths.pop() or 0)
 
 
 def _generators(keys: Array) -> list[np.random.Generator]:
@@ -155,8 +202,9 @@ def _generators(keys: Array) -> list[np.random.Generator]:
     return [np.random.default_rng(each) for each in words.reshape(-1, words.shape[-1])]
 
 
-def _chunks(key: Array, data: Batch, batch_size: int, epochs: int, keyed: bool, steps: int) -> Iterator[Batch]:
-    size, per_epoch = len(data.labels), len(data.labels) // batch_size
+def _chunks(key: Array, data: Any, batch_size: int, epochs: int, keyed: bool, steps: int) -> Iterator[Any]:
+    size = _length(data)
+    per_epoch = size // batch_size
     order_key, batch_key = _split(key)
     (generator,) = _generators(order_key)
     gather = _gather_on_device(data) if devices.resident() else _gather_on_host(data)
@@ -165,14 +213,19 @@ def _chunks(key: Array, data: Batch, batch_size: int, epochs: int, keyed: bool, 
         for start in range(0, per_epoch, steps):
             stop = min(start + steps, per_epoch)
             chosen = order[start * batch_size : stop * batch_size].reshape(stop - start, batch_size)
-            yield gather(chosen)._replace(
-                key=_keys(batch_key, epoch * per_epoch + start, stop - start) if keyed else None
-            )
+            read = gather(chosen)
+            if keyed:
+                read = read._replace(key=_keys(batch_key, epoch * per_epoch + start, stop - start))
+            yield read
 
 
-def _gather_on_host(data: Batch):
-    images, labels = np.asarray(data.images), np.asarray(data.labels)
-    return lambda chosen: Batch(_take(images, chosen), _take(labels, chosen))
+def _gather_on_host(data: Any):
+    held = jax.tree.map(lambda leaf: leaf if _is_key(leaf) else np.asarray(leaf), _unkeyed(data))
+    return lambda chosen: jax.tree.map(lambda leaf: leaf[chosen] if _is_key(leaf) else _take(leaf, chosen), held)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(getattr(leaf, "dtype", np.dtype(float)), jax.dtypes.prng_key)
 
 
 def _take(array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -187,8 +240,8 @@ def _take(array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return taken
 
 
-def _gather_on_device(data: Batch):
-    resident = Batch(jnp.asarray(data.images), jnp.asarray(data.labels))
+def _gather_on_device(data: Any):
+    resident = jax.tree.map(jnp.asarray, _unkeyed(data))
     gather = jax.jit(lambda resident, chosen: jax.tree.map(lambda leaf: leaf[chosen], resident))
     return lambda chosen: gather(resident, chosen)
 

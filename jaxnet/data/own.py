@@ -162,3 +162,17 @@ def split(key: Key[Array, ""], data: Batch, validation: int) -> tuple[Batch, Bat
     held_out[generator.permutation(size)[:validation]] = True
     images, labels = np.asarray(data.images), np.asarray(data.labels)
     return Batch(images[~held_out], labels[~held_out]), Batch(images[held_out], labels[held_out])
+
+
+def require_intensities(images: Any) -> None:
+    """Refuse float images that hold the whole numbers of bytes, up to 255: a network would read them as 255 times too bright.
+
+    Raises:
+        ValueError: With the remedy.
+    """
+    some = np.asarray(images[:100])
+    if some.dtype.kind == "f" and some.size and some.max() > 16 and some.min() >= 0 and (some == np.rint(some)).all():
+        raise ValueError(
+            f"these float images hold whole numbers up to {some.max():g}, and floats are used as they are; "
+            "pass them as uint8, or divide by 255"
+        )

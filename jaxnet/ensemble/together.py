@@ -103,6 +103,7 @@ class Notes:
         self.costs, self.accuracies = np.full((2, count, len(self.judged_after)), np.nan)
         self.train_costs = np.full((count, epochs), np.nan)
         self.diverged = np.full(count, -1)
+        self._judged = len(base.judged.labels)
         self._images, self._done, self._cost = count * epochs * len(base.train.labels), 0, math.nan
         self._first: tuple[float, int] | None = None
         self._lock, self.ended = threading.Lock(), threading.Event()
@@ -139,7 +140,9 @@ class Notes:
                 column = self.judged_after.index(epoch)
                 cost, right = (np.asarray(part).reshape(-1)[: len(group)] for part in (judged.cost, judged.accuracy))
                 self.costs[which, column] = cost
-                self.accuracies[which, column] = np.where(np.isfinite(cost), right, np.nan)
+                self.accuracies[which, column] = np.where(
+                    np.isfinite(cost), losses.exactly(right, self._judged), np.nan
+                )
 
 
 def _walk(

@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxnet._types import Cost, Params
+from jaxnet.devices import double_precision, require_double
+from jaxnet.leaves import leaves_with_paths, require_alike, require_real
 
 
 def line(cost: Cost, *, at_once: int = 16) -> Callable[[Params, Params, Any, Any], Float[np.ndarray, "distance"]]:
@@ -70,18 +72,15 @@ def plane(cost: Cost, *, at_once: int = 16) -> Callable[..., Float[np.ndarray, "
 
 
 def _measured(cost: Cost, params: Any, directions: tuple[Any, ...], places: Any, batch: Any, at_once: int) -> Any:
-    shapes = [jax.tree.map(np.shape, tree) for tree in (params, *directions)]
-    if any(shape != shapes[0] for shape in shapes):
-        raise ValueError(f"a direction must be shaped as the parameters, {shapes[0]}, got {shapes[1:]}")
+    for direction in directions:
+        require_alike(direction, params, "a direction")
+    require_real(params, "a slice")
     if not len(places) or at_once < 1:
         raise ValueError(f"at least one point is measured, at least one at once; got {len(places)} and {at_once}")
-    with jax.enable_x64(True):
+    with double_precision(cost):
         wide = lambda tree: jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), tree)
         params, directions = wide(params), wide(directions)
-        if (dtype := jax.eval_shape(cost, params, batch).dtype) != np.float64:
-            raise ValueError(
-                f"with float64 parameters this cost still computes in {dtype}; build it without a fixed dtype"
-            )
+        require_double(cost, params, batch)
         values = []
         for first in range(0, len(places), at_once):
             chosen = np.arange(first, first + at_once).clip(
@@ -105,27 +104,55 @@ def rescaled(key: Array, params: Params, *, neuron_axis: int = 0) -> Params:
 
     Without this, a plane through a network with large weights looks flat and one with small weights steep.
 
+    Networks or layers that are stacked along leading axes, as `jax.vmap` and flax's `nn.scan` stack them, are taken one by
+    one: an array called bias, biases or scale has one axis of neurons, and as many more as are stacked, with its neighbors.
+
     Args:
         key: A typed random key.
-        params: The network; leaves with two or more axes hold weights.
-        neuron_axis: The axis of the weights that counts neurons: 0 for (out, in).
+        params: The network; leaves with two or more axes of one network hold weights.
+        neuron_axis: The axis of one network's weights that counts neurons: 0 for (out, in), -1 for (in, out).
 
     Returns:
         A pytree shaped as params.
 
+    Raises:
+        ValueError: If a leaf is complex.
+
     Source: Li et al. 2018, "Visualizing the loss landscape of neural nets", filter normalization.
     """
+    require_real(params, "a direction by filter normalization")
     leaves, form = jax.tree.flatten(params)
+    stacked: dict[Any, int] = {}
+    for path, leaf in leaves_with_paths(params):
+        if _called(path) in ("bias", "biases", "scale"):
+            stacked[_parent(path)] = max(stacked.get(_parent(path), 0), np.ndim(leaf) - 1)
 
-    def direction(key: Array, leaf: Any) -> Array:
-        if np.ndim(leaf) < 2:
+    def direction(key: Array, path: Any, leaf: Any) -> Array:
+        first, axes = stacked.get(_parent(path), 0), np.ndim(leaf)
+        if axes - first < 2:
             return jnp.zeros_like(leaf)
         drawn = jax.random.normal(key, np.shape(leaf), jnp.asarray(leaf).dtype)
-        others = tuple(axis for axis in range(np.ndim(leaf)) if axis != neuron_axis % np.ndim(leaf))
+        others = tuple(axis for axis in range(first, axes) if axis != first + neuron_axis % (axes - first))
         length = lambda weights: jnp.sqrt(jnp.sum(weights**2, axis=others, keepdims=True))
-        return drawn * (length(leaf) / length(drawn))
+        drawn_length = length(drawn)
+        return drawn * (length(leaf) / jnp.where(drawn_length > 0, drawn_length, 1))
 
-    return form.unflatten(map(direction, jax.random.split(key, len(leaves)), leaves))
+    paths = [path for path, _ in leaves_with_paths(params)]
+    return form.unflatten(map(direction, jax.random.split(key, len(leaves)), paths, leaves))
+
+
+def _steps(path: Any) -> list[str]:
+    """A path in words; the array inside a flax.nnx variable is the variable."""
+    words = [jax.tree_util.keystr((step,), simple=True) for step in path]
+    return words[:-1] if len(words) > 1 and words[-1] == "value" else words
+
+
+def _called(path: Any) -> str:
+    return _steps(path)[-1] if path else ""
+
+
+def _parent(path: Any) -> tuple[str, ...]:
+    return tuple(_steps(path)[:-1])
 
 
 class Principal(NamedTuple):

@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxnet.descent import gradient_descent, numbered, side_by_side
+from jaxnet.devices import double_precision
 
 
 class Walk(NamedTuple):
@@ -59,7 +60,7 @@ def descend(
     if num_steps < 1 or every < 1 or num_steps % every:
         raise ValueError(f"every must divide the number of steps, got {num_steps} steps and every {every}")
     make, own = _maker(optimizer, rates, len(places))
-    with jax.enable_x64(True):
+    with double_precision(function):
         found = jax.eval_shape(function, jax.ShapeDtypeStruct(places.shape[1:], np.float64))
         if found.shape != ():
             raise ValueError(f"the function must give one number at a place, got an array of shape {found.shape}")
@@ -106,7 +107,7 @@ def curvatures(function: Callable[[Any], Any], place: Any) -> Float[np.ndarray, 
         >>> curvatures(bowl, [0.0, 0.0]).tolist()
         [1.0, 10.0]
     """
-    with jax.enable_x64(True):
+    with double_precision(function):
         second = np.asarray(_second(function, jnp.asarray(np.asarray(place, np.float64))))
         return np.linalg.eigvalsh(second.reshape(second.shape or (1, 1)))
 

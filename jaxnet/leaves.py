@@ -1,0 +1,125 @@
+"""The arrays of a pytree: their names, which of them an instrument can read, and what is refused at its door."""
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+    """Stands in a pytree where an array was left out by `bang.select`; jax sees no leaf there, as with None.
+
+    Attributes:
+        size: How many numbers the array has, so that positions still count them.
+    """
+
+    size: int
+
+
+def leaf_name(path: Any) -> str:
+    """An array's name by its path in a pytree: `0/weights`; "parameter" for a bare array."""
+    return jax.tree_util.keystr(path, simple=True, separator="/") or "parameter"
+
+
+def names(tree: Any) -> list[str]:
+    """The name of every leaf, in the order of `jax.tree.leaves`; the array inside a flax.nnx variable has the variable's name.
+
+    Raises:
+        ValueError: If two leaves have the same name.
+    """
+    found = []
+    for path, node in jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_variable):
+        found += [leaf_name(path)] * (len(jax.tree.leaves(node)) if _is_variable(node) else 1)
+    if twice := [name for name, number in Counter(found).items() if number > 1]:
+        raise ValueError(
+            f"two arrays of this pytree are called {twice[0]!r}; rename one, names are told apart by their path"
+        )
+    return found
+
+
+def named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    """Every array of a pytree with its name; None leaves and those without a gradient (float0) are left out.
+
+    Raises:
+        ValueError: If two arrays have the same name.
+    """
+    pairs = zip(names(tree), jax.tree.leaves(tree), strict=True)
+    return [(name, leaf) for name, leaf in pairs if not is_float0(leaf)]
+
+
+def leaves_with_paths(tree: Any) -> list[tuple[Any, Any]]:
+    """Every array of a pytree with its path; None leaves and those without a gradient (float0) are left out."""
+    return [(path, leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree) if not is_float0(leaf)]
+
+
+def is_float0(leaf: Any) -> bool:
+    """Whether a leaf is what `jax.grad(..., allow_int=True)` gives for integers: an array without any number in it."""
+    return getattr(leaf, "dtype", None) == jax.dtypes.float0
+
+
+def with_gradient(tree: Any) -> Any:
+    """The same pytree with None in place of leaves that have no gradient (float0)."""
+    return jax.tree.map(lambda leaf: None if is_float0(leaf) else leaf, tree)
+
+
+def require_real(tree: Any, what: str) -> None:
+    """Refuse complex numbers where an instrument has no meaning for them.
+
+    Raises:
+        ValueError: With the leaf's name.
+    """
+    for name, leaf in named_leaves(tree):
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.complexfloating):
+            raise ValueError(
+                f"{what} needs real numbers, but {name!r} is {jnp.result_type(leaf)}; make real and imaginary part two parameters"
+            )
+
+
+def require_floats(params: Any, what: str) -> None:
+    """Refuse parameters that have no gradient or no order: integers, truth values and complex numbers.
+
+    Raises:
+        ValueError: With the leaf's name.
+    """
+    require_real(params, what)
+    require_kind(params, what, jnp.floating)
+
+
+def require_kind(params: Any, what: str, kind: Any) -> None:
+    """Refuse parameters that are no numbers of a kind, such as `jnp.inexact`.
+
+    Raises:
+        ValueError: With the leaf's name.
+    """
+    for name, leaf in named_leaves(params):
+        if not jnp.issubdtype(jnp.result_type(leaf), kind):
+            raise ValueError(
+                f"{what} differentiates by every parameter, but {name!r} is {jnp.result_type(leaf)}; "
+                "put what is no parameter into the cost or the batch, or make it a float"
+            )
+
+
+def require_alike(tree: Any, params: Any, what: str) -> None:
+    """Refuse a pytree that has not the parameters' structure and shapes.
+
+    Raises:
+        ValueError: With what differs.
+    """
+    if jax.tree.structure(tree) != jax.tree.structure(params):
+        raise ValueError(
+            f"{what} must have the structure of the parameters, {jax.tree.structure(params)}, got {jax.tree.structure(tree)}"
+        )
+    for name, leaf, like in zip(names(params), jax.tree.leaves(tree), jax.tree.leaves(params), strict=True):
+        if np.shape(leaf) != np.shape(like):
+            raise ValueError(
+                f"{what} must have the shapes of the parameters; {name!r} is {np.shape(like)}, got {np.shape(leaf)}"
+            )
+
+
+def _is_variable(node: Any) -> bool:
+    return any(kind.__name__ == "Variable" and kind.__module__.startswith("flax.nnx") for kind in type(node).__mro__)
