@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from jaxnet import bang, plot, recipes, training
 from jaxnet import run as folders
@@ -270,9 +271,8 @@ def _next_update(of: Subject) -> Params | None:
     optimizer = of.run.recipe.optimizer
     memory = of.run.state.opt_state if of.moment == "after training" else optimizer.init(of.params)
     updates = jax.jit(optimizer.update)(of.grads, memory, of.params)[0]
-    pairs = zip(jax.tree.leaves(updates), jax.tree.leaves(of.params), strict=True)
-    # A change that the parameters cannot hold, such as 1e-12 beside 1, is none: they stay as they are.
-    moves = any(bool(jnp.any(leaf + update != leaf)) for update, leaf in pairs)
+    # A change that drowns in the parameters' own rounding, such as 1e-12 beside 1, is none.
+    moves = optax.tree.norm(updates) > jnp.finfo(jnp.float32).eps * optax.tree.norm(of.params)
     return updates if moves else None
 
 

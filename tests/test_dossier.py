@@ -10,6 +10,7 @@ import sys
 
 import jax
 import numpy as np
+import optax
 import pytest
 from PIL import Image
 
@@ -203,3 +204,36 @@ def test_the_table_sorts_and_searches_in_a_browser(tmp_path):
         second,
     ]
     assert title[told:] == "1 of 3 parameters"
+
+
+@pytest.fixture(scope="module")
+def looked_at(finished):
+    loaded = run.load(finished)
+    return dossier.subject(loaded, training.dataset(loaded.settings.data), count=1500)
+
+
+def test_an_update_that_the_parameters_cannot_hold_is_not_drawn(looked_at):
+    with_rate = lambda rate: looked_at._replace(
+        moment="before training",
+        run=looked_at.run._replace(recipe=looked_at.run.recipe._replace(optimizer=optax.sgd(rate))),
+    )
+    assert dossier._next_update(with_rate(0.1)) is not None
+    assert dossier._next_update(with_rate(1e-12)) is None
+
+
+def test_parameters_without_gradient_are_counted_once_for_all(looked_at):
+    facts, worth = dossier.of_gradient(looked_at).facts, bang.worth(dossier._double(looked_at))
+    found = worth(looked_at.params, looked_at.batch)
+    assert facts["with zero gradient"] == f"{(found.gradient == 0).sum():,}"
+
+
+def test_a_noise_scale_without_an_upper_end_is_not_shown_as_a_number(looked_at, monkeypatch):
+    unbounded = bang.NoiseScale(127_346.0, 11_880.0, np.inf, 1.0, 1e-5)
+    bounded = bang.NoiseScale(300.0, 200.0, 500.0, 1.0, 1e-5)
+    for noise, told in ((unbounded, "at least 11,880 images"), (bounded, "300 images")):
+        for name in ("noise_from_examples", "noise_from_batches", "noise_from_two_sizes"):
+            monkeypatch.setattr(bang, name, lambda cost, noise=noise: lambda params, batch: noise)
+        found = dossier.of_examples(looked_at)
+        assert found.facts["gradient noise scale"] == told
+        ((_, rows),) = found.tables.values()
+        assert "127346" not in str(rows)
