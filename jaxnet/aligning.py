@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxnet.leaves import require_real
 from jaxnet.network import Layer
 
 
@@ -22,13 +23,14 @@ def aligned(params: Sequence[Layer], like: Sequence[Layer]) -> tuple[Layer, ...]
         The layers of `params`, permuted.
 
     Raises:
-        ValueError: If the two have different sizes.
+        ValueError: If the two have different sizes, or weights are complex.
 
     Source: Ainsworth, Hayase and Srinivasa, "Git Re-Basin: Merging Models modulo Permutation Symmetries" (2023), weight
     matching.
     """
     from scipy.optimize import linear_sum_assignment
 
+    require_real((params, like), "alignment")
     shapes, others = ([np.shape(layer.weights) for layer in layers] for layers in (params, like))
     if shapes != others:
         raise ValueError(f"only networks of the same sizes can be aligned, got weights of {shapes} and {others}")

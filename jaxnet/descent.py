@@ -1,5 +1,7 @@
 """One step downhill: gradient descent on any cost, with any optax optimizer, as a pair of pure functions."""
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -131,6 +133,10 @@ Optimizer = optax.GradientTransformation | optax.MultiSteps | optax.ScalarOrSche
 """What `gradient_descent` takes: any optax transformation, or the learning rate of plain gradient descent."""
 
 
+EXTRA = {"value", "grad", "value_fn"}
+"""What a transformation of optax that takes any extra argument is given."""
+
+
 def gradient_descent(cost: Cost, optimizer: Optimizer) -> Descent:
     """Repeatedly nudge every parameter by a multiple of the negative gradient.
 
@@ -139,8 +145,8 @@ def gradient_descent(cost: Cost, optimizer: Optimizer) -> Descent:
     Args:
         cost: `cost(params, batch) -> number`, for any pytree of parameters.
         optimizer: Any optax transformation with any schedule, `optax.MultiSteps` and `optax.lookahead` included; what it asks
-            for beside the gradient (`value`, `grad`, `value_fn`) it gets. A number or a schedule alone is the learning rate of
-            plain gradient descent.
+            for beside the gradient (`value`, `grad`, `value_fn`, `grad_fn`) it gets. A number or a schedule alone is the
+            learning rate of plain gradient descent.
 
     Returns:
         A `Descent` whose info is an `Info`. Wrap its `update` in `jax.jit`, or hand it to `jaxnet.train`. Of complex
@@ -159,17 +165,28 @@ def gradient_descent(cost: Cost, optimizer: Optimizer) -> Descent:
     Source: the film's "Gradient descent".
     """
     transform = optax.with_extra_args_support(transformation(optimizer))
+    known = inspect.signature(transform.update).parameters
+    takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values())
 
     def init(params: Params) -> State:
         require_kind(params, "gradient descent", jnp.inexact)
-        return State(params, transform.init(params), jnp.zeros((), jnp.int32))
+        opt_state = transform.init(params)
+        ahead = lambda node: isinstance(node, optax.LookaheadState)
+        if not _looks_ahead(optimizer) and any(map(ahead, jax.tree.leaves(opt_state, is_leaf=ahead))):
+            raise TypeError(
+                "optax.lookahead must be outermost: optax.lookahead(optax.chain(...), sync_period, slow_step_size)"
+            )
+        return State(params, opt_state, jnp.zeros((), jnp.int32))
 
     def slope(state: State, batch: Any) -> tuple[Any, Params]:
         return jax.value_and_grad(cost)(state.params, batch)
 
     def move(state: State, grads: Params, value: Any = None, batch: Any = None) -> tuple[State, Params]:
         downhill = jax.tree.map(_conjugate, grads)
-        asked = {"value": value, "grad": downhill, "value_fn": lambda params: cost(params, batch)}
+        slope_at = lambda params, _=None: jax.tree.map(_conjugate, jax.grad(cost)(params, batch))
+        asked = {"value": value, "grad": downhill, "value_fn": lambda params: cost(params, batch), "grad_fn": slope_at}
+        wanted = known.keys() | (EXTRA if takes_all else set())
+        asked = {name: argument for name, argument in asked.items() if name in wanted}
         updates, opt_state = transform.update(downhill, state.opt_state, state.params, **asked)
         return State(optax.apply_updates(state.params, updates), opt_state, state.step + 1), updates
 
@@ -202,8 +219,11 @@ def transformation(optimizer: Any) -> optax.GradientTransformation:
     if callable(optimizer):
         made = optimizer(0)
         if isinstance(made, optax.GradientTransformation | optax.MultiSteps):
-            name = getattr(optimizer, "__name__", "the optimizer")
-            raise TypeError(f"{name} was not called; pass what it returns, such as optax.{name}(0.001)")
+            inner = optimizer.func if isinstance(optimizer, functools.partial) else optimizer
+            name = getattr(inner, "__name__", type(inner).__name__)
+            raise TypeError(
+                f"{name} was not called; pass what it returns with a learning rate: optax.{name}(0.001) and the like"
+            )
         return optax.sgd(optimizer)  # pyright: ignore[reportArgumentType]
     if isinstance(optimizer, bool) or (not hasattr(optimizer, "__float__") and not hasattr(optimizer, "dtype")):
         raise TypeError(
@@ -213,9 +233,10 @@ def transformation(optimizer: Any) -> optax.GradientTransformation:
     return optax.sgd(optimizer)
 
 
-def _looks_ahead(optimizer: optax.GradientTransformation) -> bool:
+def _looks_ahead(optimizer: Any) -> bool:
     """Whether it is `optax.lookahead`, which takes two copies of the parameters in place of one."""
-    return getattr(optimizer.init, "__qualname__", "").startswith("lookahead.")
+    init = getattr(optimizer, "init", None)
+    return getattr(init, "__qualname__", "").startswith("lookahead.")
 
 
 def _synced(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:

@@ -101,13 +101,12 @@ def double_precision(cost: Any = None) -> Iterator[None]:
         cost: The function to be traced in here. Functions that jaxnet itself made of its own parts leave no trace.
     """
     changes = not jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
-    with jax.enable_x64(True):
-        try:
+    try:
+        with jax.enable_x64(True):
             yield
-        finally:
-            forget = changes and not _own(cost)
-    if forget:
-        jax.clear_caches()
+    finally:
+        if changes and not _own(cost):
+            jax.clear_caches()
 
 
 def _own(function: Any) -> bool:

@@ -2,7 +2,7 @@
 
 import logging
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -95,6 +95,10 @@ def _chunks(descent: Descent, state: Any, batches: Iterable[Any], stacked: bool 
     """The batches as chunks of steps."""
     if isinstance(batches, Chunks):
         stacked = True
+    if isinstance(batches, Mapping | Batch | Epoch):
+        raise TypeError(
+            f"batches are a sequence or an iterator of them, got one {type(batches).__name__}; pass [batch]"
+        )
     for element in batches:
         if stacked is None and not isinstance(element, Epoch):
             stacked = _is_stacked(descent, state, element)
@@ -167,6 +171,7 @@ def train(
         Diverged: As soon as a chunk holds a cost that is not finite, at the latest one chunk later; and at the end of
             the walk if a parameter is not finite.
         ValueError: If both guarded and in_place are asked for.
+        TypeError: If there is a single batch in place of a sequence of them.
     """
     if guarded and in_place:
         raise ValueError("a guarded walk keeps the state before each chunk; in_place=True needs guarded=False")

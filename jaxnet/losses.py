@@ -164,6 +164,8 @@ def _require_fitting(apply: Apply, params: Params, batch: Batch) -> None:
     images, labels = batch.images, batch.labels
     if _traced((params, images, labels)):
         return
+    if len(images) != len(labels):
+        raise ValueError(f"every image has a label, got {len(images):,} images and {len(labels):,} labels")
     require_labels(labels, jax.eval_shape(apply, params, images[0]).shape[-1])
     require_intensities(images)
 

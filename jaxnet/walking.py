@@ -120,7 +120,7 @@ def walk(
             rate = (progress.step - first[1]) * plan.settings.batch_size / elapsed if elapsed > 0 else 0.0
             done = infos[max(0, len(infos) - 2)]
             means = np.asarray(done.cost).mean(axis=0)
-            best = int(np.argmin(means)) if np.ndim(means) else None
+            best = int(np.argmin(np.nan_to_num(means, nan=np.inf))) if np.ndim(means) else None
             if watch_every and (rows_now := list(bang.rows(_of(done, best), names))):
                 latest = _by_array(rows_now[-1][1], names)
             show(Seen("training", progress.step, plan.num_steps, float(np.min(means)), accuracy, rate, latest))

@@ -411,6 +411,7 @@ OPTIMIZERS = {
     "polyak": lambda: optax.polyak_sgd(),
     "plateau": lambda: optax.chain(optax.adam(0.1), optax.contrib.reduce_on_plateau(patience=100)),
     "momo": lambda: optax.contrib.momo(0.1),
+    "sam": lambda: optax.contrib.sam(optax.sgd(0.1), optax.sgd(0.05), sync_period=2, opaque_mode=True),
     "lookahead": lambda: optax.lookahead(optax.sgd(0.1), 3, 0.5),
     "multi steps": lambda: optax.MultiSteps(optax.adam(0.1), 2),
     "schedule": lambda: optax.linear_schedule(0.2, 0.1, 50),
@@ -443,6 +444,7 @@ def test_lookahead_pulls_the_fast_parameters_back():
     ("optimizer", "message"),
     [
         ("adam", "the name 'adam'"),
+        (functools.partial(optax.adam, b1=0.8), "adam was not called"),
         (optax.adam, r"adam was not called.*optax.adam\(0.001\)"),
         (None, "NoneType"),
         ([0.1], "list"),
@@ -451,6 +453,19 @@ def test_lookahead_pulls_the_fast_parameters_back():
 def test_slips_with_the_optimizer_are_named(optimizer, message):
     with pytest.raises(TypeError, match=message):
         transformation(optimizer)
+
+
+def test_lookahead_inside_a_chain_is_told_where_it_belongs():
+    descent = gradient_descent(lambda p, _: p**2, optax.chain(optax.clip(1.0), optax.lookahead(optax.sgd(0.1), 2, 0.5)))
+    with pytest.raises(TypeError, match="must be outermost"):
+        descent.init(jnp.array(4.0))
+
+
+@pytest.mark.parametrize("batch", [Batch(XY["x"], np.arange(N)), XY], ids=["Batch", "dict"])
+def test_one_batch_in_place_of_a_sequence_is_refused(batch):
+    descent = gradient_descent(lambda p, b: jnp.sum(p), 0.1)
+    with pytest.raises(TypeError, match=r"got one (Batch|dict); pass \[batch\]"):
+        next(train(descent, descent.init(jnp.zeros(3)), batch))
 
 
 def test_complex_parameters_go_downhill_and_their_parts_are_counted():

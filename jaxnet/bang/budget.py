@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from jaxnet._types import Cost, Params
 from jaxnet.bang.gradients import earned
 from jaxnet.bang.streaming import mean_gradient, pieces, require_mean, widened
+from jaxnet.descent import transformation
 from jaxnet.devices import double_precision, require_double
 from jaxnet.leaves import named_leaves, require_alike, require_floats, require_real
 
@@ -66,8 +67,9 @@ def best(values: Any, fraction: float | int) -> Any:
     `jax.jit`.
 
     Raises:
-        ValueError: If the fraction is not above 0 and at most 1.
+        ValueError: If the fraction is not above 0 and at most 1, or a value is complex.
     """
+    require_real(values, "a ranking by size")
     flat, unravel = ravel_pytree(values)
     missing = jnp.isnan(flat)
     chosen = jax.lax.top_k(jnp.where(missing, -jnp.inf, flat), affordable(fraction, flat.size))[1]
@@ -105,7 +107,7 @@ def on_a_budget(optimizer: optax.GradientTransformation, fraction: float | int) 
         [-1.5, 0.0]
     """
     affordable(fraction, 1)
-    inner = optax.with_extra_args_support(optimizer)
+    inner = optax.with_extra_args_support(transformation(optimizer))
 
     def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         updates, state = inner.update(grads, state, params, **extra)

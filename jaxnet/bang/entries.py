@@ -111,8 +111,10 @@ def spread(values: Float[np.ndarray, "entry"], params: Params, entries: Position
         params: Of the wanted shapes.
         entries: Which parameters the values belong to; None means all of them, in order.
     """
-    flat = np.full(sum(np.size(leaf) for leaf in jax.tree.leaves(params)), np.nan)
+    whole = _with_left_out(params)
+    sizes = [leaf.size if isinstance(leaf, LeftOut) else np.size(leaf) for leaf in whole]
+    flat = np.full(sum(sizes), np.nan)
     flat[slice(None) if entries is None else entries] = values
-    leaves, tree = jax.tree.flatten(params)
-    cuts = np.split(flat, np.cumsum([np.size(leaf) for leaf in leaves])[:-1])
-    return jax.tree.unflatten(tree, [cut.reshape(np.shape(leaf)) for cut, leaf in zip(cuts, leaves, strict=True)])
+    cuts = np.split(flat, np.cumsum(sizes)[:-1])
+    kept = [(cut, leaf) for cut, leaf in zip(cuts, whole, strict=True) if not isinstance(leaf, LeftOut)]
+    return jax.tree.structure(params).unflatten([cut.reshape(np.shape(leaf)) for cut, leaf in kept])

@@ -139,7 +139,7 @@ def _piece(form: Dense, params: Any, batch: Batch, slope: Any, alone: tuple[bool
     squashes = [form.activation] * (len(params) - 1) + [form.output]
     # A function of the whole layer, such as a softmax, has no slope of one neuron: it counts as steep everywhere.
     slopes = [
-        jnp.abs(jax.vmap(lambda sums, squash=squash: jax.jvp(squash, (sums,), (jnp.ones_like(sums),))[1])(sums))
+        jnp.abs(jax.vmap(jax.grad(lambda sums, squash=squash: jnp.sum(squash(sums))))(sums))
         if single
         else jnp.ones_like(sums)
         for squash, sums, single in zip(squashes, reading.sums, alone, strict=True)

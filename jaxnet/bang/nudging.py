@@ -13,7 +13,7 @@ from jaxnet.bang.dense import Dense, by_neuron, dense_form, offsets, read
 from jaxnet.bang.search import best_steps, radii
 from jaxnet.bang.streaming import examples, pieces, require_mean, widened
 from jaxnet.bang.sweeps import Sweep, dense, plain
-from jaxnet.devices import double_precision, require_double
+from jaxnet.devices import double_precision, holds_primitive, require_double
 from jaxnet.leaves import names, require_kind, require_real
 
 SIZES = (0.001, 0.01, 0.1, 1.0)
@@ -127,6 +127,9 @@ def _sweep(cost: Cost, params: Params, batch: Any, entries: Any) -> tuple[Sweep,
     if not examples(batch):
         raise ValueError("a batch needs at least one example, got none")
     form = dense_form(cost, params, batch)
+    some = next(pieces(batch, 2))
+    if form is not None and holds_primitive("custom_vjp", cost, params, some):
+        form = None  # the quick sweep differentiates forward
     if form is not None and 8 * len(chosen) >= total and _one_neuron_changes(form, params, batch):
         whole = dense(form, params, batch)
         if entries is None:
@@ -138,7 +141,7 @@ def _sweep(cost: Cost, params: Params, batch: Any, entries: Any) -> tuple[Sweep,
             return whole.falls(everywhere)[:, chosen]
 
         return Sweep(whole.cost, whole.gradient[chosen], whole.curvature[chosen], falls), chosen
-    require_double(cost, params, next(pieces(batch, 2)))
+    require_double(cost, params, some)
     require_mean(cost)(params, batch)
     return plain(cost, params, batch, chosen), chosen
 

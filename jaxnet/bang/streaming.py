@@ -170,6 +170,10 @@ def require_labels(batch: Any, labels: int) -> np.ndarray:
             f"a split by label needs a batch with labels, a Batch or a dictionary, got {type(batch).__name__}"
         )
     marks = np.asarray(found)
+    if marks.ndim != 1:
+        raise ValueError(
+            f"labels are whole numbers along one axis, got shape {marks.shape}; for a column pass labels[:, 0]"
+        )
     if marks.dtype.kind not in "iu" or not marks.size or marks.min() < 0 or marks.max() >= labels:
         told = f"{marks.min()} to {marks.max()}" if marks.size else "none"
         raise ValueError(f"batch.labels must be integers from 0 to {labels - 1}, got {told} of type {marks.dtype}")

@@ -185,6 +185,7 @@ def principal(path: Params, *, directions: int = 2) -> Principal:
 
     Source: Li et al. 2018, section 7.
     """
+    require_real(path, "a principal plane")
     leaves, form = jax.tree.flatten(path)
     shapes = [np.shape(leaf)[1:] for leaf in leaves]
     places = np.concatenate([np.asarray(leaf, np.float64).reshape(len(leaf), -1) for leaf in leaves], axis=1)

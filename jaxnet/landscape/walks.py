@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxnet.descent import gradient_descent, numbered, side_by_side
-from jaxnet.devices import double_precision
+from jaxnet.devices import double_precision, holds_primitive
 
 
 class Walk(NamedTuple):
@@ -114,7 +114,9 @@ def curvatures(function: Callable[[Any], Any], place: Any) -> Float[np.ndarray, 
 
 @functools.partial(jax.jit, static_argnames="function")
 def _second(function: Any, place: Any) -> Array:
-    return jax.hessian(function)(place)
+    # A function with a backward rule of its own has no forward one.
+    backward = holds_primitive("custom_vjp", function, place)
+    return jax.jacrev(jax.grad(function))(place) if backward else jax.hessian(function)(place)
 
 
 class Basins(NamedTuple):
