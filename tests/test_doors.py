@@ -97,6 +97,14 @@ def test_a_cost_that_is_no_mean_over_examples_is_refused(case, instrument):
         INSTRUMENTS[instrument](*NO_MEANS[case])
 
 
+@pytest.mark.parametrize("count", [2, 3, 251, 252])
+def test_no_example_is_left_unlooked_at(count):
+    batch = {name: value[:count] for name, value in XY.items()}
+    for odd in {0, count // 2, count - 1}:
+        with pytest.raises(ValueError, match="no mean over examples"):
+            bang.moments(masked)(W, batch | {"real": (np.arange(count) != odd).astype(np.float32)})
+
+
 def test_the_way_out_is_a_mean_and_has_the_gradient_of_what_was_meant():
     weight = BY_CLASS["weight"] * N / BY_CLASS["weight"].sum()
     cost = lambda p, b: jnp.mean(b["weight"] * each(p, b))

@@ -1,6 +1,7 @@
 """A batch in pieces: its examples one by one, sums over all of them in bounded memory, and whether a cost is a mean of them."""
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -104,53 +105,65 @@ def require_mean(cost: Cost) -> Callable[[Params, Any], None]:
         together = jax.value_and_grad(cost)(params, piece)
         one_by_one = jax.value_and_grad(lambda p: jnp.mean(losses(p, piece)))(params)
         some = taken(piece, slice(0, 4)) if examples(piece) > 4 else piece
-        return (
-            together,
-            one_by_one,
-            over_examples(lambda example: jax.grad(lambda p: losses(p, example)[0])(params), some),
-        )
+        alone = over_examples(lambda example: jax.grad(lambda p: losses(p, example)[0])(params), some)
+        return together, one_by_one, alone
 
     def check(params: Params, batch: Any) -> None:
         if (count := examples(batch)) < 2:
             return
+        held = jax.tree.map(lambda leaf: leaf if _is_key(leaf) else np.asarray(leaf), batch)
         order = np.random.default_rng(0).permutation(count)
-        for start in range(0, count, COMPARED):
-            piece = taken(jax.tree.map(_on_host, batch), order[start : start + COMPARED])
-            if examples(piece) < 2:
-                return
+        for chosen in np.array_split(order, math.ceil(count / COMPARED)):
             with jax.default_matmul_precision("highest"):
-                (whole, grads), (mean, averaged), lone = jax.device_get(both(params, piece))
-            if not np.isfinite(whole):
+                together, one_by_one, alone = jax.device_get(both(params, taken(held, chosen)))
+            if not np.isfinite(together[0]):
                 raise ValueError(
-                    f"the cost of {examples(piece)} examples is NaN or infinite at these parameters: {whole}"
+                    f"the cost of {len(chosen)} examples is NaN or infinite at these parameters: {together[0]}"
                 )
-            _compare(examples(piece), (whole, grads), (mean, averaged), lone)
+            if (name := _differs(together, one_by_one, alone)) is not None:
+                _refuse(len(chosen), together, one_by_one, name)
 
     return check
 
 
-def _compare(count: int, together: tuple[Any, Any], one_by_one: tuple[Any, Any], lone: Any) -> None:
+def _differs(together: tuple[Any, Any], one_by_one: tuple[Any, Any], alone: Any) -> str | None:
+    """The name of the array whose gradient differs most, where cost or gradient differ by more than rounding; else None."""
     (whole, grads), (mean, averaged) = together, one_by_one
-    pairs = list(zip(names(grads), jax.tree.leaves(grads), jax.tree.leaves(averaged), strict=True))
-    length = lambda leaves: float(np.sqrt(sum(np.sum(np.abs(np.asarray(leaf, complex)) ** 2) for leaf in leaves)))
-    finite = [np.isfinite(np.asarray(a, complex)) & np.isfinite(np.asarray(b, complex)) for _, a, b in pairs]
-    kept = lambda leaves: [np.where(ok, leaf, 0) for ok, leaf in zip(finite, leaves, strict=True)]
-    ours, theirs = (kept([pair[i] for pair in pairs]) for i in (1, 2))
-    apart = [np.abs(np.asarray(a, complex) - np.asarray(b, complex)) for a, b in zip(ours, theirs, strict=True)]
-    narrowest = max((float(jnp.finfo(np.asarray(leaf).dtype).eps) for leaf in (whole, *ours)), default=0.0)
-    tolerance = max(2e-4 if narrowest > 1e-10 else 1e-8, 16 * narrowest)
-    alone = max((length(kept([leaf[i] for leaf in jax.tree.leaves(lone)])) for i in range(min(4, count))), default=0.0)
-    scale = max(length(ours), length(theirs)) + 0.02 * (alone if np.isfinite(alone) else 0.0)
+    ours, theirs = (list(map(_wide, jax.tree.leaves(tree))) for tree in (grads, averaged))
+    kinds = [np.asarray(leaf).dtype for leaf in (whole, *jax.tree.leaves(grads))]
+    rounding = max((float(jnp.finfo(kind).eps) for kind in kinds), default=0.0)
+    single = rounding > 1e-10
+    tolerance = max(2e-4 if single else 1e-8, 16 * rounding)
+    # NaN in the same places on both sides is the cost's own affair; elsewhere it is a difference.
+    lost = any((np.isfinite(a) != np.isfinite(b)).any() for a, b in zip(ours, theirs, strict=True))
+    apart = [np.asarray(np.abs(_finite(a) - _finite(b))) for a, b in zip(ours, theirs, strict=True)]
+    # Near a minimum the gradients of single examples cancel, and leave their rounding.
+    scale = max(_length(ours), _length(theirs)) + 0.02 * _length(map(_wide, jax.tree.leaves(alone)))
     costs = max(abs(float(whole)), abs(float(mean)))
-    if (
-        length(apart) <= tolerance * scale
-        and abs(float(whole) - float(mean)) <= max(1e-3 if narrowest > 1e-10 else 1e-7, tolerance) * costs
-    ):
-        return
-    name = pairs[int(np.argmax([part.max(initial=0) for part in apart]))][0] if pairs else ""
+    alike = abs(float(whole) - float(mean)) <= max(1e-3 if single else 1e-7, tolerance) * costs
+    if alike and not lost and _length(apart) <= tolerance * scale:
+        return None
+    return names(grads)[int(np.argmax([part.max(initial=0) for part in apart]))] if apart else ""
+
+
+def _wide(leaf: Any) -> np.ndarray:
+    return np.asarray(leaf).astype(complex if np.iscomplexobj(leaf) else float)
+
+
+def _finite(leaf: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(leaf), leaf, 0)
+
+
+def _length(leaves: Iterable[np.ndarray]) -> float:
+    return float(np.sqrt(sum(np.sum(np.abs(_finite(leaf)) ** 2) for leaf in leaves)))
+
+
+def _refuse(count: int, together: tuple[Any, Any], one_by_one: tuple[Any, Any], name: str) -> None:
+    (whole, grads), (mean, averaged) = together, one_by_one
+    lengths = [_length(map(_wide, jax.tree.leaves(tree))) for tree in (grads, averaged)]
     raise ValueError(
         f"this cost is no mean over examples: {count} of them cost {float(whole):.6g} together and {float(mean):.6g} on average "
-        f"one by one; their gradients have the lengths {length(ours):.6g} and {length(theirs):.6g}, and differ most in {name!r}. "
+        f"one by one; their gradients have the lengths {lengths[0]:.6g} and {lengths[1]:.6g}, and differ most in {name!r}. "
         "Sums, masks and weights that are divided by their sum over the batch, batch statistics and randomness drawn once a "
         "batch have no gradient example by example. Divide by the number of examples; for masks and weights put "
         "weight * len(weight) / weight.sum() into the batch and take the mean of weight * loss; freeze the statistics; "
@@ -207,10 +220,6 @@ def widened(tree: Any, *, integers: bool = False) -> Any:
 def flattened(tree: Any) -> Float[np.ndarray, "entry"]:
     """All numbers of a pytree as one long vector on the host, float64, in the order of its leaves."""
     return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)])
-
-
-def _on_host(leaf: Any) -> Any:
-    return leaf if _is_key(leaf) else np.asarray(leaf)
 
 
 def _of_all(leaf: Any, count: int) -> bool:
