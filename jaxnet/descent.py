@@ -144,9 +144,9 @@ def gradient_descent(cost: Cost, optimizer: Optimizer) -> Descent:
 
     Args:
         cost: `cost(params, batch) -> number`, for any pytree of parameters.
-        optimizer: Any optax transformation with any schedule, `optax.MultiSteps` and `optax.lookahead` included; what it asks
-            for beside the gradient (`value`, `grad`, `value_fn`, `grad_fn`) it gets. A number or a schedule alone is the
-            learning rate of plain gradient descent.
+        optimizer: Any optax transformation with any schedule, `optax.MultiSteps` and `optax.lookahead` included; what the
+            outermost one asks for beside the gradient (`value`, `grad`, `value_fn`, `grad_fn`) it gets. A number or a
+            schedule alone is the learning rate of plain gradient descent.
 
     Returns:
         A `Descent` whose info is an `Info`. Wrap its `update` in `jax.jit`, or hand it to `jaxnet.train`. Of complex
@@ -171,8 +171,9 @@ def gradient_descent(cost: Cost, optimizer: Optimizer) -> Descent:
     def init(params: Params) -> State:
         require_kind(params, "gradient descent", jnp.inexact)
         opt_state = transform.init(params)
-        ahead = lambda node: isinstance(node, optax.LookaheadState)
-        if not _looks_ahead(optimizer) and any(map(ahead, jax.tree.leaves(opt_state, is_leaf=ahead))):
+        ahead = lambda node: isinstance(node, optax.LookaheadState | Synced)
+        held = jax.tree.leaves(opt_state, is_leaf=ahead)
+        if any(isinstance(node, optax.LookaheadState) for node in held):
             raise TypeError(
                 "optax.lookahead must be outermost: optax.lookahead(optax.chain(...), sync_period, slow_step_size)"
             )
@@ -239,17 +240,24 @@ def _looks_ahead(optimizer: Any) -> bool:
     return getattr(init, "__qualname__", "").startswith("lookahead.")
 
 
+class Synced(NamedTuple):
+    """The memory of `optax.lookahead`, and its slow parameters."""
+
+    memory: Any
+    slow: Params
+
+
 def _synced(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
     """`optax.lookahead` on the fast parameters alone; the slow ones are part of its memory."""
 
-    def init(params: Params) -> tuple[Any, Params]:
-        return optimizer.init(optax.LookaheadParams(params, params)), params
+    def init(params: Params) -> Synced:
+        return Synced(optimizer.init(optax.LookaheadParams(params, params)), params)
 
-    def update(grads: Params, state: tuple[Any, Params], params: Params = None) -> tuple[Params, tuple[Any, Params]]:
+    def update(grads: Params, state: Synced, params: Params = None) -> tuple[Params, Synced]:
         memory, slow = state
         pair, memory = optimizer.update(grads, memory, optax.LookaheadParams(params, slow))
         updates: Any = pair
-        return updates.fast, (memory, optax.apply_updates(slow, updates.slow))
+        return updates.fast, Synced(memory, optax.apply_updates(slow, updates.slow))
 
     return optax.GradientTransformation(init, update)  # pyright: ignore[reportArgumentType]
 

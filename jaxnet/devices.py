@@ -161,9 +161,22 @@ def _narrow(jaxpr: Any, depends: list[bool]) -> tuple[str | None, list[bool]]:
         if not any(inputs):
             continue
         for inner in _inner(equation):
-            given = inputs[len(inputs) - len(inner.invars) :]
-            same = len(inner.invars) <= len(inputs) and equation.primitive.name not in ("scan", "while")
-            found, _ = _narrow(inner, given if same else [True] * len(inner.invars))
+            given = (
+                inputs[len(inputs) - len(inner.invars) :]
+                if len(inner.invars) <= len(inputs)
+                else [True] * len(inner.invars)
+            )
+            found, outputs = _narrow(inner, given)
+            carried = _carried(equation)
+            while (
+                found is None and carried is not None and len(outputs) > 1
+            ):  # what a turn brings, the next one begins with
+                after = [a or b for a, b in zip(given[carried:], outputs, strict=False)]
+                again = [*given[:carried], *after, *given[carried + len(after) :]]
+                if again == given:
+                    break
+                given = again
+                found, outputs = _narrow(inner, given)
             if found is not None:
                 return found, []
         for variable in equation.outvars:
@@ -172,6 +185,13 @@ def _narrow(jaxpr: Any, depends: list[bool]) -> tuple[str | None, list[bool]]:
             if jax.numpy.issubdtype(kind, np.floating) and jax.numpy.finfo(kind).bits < 64:
                 return f"{kind} ({equation.primitive.name})", []
     return None, of(jaxpr.outvars)
+
+
+def _carried(equation: Any) -> int | None:
+    """The position of the first number that a loop carries among its program's inputs; None where it is no loop."""
+    return {"scan": equation.params.get("num_consts"), "while": equation.params.get("body_nconsts")}.get(
+        equation.primitive.name
+    )
 
 
 def holds_primitive(name: str, function: Any, *arguments: Any) -> bool:

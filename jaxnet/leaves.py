@@ -62,6 +62,11 @@ def is_float0(leaf: Any) -> bool:
     return getattr(leaf, "dtype", None) == jax.dtypes.float0
 
 
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf holds typed random keys."""
+    return jnp.issubdtype(getattr(leaf, "dtype", np.dtype(float)), jax.dtypes.prng_key)
+
+
 def with_gradient(tree: Any) -> Any:
     """The same pytree with None in place of leaves that have no gradient (float0)."""
     return jax.tree.map(lambda leaf: None if is_float0(leaf) else leaf, tree)

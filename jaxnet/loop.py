@@ -64,7 +64,10 @@ def _note_tracing(update: Callable[..., Any], **arguments: Any) -> None:
             key=len,
         )
         reason = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-        reason = reason or "no shape or type; the device, the precision or another setting of jax is new"
+        reason = (
+            reason
+            or "no shape or type; the device, the precision or another setting of jax is new, or jax forgot its programs"
+        )
         _again.append(f"the step is compiled for the {_ordinal(len(earlier) + 1)} time: changed {reason}")
         logging.getLogger("jaxnet").warning(_again[-1])
     earlier.append(shapes)
@@ -109,7 +112,7 @@ def _chunks(descent: Descent, state: Any, batches: Iterable[Any], stacked: bool 
 
 
 def _is_stacked(descent: Descent, state: Any, element: Any) -> bool:
-    if isinstance(element, Batch):
+    if isinstance(element, Batch) and not jnp.issubdtype(jnp.result_type(element.labels), jnp.inexact):
         return np.ndim(element.labels) > 1
     leaves = jax.tree.leaves(element)
     if not leaves or any(not np.ndim(leaf) for leaf in leaves) or len({np.shape(leaf)[0] for leaf in leaves}) > 1:
@@ -117,8 +120,8 @@ def _is_stacked(descent: Descent, state: Any, element: Any) -> bool:
 
     def takes(batch: Any) -> bool:
         try:
-            return jax.eval_shape(descent.update, state, batch)[1].cost.shape == ()
-        except (TypeError, ValueError, IndexError, AttributeError):
+            return jax.eval_shape(descent.update, state, batch)[1].cost.shape == np.shape(state.step)
+        except Exception:  # whatever the cost says of a batch that is none; the real step says it again
             return False
 
     return not takes(element) and takes(jax.tree.map(lambda leaf: leaf[0], element))
@@ -156,13 +159,14 @@ def train(
         batches: What the steps read, one of three: batches, such as `[(x, y), ...]` or what a loader yields, a step each;
             chunks of batches stacked along a new leading axis of steps, as `data.shuffled` yields them; or epochs, as
             `data.resident_epochs` does.
-        stacked: Whether batches are stacked in chunks. None takes what `data.shuffled` and `data.resident_epochs` yield, and
-            any `Batch` whose labels have an axis of steps, for stacked, and anything else for one batch (unless the descent
-            takes the parts of the first one along its leading axis, but not the whole).
+        stacked: Whether batches are stacked in chunks. None takes the iterator that `data.shuffled` returns, epochs, and any
+            `Batch` whose whole-number labels have an axis of steps, for stacked, and anything else for one batch (unless the
+            descent takes the parts of the first one along its leading axis, but not the whole). So say stacked=True where
+            chunks of `(x, y)` come through an iterator of your own.
         guarded: Whether to stop at NaN and infinity; of many networks at once those that diverge need not stop the others.
         in_place: Whether a chunk may write its state over the one before, which saves the memory of a state. Then every
-            state, the first included, is valid only until the next one is asked for. It needs guarded=False, as a guard goes
-            back to the state before.
+            state that was yielded is valid only until the next one is asked for. It needs guarded=False, as a guard goes back
+            to the state before.
 
     Yields:
         The state after each chunk, and the chunk's infos stacked along that axis: the history.
@@ -171,11 +175,13 @@ def train(
         Diverged: As soon as a chunk holds a cost that is not finite, at the latest one chunk later; and at the end of
             the walk if a parameter is not finite.
         ValueError: If both guarded and in_place are asked for.
-        TypeError: If there is a single batch in place of a sequence of them.
+        TypeError: If there is a single `Batch`, dictionary or epoch in place of a sequence of them.
     """
     if guarded and in_place:
         raise ValueError("a guarded walk keeps the state before each chunk; in_place=True needs guarded=False")
     before, walk = None, _scan_in_place if in_place else scan
+    if in_place:  # what came stays the caller's, and no two arrays are one
+        state = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
     for chunk in _chunks(descent, state, batches, stacked):
         after, info = walk(descent.update, state, chunk)
         if before is not None:

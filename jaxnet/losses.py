@@ -108,7 +108,8 @@ class Average:
         """The mean loss over a batch."""
         if len(batch.labels) == 0:
             raise ValueError("the average over an empty batch is undefined; pass at least one example")
-        _require_fitting(self.apply, params, batch)
+        if self.loss in (squared_error, half_squared_error, cross_entropy):
+            _require_fitting(self.apply, params, batch)
         if self.chunk_size is None or len(batch.labels) <= self.chunk_size:
             return jnp.mean(self.each(params, batch))
         one = jax.checkpoint(lambda example: self.of_one(params, *example))
@@ -163,6 +164,8 @@ def _require_fitting(apply: Apply, params: Params, batch: Batch) -> None:
     """Refuse, outside of `jax.jit`, labels that are no classes, and float images of 0..255."""
     images, labels = batch.images, batch.labels
     if _traced((params, images, labels)):
+        return
+    if not hasattr(images, "shape"):
         return
     if len(images) != len(labels):
         raise ValueError(f"every image has a label, got {len(images):,} images and {len(labels):,} labels")

@@ -1,5 +1,6 @@
 """Differentiate through training: what the cost after many steps owes to every pixel it was trained on, and to the rate."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +20,8 @@ def cost_after(cost: Cost, optimizer: Optimizer) -> Callable[..., Array]:
     Every step stays in the graph, so `jax.grad` of it by the start, by the examples or by the learning rate goes back
     through all of them. Memory holds the states between segments and the steps of one segment, which is walked again.
     Optimizers that divide by a root of squared gradients, as Adam does, have an infinite slope where a gradient is exactly
-    zero; there the root counts as constant, so that the parameter's own share of the gradient is 0 instead of NaN.
+    zero; there the root counts as constant, so that the parameter's own share of the gradient is 0 instead of NaN (not
+    inside loops of the optimizer's own).
 
     Args:
         cost: `cost(params, batch)`.
@@ -95,8 +97,13 @@ def _evaluated(jaxpr: Any, constants: Any, given: Any) -> list[Any]:
         elif name in ("jit", "pjit"):
             inner = equation.params["jaxpr"]
             found = _evaluated(inner.jaxpr, inner.consts, inputs)
+        elif name == "cond":
+            ways = [functools.partial(_evaluated, part.jaxpr, part.consts) for part in equation.params["branches"]]
+            found = jax.lax.switch(inputs[0], [lambda *given, way=way: way(given) for way in ways], *inputs[1:])
         else:
-            found = equation.primitive.bind(*inputs, **equation.params)
+            params = equation.primitive.get_bind_params(equation.params)
+            inner, params = params if isinstance(params, tuple) else ((), params)  # a pair in older versions of jax
+            found = equation.primitive.bind(*inner, *inputs, **params)
             found = found if equation.primitive.multiple_results else [found]
         known |= dict(zip(equation.outvars, found, strict=True))
     return [read(variable) for variable in jaxpr.outvars]

@@ -23,7 +23,7 @@ class Seen(NamedTuple):
         step: Steps taken.
         num_steps: Steps of the whole run.
         cost: Mean cost of the latest chunk's batches.
-        accuracy: At the last evaluation, None before the first.
+        accuracy: At the last evaluation that is known to be done, None before the first.
         examples_per_second: Since the first chunk was done.
         signals: Of a watched run the latest values: by array of parameters, by signal; else None.
     """
@@ -101,7 +101,7 @@ def walk(
     per_epoch = plan.num_steps / max(1, plan.settings.epochs)
     begun, known = time.perf_counter(), len(retraced())
     first: tuple[float, int] | None = None
-    waiting: Any = None
+    waiting, seen = None, Seen("training")
     latest: dict[str, dict[str, float]] | None = None
     try:
         for progress in training.fit(plan, evaluate_every=evaluate_every, stopped=lambda: bool(asked)):
@@ -123,7 +123,10 @@ def walk(
             best = int(np.argmin(np.nan_to_num(means, nan=np.inf))) if np.ndim(means) else None
             if watch_every and (rows_now := list(bang.rows(_of(done, best), names))):
                 latest = _by_array(rows_now[-1][1], names)
-            show(Seen("training", progress.step, plan.num_steps, float(np.min(means)), accuracy, rate, latest))
+            seen = Seen("training", progress.step, plan.num_steps, float(np.min(means)), accuracy, rate, latest)
+            show(seen)
+        if waiting is not None:
+            show(seen._replace(accuracy=float(np.asarray(waiting).max())))
     except Diverged as error:
         diverged, state = error, error.state
     if state is None:  # not one chunk was walked
@@ -135,8 +138,8 @@ def walk(
     steps, of_chosen = int(state.step), (..., chosen) if chosen is not None else ...
     info = jax.tree.map(lambda column: column[:steps], _of(record.stack(infos), chosen)) if infos else None
     columns = {} if info is None else {name: getattr(info, name) for name in ("cost", "gradient_norm")}
-    seen = list(bang.rows(info, names)) if watch_every and info is not None else []
-    signals = record.columns({"step": step + 1, **values} for step, values in seen)
+    looks = list(bang.rows(info, names)) if watch_every and info is not None else []
+    signals = record.columns({"step": step + 1, **values} for step, values in looks)
     history = {"step": np.arange(1, len(next(iter(columns.values()), ())) + 1), **columns}
     evaluations = record.columns(
         {"step": step, "epoch": epoch, "cost": float(cost[of_chosen]), "accuracy": right[of_chosen].item()}

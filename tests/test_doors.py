@@ -363,7 +363,7 @@ def test_what_the_command_line_refuses_python_refuses_too():
     ):
         with pytest.raises(ValueError, match="pass them as uint8, or divide by 255"):
             door()
-    with pytest.raises(ValueError, match="labels are whole numbers from 0, got -1"):
+    with pytest.raises(ValueError, match="classes are counted from 0, got the label -1"):
         data.shuffled(jax.random.key(0), bright._replace(images=bright.images / 255, labels=np.arange(20) - 1), 4)
 
 
@@ -461,6 +461,93 @@ def test_lookahead_pulls_the_fast_parameters_back():
 def test_slips_with_the_optimizer_are_named(optimizer, message):
     with pytest.raises(TypeError, match=message):
         transformation(optimizer)
+
+
+def test_a_wrapped_lookahead_is_still_outermost():
+    cost = lambda p, _: jnp.sum(p**2)
+    for optimizer in (
+        bang.on_a_budget(optax.lookahead(optax.sgd(0.1), 2, 0.5), 0.5),
+        optax.lookahead(optax.sgd(0.1), 2, 0.5),
+    ):
+        descent = gradient_descent(cost, optimizer)
+        state, _ = descent.update(descent.init(jnp.array([4.0, 1.0])), None)
+        assert float(cost(state.params, None)) < 17
+        *_, (state, _) = train(descent, descent.init(jnp.ones(2)), [None] * 3, guarded=False, in_place=True)
+        assert int(state.step) == 3
+
+
+def test_a_budget_of_complex_parameters_goes_to_what_earns_most():
+    cost = lambda z, _: jnp.sum(jnp.abs(z - jnp.array([3j, 1])) ** 2)
+    descent = gradient_descent(cost, bang.on_a_budget(optax.sgd(0.1), 0.5))
+    state, _ = descent.update(descent.init(jnp.zeros(2, complex)), None)
+    assert abs(complex(state.params[0])) > 0
+    assert complex(state.params[1]) == 0
+
+
+def test_what_select_left_out_earns_nothing():
+    grads = {"a": jnp.array([1.0, 2.0]), "b": jnp.ones(3)}
+    found = bang.earned(bang.select(grads, "a"), grads)
+    assert found["a"].tolist() == [-1.0, -4.0]
+    assert len(jax.tree.leaves(found)) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "make", [lambda: optax.MultiSteps(optax.adam(0.1), 2), lambda: optax.apply_if_finite(optax.adam(0.1), 3)]
+)
+def test_roots_behind_a_condition_are_guarded_too(make):
+    cost = lambda w, batch: jnp.mean((batch.images @ w - batch.labels) ** 2)
+    after = cost_after(cost, make())
+    images = np.array([[1.0, 0, 2], [0.5, 0, -1]], np.float32)
+    examples = Batch(jnp.asarray(images), jnp.array([1.0, -1.0]))
+    order = jnp.array([[[0, 1], [1, 0], [0, 1]]])
+    slopes = jax.grad(lambda x: after(jnp.ones(3), examples._replace(images=x), order))(examples.images)
+    assert np.isfinite(slopes).all()
+    assert np.abs(slopes).max() > 0
+
+
+def test_other_losses_take_other_labels_outside_jit_as_inside():
+    far = average(lambda p, x: x @ p, lambda out, y: (out - y) ** 2)
+    batch = Batch(XY["x"], XY["y"])
+    assert float(far(W["w"], batch)) == pytest.approx(float(jax.jit(far)(W["w"], batch)), rel=1e-6)
+    parts = average(lambda p, x: x["a"] @ p, lambda out, y: (out - y) ** 2)
+    assert np.isfinite(float(parts(W["w"], Batch({"a": XY["x"]}, XY["y"]))))
+    assert next(data.shuffled(jax.random.key(0), batch, 50)).labels.dtype == np.float32
+    counts = np.array([[20.0, 3, 0], [1, 0, 5]], np.float32)
+    assert np.isfinite(
+        float(
+            average(LOGITS, losses.cross_entropy)(
+                network.init(jax.random.key(0), [3, 2]), Batch(counts, np.array([0, 1]))
+            )
+        )
+    )
+    rows = Batch(XY["x"][:32, :1], np.eye(32, dtype=np.float32)[:, :1])
+    descent = gradient_descent(lambda p, b: jnp.mean((b.images * p - b.labels) ** 2), 0.1)
+    assert int(next(train(descent, descent.init(jnp.ones(())), [rows]))[0].step) == 1
+
+
+def test_stacked_chunks_of_many_networks_are_recognized():
+    descent = side_by_side(gradient_descent(lambda w, b: jnp.mean((b[0] @ w - b[1]) ** 2), 0.1))
+    chunk = (XY["x"].reshape(6, 50, 3), XY["y"].reshape(6, 50))
+    start = descent.init(jnp.zeros((2, 3)))
+    assert list(train(descent, start, [chunk], stacked=True, guarded=False))[-1][0].step.tolist() == [6, 6]
+    assert list(train(descent, start, pairs(6, 50), guarded=False))[-1][0].step.tolist() == [6, 6]
+
+
+def test_narrow_data_inside_a_loop_is_fine_and_a_narrow_carry_is_not():
+    def cost(p, b, kind=jnp.float64):
+        turn = lambda total, x: (
+            (total + p["w"].sum() * jnp.tanh(x).astype(kind)).astype(kind).astype(total.dtype),
+            None,
+        )
+        return jax.lax.scan(turn, jnp.zeros((), p["w"].dtype), b)[0]
+
+    with devices.double_precision(cost):
+        devices.require_double(cost, {"w": jnp.ones(3)}, np.ones(5, np.float32))
+        with pytest.raises(ValueError, match="still computes in float32"):
+            devices.require_double(
+                functools.partial(cost, kind=jnp.float32), {"w": jnp.ones(3)}, np.ones(5, np.float32)
+            )
 
 
 def test_lookahead_inside_a_chain_is_told_where_it_belongs():

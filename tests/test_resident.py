@@ -134,7 +134,8 @@ def test_a_watched_run_sees_what_the_host_sees(small, monkeypatch):
     monkeypatch.setattr(devices, "_forced", True)
     seen = []
     device = walking.walk(plan, watch_every=10, show=seen.append)
-    assert [each.step for each in seen] == [62, 124]
+    assert [each.step for each in seen] == [62, 124, 124]  # the last evaluation is told when it is done
+    assert [each.accuracy is None for each in seen] == [True, False, False]
     assert device.retraced == ()
     np.testing.assert_array_equal(device.signals["step"], host.signals["step"])
     for name, values in host.signals.items():
@@ -203,10 +204,12 @@ def test_in_place_a_state_is_written_over_and_the_end_is_the_same(small):
         descent, jax.jit(descent.init)(plan.params), data.shuffled(plan.order_key, plan.train, 32, steps=31), **how
     )
     kept = [state for state, _ in walk()]
+    start = plan.params
     first, last = (state for state, _ in walk(guarded=False, in_place=True))
     jax.tree.map(np.testing.assert_array_equal, last, kept[-1])
     with pytest.raises(RuntimeError, match="deleted"):
         np.asarray(first.params[0].weights)
+    assert np.isfinite(start[0].weights).all()  # what came stays
     with pytest.raises(ValueError, match="in_place=True needs guarded=False"):
         next(walk(in_place=True))
 

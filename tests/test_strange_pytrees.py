@@ -187,6 +187,12 @@ def of_labels(p):
     return flat(jax.tree.map(lambda leaf: np.asarray(leaf, float).sum(0), bang.tug_of_war(cost, 2)(p, BATCH)))
 
 
+def neuron_lengths(p):
+    """Of every array of two axes the length of each row."""
+    rows = [np.linalg.norm(np.asarray(leaf, float), axis=1) for leaf in jax.tree.leaves(p) if np.ndim(leaf) == 2]
+    return np.concatenate([np.zeros(1), *rows])
+
+
 def plain_gradient(p):
     return flat(gradient_of(p))
 
@@ -208,7 +214,7 @@ OF_COSTS = {
     ),
     "watch": (watched, lambda p: [norm(gradient_of(p)), norm(gradient_of(p)), 1.0]),
     "line": (line, lambda p: [costs(p)] * 2),
-    "rescaled": (lambda p: [len(flat(landscape.rescaled(jax.random.key(0), p)))], lambda p: [len(flat(p))]),
+    "rescaled": (lambda p: neuron_lengths(landscape.rescaled(jax.random.key(0), p)), neuron_lengths),
     "gradient_descent": (descended, lambda p: flat(p) - 0.01 * np.conj(plain_gradient(p))),
 }
 

@@ -113,7 +113,8 @@ def on_a_budget(optimizer: optax.GradientTransformation, fraction: float | int) 
         updates, state = inner.update(grads, state, params, **extra)
         if fraction == 1:
             return updates, state
-        mask = best(earned(grads, updates), fraction)
+        # An optimizer is given the way up, which of complex numbers is the conjugate of jax's gradient.
+        mask = best(earned(jax.tree.map(jnp.conj, grads), updates), fraction)
         # An update that is NaN stays, so that the walk ends at it.
         return jax.tree.map(lambda u, keep: jnp.where((keep > 0) | jnp.isnan(keep), u, 0), updates, mask), state
 

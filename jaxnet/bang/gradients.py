@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnet.bang.names import first_largest, place
-from jaxnet.leaves import leaves_with_paths, named_leaves, names, require_real, with_gradient
+from jaxnet.leaves import LeftOut, leaves_with_paths, named_leaves, names, require_real, with_gradient
 from jaxnet.network import Layer
 
 
@@ -62,8 +62,9 @@ def earned(grads: Any, updates: Any) -> Any:
         The predicted decrease of the cost by parameter; its sum is that of the whole step. Real numbers: for complex
         parameters the real part of the product.
     """
-    gain = lambda g, u: None if g is None else -jnp.real(_widened(g) * _widened(u))
-    return jax.tree.map(gain, with_gradient(grads), updates, is_leaf=lambda leaf: leaf is None)
+    absent = lambda leaf: leaf is None or isinstance(leaf, LeftOut)
+    gain = lambda g, u: g if absent(g) else -jnp.real(_widened(g) * _widened(u))
+    return jax.tree.map(gain, with_gradient(grads), updates, is_leaf=absent)
 
 
 def by_leaf(values: Any) -> dict[str, float]:

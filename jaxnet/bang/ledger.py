@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxnet._types import Cost, Params
-from jaxnet.bang.streaming import each, examples, require_labels, require_mean, taken
+from jaxnet.bang.streaming import each, examples, labels_within, require_mean, taken
 from jaxnet.leaves import named_leaves, require_floats
 
 AT_ONCE = 500
@@ -126,7 +126,7 @@ def _simpson(start: Any, stop: Any, first: np.ndarray, middle: np.ndarray, last:
 def _groups(batch: Any, labels: int | None) -> list[tuple[int, Any, np.ndarray]]:
     """The examples in pieces of equal length, each of one label, filled up with copies of weight 0."""
     count = examples(batch)
-    marks = np.zeros(count, np.int64) if labels is None else require_labels(batch, labels)
+    marks = np.zeros(count, np.int64) if labels is None else labels_within(batch, labels)
     sizes = np.bincount(marks, minlength=labels or 1)
     if not count:
         raise ValueError("a batch needs at least one example, got none")

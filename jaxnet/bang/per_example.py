@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from jaxnet import devices
 from jaxnet._types import Batch, Cost, Params
 from jaxnet.bang.dense import Dense, dense_form, passed_back
-from jaxnet.bang.streaming import each, examples, labels_of, over_examples, pieces, require_labels, require_mean
+from jaxnet.bang.streaming import each, examples, labels_of, labels_within, over_examples, pieces, require_mean
 from jaxnet.leaves import named_leaves, names, require_floats
 from jaxnet.network import Layer
 
@@ -121,7 +121,7 @@ def tug_of_war(cost: Cost, labels: int) -> Callable[[Params, Any], Params]:
         return jax.jacrev(lambda p: jax.ops.segment_sum(losses(p, batch), marks, labels))(params)
 
     def pull(params: Params, batch: Any) -> Params:
-        require_labels(batch, labels)
+        labels_within(batch, labels)
         require_floats(params, "tug_of_war")
         check(params, batch)
         total = functools.reduce(_added, (by_label(params, piece) for piece in pieces(batch, IMAGES)))

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxnet._types import Cost, Params
-from jaxnet.leaves import names
+from jaxnet.leaves import is_key, names
 from jaxnet.losses import Average
 
 COMPARED = 250
@@ -27,7 +27,7 @@ def examples(batch: Any) -> int:
         ValueError: If their lengths differ.
     """
     leaves = jax.tree.leaves(batch)
-    lengths = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in leaves if not _is_key(leaf)}
+    lengths = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in leaves if not is_key(leaf)}
     lengths = lengths or {np.shape(leaf)[0] for leaf in leaves if np.ndim(leaf)}
     if not lengths:
         return 1
@@ -111,7 +111,7 @@ def require_mean(cost: Cost) -> Callable[[Params, Any], None]:
     def check(params: Params, batch: Any) -> None:
         if (count := examples(batch)) < 2:
             return
-        held = jax.tree.map(lambda leaf: leaf if _is_key(leaf) else np.asarray(leaf), batch)
+        held = jax.tree.map(lambda leaf: leaf if is_key(leaf) else np.asarray(leaf), batch)
         order = np.random.default_rng(0).permutation(count)
         for chosen in np.array_split(order, math.ceil(count / COMPARED)):
             with jax.default_matmul_precision("highest"):
@@ -171,7 +171,7 @@ def _refuse(count: int, together: tuple[Any, Any], one_by_one: tuple[Any, Any], 
     )
 
 
-def require_labels(batch: Any, labels: int) -> np.ndarray:
+def labels_within(batch: Any, labels: int) -> np.ndarray:
     """The batch's labels, which must be integers from 0 to labels - 1.
 
     Raises:
@@ -213,7 +213,7 @@ def mean_gradient(cost: Cost, *, size: int = 1000) -> Callable[[Params, Any], tu
 def widened(tree: Any, *, integers: bool = False) -> Any:
     """Floating-point leaves (and integers, if wanted) as float64 arrays, where jax's 64-bit types are enabled."""
     kind = jnp.number if integers else jnp.floating
-    wide = lambda leaf: not _is_key(leaf) and jnp.issubdtype(jnp.asarray(leaf).dtype, kind)
+    wide = lambda leaf: not is_key(leaf) and jnp.issubdtype(jnp.asarray(leaf).dtype, kind)
     return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64) if wide(leaf) else leaf, tree)
 
 
@@ -224,8 +224,4 @@ def flattened(tree: Any) -> Float[np.ndarray, "entry"]:
 
 def _of_all(leaf: Any, count: int) -> bool:
     """Whether a leaf of a batch is a random key for all its examples, instead of one each."""
-    return _is_key(leaf) and not (np.ndim(leaf) and np.shape(leaf)[0] == count)
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(getattr(leaf, "dtype", np.dtype(float)), jax.dtypes.prng_key)
+    return is_key(leaf) and not (np.ndim(leaf) and np.shape(leaf)[0] == count)

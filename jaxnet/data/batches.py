@@ -13,6 +13,7 @@ from jaxtyping import Array, Int, Key, UInt32
 from jaxnet import devices
 from jaxnet._types import Batch
 from jaxnet.data.own import require_intensities
+from jaxnet.leaves import is_key
 
 GATHERED = 2**30
 """Bytes of images that an epoch's program gathers at a time, at most (but always a step's)."""
@@ -174,10 +175,8 @@ def _check(data: Any, batch_size: int, epochs: int, keyed: bool) -> int:
         )
     if isinstance(data, Batch):
         labels = np.asarray(data.labels)
-        if labels.dtype.kind not in "iub" or labels.min(initial=0) < 0:
-            raise ValueError(
-                f"labels are whole numbers from 0, got {labels.min(initial=0)} at the least, of type {labels.dtype}"
-            )
+        if labels.dtype.kind == "i" and labels.min(initial=0) < 0:
+            raise ValueError(f"classes are counted from 0, got the label {labels.min()}")
         require_intensities(data.images)
     return size
 
@@ -220,12 +219,8 @@ def _chunks(key: Array, data: Any, batch_size: int, epochs: int, keyed: bool, st
 
 
 def _gather_on_host(data: Any):
-    held = jax.tree.map(lambda leaf: leaf if _is_key(leaf) else np.asarray(leaf), _unkeyed(data))
-    return lambda chosen: jax.tree.map(lambda leaf: leaf[chosen] if _is_key(leaf) else _take(leaf, chosen), held)
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(getattr(leaf, "dtype", np.dtype(float)), jax.dtypes.prng_key)
+    held = jax.tree.map(lambda leaf: leaf if is_key(leaf) else np.asarray(leaf), _unkeyed(data))
+    return lambda chosen: jax.tree.map(lambda leaf: leaf[chosen] if is_key(leaf) else _take(leaf, chosen), held)
 
 
 def _take(array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
