@@ -9,6 +9,13 @@ BINS = 15
 """Bins of a reliability diagram, as Guo et al. (2017) took."""
 
 
+def _real(numbers: Any) -> np.ndarray:
+    """In double precision; complex numbers are refused, of which numpy would drop a part."""
+    if np.iscomplexobj(numbers):
+        raise ValueError("outputs and logits are real numbers, got complex ones; take their real part or size first")
+    return np.asarray(numbers, np.float64)
+
+
 def answers(logits: Any, *, independent: bool = False, temperature: Any = 1.0) -> Float[np.ndarray, "... classes"]:
     """Logits as the outputs that a person looks at, in double precision: in single precision the surest ones all become 1.
 
@@ -24,18 +31,18 @@ def answers(logits: Any, *, independent: bool = False, temperature: Any = 1.0) -
 
     if not np.all(np.asarray(temperature) > 0):
         raise ValueError(f"a temperature must be positive, got {temperature}")
-    scaled = np.asarray(logits, np.float64) / temperature
+    scaled = _real(logits) / temperature
     return special.expit(scaled) if independent else special.softmax(scaled, axis=-1)
 
 
 def confidence(outputs: Any) -> Float[np.ndarray, "..."]:
     """The strongest output, 0..1."""
-    return np.asarray(np.asarray(outputs, np.float64).max(-1))
+    return np.asarray(_real(outputs).max(-1))
 
 
 def normalized(outputs: Any) -> Float[np.ndarray, "... classes"]:
     """Outputs divided by their sum, to be read as probabilities."""
-    outputs = np.asarray(outputs, np.float64)
+    outputs = _real(outputs)
     return outputs / np.maximum(outputs.sum(-1, keepdims=True), np.finfo(np.float64).tiny)
 
 
@@ -140,7 +147,7 @@ def calibration_error(confidences: Any, right: Any, *, bins: int = BINS) -> floa
 
 def doubt_cost(logits: Any, labels: Any, temperature: float | int, *, independent: bool = False) -> float:
     """The mean cross-entropy at a temperature, in nats: of softmax, or summed over sigmoids that each say yes or no."""
-    scaled = np.asarray(logits, np.float64) / temperature
+    scaled = _real(logits) / temperature
     chosen = np.take_along_axis(scaled, np.asarray(labels, int)[:, None], -1)[:, 0]
     each = np.logaddexp(0, scaled).sum(-1) if independent else np.logaddexp.reduce(scaled, axis=-1)
     return float(np.mean(each - chosen))

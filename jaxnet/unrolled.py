@@ -44,12 +44,12 @@ def cost_after(cost: Cost, optimizer: Optimizer) -> Callable[..., Array]:
     descent = gradient_descent(cost, _guarded(transformation(optimizer)))
 
     @jax.checkpoint
-    def segment(state: Any, examples: Batch, order: Array) -> Any:
+    def segment(state: Any, examples: Any, order: Array) -> Any:
         # Gathered here, not at each step: on the way back every step would add a whole data set of mostly zeros.
         batches = jax.tree.map(lambda leaf: leaf[order], examples)
         return jax.lax.scan(descent.update, state, batches)[0]
 
-    def after(params: Params, examples: Batch, order: Any, segments: Any = None) -> Float[Array, ""]:
+    def after(params: Params, examples: Any, order: Any, segments: Any = None) -> Float[Array, ""]:
         order = jnp.asarray(order)
         if order.ndim != 3:
             raise ValueError(f"the order has axes of segments, steps and examples of a batch, got shape {order.shape}")

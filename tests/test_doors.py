@@ -16,6 +16,7 @@ from jaxnet import (
     augment,
     average,
     bang,
+    calibration,
     data,
     devices,
     gradient_descent,
@@ -720,3 +721,14 @@ def test_words_follow_the_biases_where_they_tell_which_axis_counts_neurons():
 def test_entries_that_are_no_positions_are_refused(entries):
     with pytest.raises(ValueError, match="entries must"):
         bang.worth(lambda p, b: jnp.mean(each(p, b)), entries=entries)(W, XY)
+
+
+@pytest.mark.parametrize("kind", [jnp.float16, jnp.bfloat16, jnp.int32, complex])
+def test_outputs_of_any_type_are_read_in_double_precision_or_refused(kind):
+    outputs = np.asarray(jnp.asarray([[3, 1, 0], [0, 2, 2]], kind))
+    for read in (calibration.answers, calibration.confidence, calibration.normalized, calibration.entropy):
+        if kind is complex:
+            with pytest.raises(ValueError, match="real numbers, got complex"):
+                read(outputs)
+        else:
+            np.testing.assert_array_equal(read(outputs), read(outputs.astype(np.float64)))

@@ -5,6 +5,7 @@ import functools
 
 import equinox as eqx
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -12,8 +13,9 @@ import pytest
 from flax import nnx
 from flax.core import FrozenDict
 
-from jaxnet import bang, gradient_descent, landscape, train
+from jaxnet import bang, gradient_descent, landscape, losses, train
 from jaxnet.leaves import names
+from jaxnet.unrolled import cost_after
 
 X = np.random.default_rng(0).normal(size=(44, 3)).astype(np.float32)
 BATCH = {"x": X, "labels": np.arange(44) % 2}
@@ -129,6 +131,11 @@ def of_neurons(leaf):
     return wide.sum(axis=tuple(range(1, wide.ndim)))
 
 
+def halved(g):
+    updates, _ = bang.on_a_budget(optax.sgd(0.1), 0.5).update(g, optax.sgd(0.1).init(g))
+    return [np.count_nonzero(flat(updates))]
+
+
 OF_GRADIENTS = {
     "magnitude": (lambda g: flat(bang.magnitude(g)), lambda g: np.abs(flat(g))),
     "share": (lambda g: flat(bang.share(g)), lambda g: np.abs(flat(g)) ** 2 / np.sum(np.abs(flat(g)) ** 2)),
@@ -141,6 +148,10 @@ OF_GRADIENTS = {
     "best": (lambda g: [flat(bang.best(bang.share(g), 0.5)).sum()], lambda g: [np.ceil(len(flat(g)) / 2)]),
     "named_leaves": (lambda g: [len(bang.named_leaves(g))], lambda g: [len(jax.tree.leaves(g))]),
     "positions": (lambda g: bang.positions(g), lambda g: np.arange(len(flat(g)))),
+    "select": (lambda g: flat(bang.select(g, names(g)[0])), lambda g: flat(jax.tree.leaves(g)[:1])),
+    "sample": (lambda g: [len(set(bang.sample(jax.random.key(0), g, 1)))], lambda g: [1]),
+    "spread": (lambda g: flat(bang.spread(np.arange(1.0 * len(flat(g))), g)), lambda g: np.arange(len(flat(g)))),
+    "on_a_budget": (halved, lambda g: [np.ceil(len(flat(g)) / 2)]),
 }
 
 
@@ -193,6 +204,36 @@ def neuron_lengths(p):
     return np.concatenate([np.zeros(1), *rows])
 
 
+def on_plane(p):
+    zero = jax.tree.map(lambda leaf: np.zeros_like(np.asarray(leaf)), p)
+    return landscape.plane(cost)(p, zero, zero, [0.0, 1.0], [0.0, 1.0], BATCH).ravel()
+
+
+def first_component(p):
+    """The part of a straight path's variance that lies in its first direction: all of it."""
+    path = jax.tree.map(lambda *leaves: np.stack(leaves), p, stepped(p), stepped(p, -0.2))
+    return landscape.principal(path, directions=1).explained[:1]
+
+
+def of_vector(p):
+    vector, _ = jax.flatten_util.ravel_pytree(p)
+    return [np.real(losses.of_vector(cost, p)(vector, BATCH))]
+
+
+def after_a_step(p):
+    order = jnp.arange(len(X)).reshape(1, 1, -1)
+    return [cost_after(cost, 0.01)(p, {"x": jnp.asarray(X)}, order)]
+
+
+def stepped_cost(p):
+    down = lambda leaf, g: (np.asarray(leaf) - 0.01 * np.conj(g)).astype(np.asarray(leaf).dtype)
+    return [costs(jax.tree.map(down, p, gradient_of(p)))]
+
+
+def clear(p):
+    return flat(bang.signal_to_noise(bang.moments(cost)(p, BATCH)))
+
+
 def plain_gradient(p):
     return flat(gradient_of(p))
 
@@ -214,6 +255,11 @@ OF_COSTS = {
     ),
     "watch": (watched, lambda p: [norm(gradient_of(p)), norm(gradient_of(p)), 1.0]),
     "line": (line, lambda p: [costs(p)] * 2),
+    "plane": (on_plane, lambda p: [costs(p)] * 4),
+    "principal": (first_component, lambda p: [1.0]),
+    "of_vector": (of_vector, lambda p: [costs(p)]),
+    "cost_after": (after_a_step, stepped_cost),
+    "signal_to_noise": (clear, lambda p: np.abs(plain_gradient(p)) / one_by_one(p).std(0, ddof=1)),
     "rescaled": (lambda p: neuron_lengths(landscape.rescaled(jax.random.key(0), p)), neuron_lengths),
     "gradient_descent": (descended, lambda p: flat(p) - 0.01 * np.conj(plain_gradient(p))),
 }
@@ -252,12 +298,16 @@ def test_what_is_made_of_a_cost(tree, function):
         check(*OF_COSTS[function], TREES[tree], REFUSED.get(tree))
 
 
+COUNTING = {"largest", "positions", "named_leaves", "select", "sample", "spread", "on_a_budget"}
+"""What counts entries, or gives back the tree as it is."""
+
+
 def integer_gradients():
     function = lambda p: p["w"][0] ** 2 * p["step"] + p["w"][1]
     return jax.grad(function, allow_int=True)({"w": jnp.array([3.0, 1.0]), "step": jnp.array(2)})
 
 
-@pytest.mark.parametrize("function", sorted(OF_GRADIENTS.keys() - {"largest", "positions", "named_leaves"}))
+@pytest.mark.parametrize("function", sorted(OF_GRADIENTS.keys() - COUNTING))
 def test_leaves_without_a_gradient_are_skipped(function):
     call, expected = OF_GRADIENTS[function]
     np.testing.assert_allclose(call(integer_gradients()), expected({"w": integer_gradients()["w"]}), rtol=1e-6)
