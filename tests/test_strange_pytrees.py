@@ -283,6 +283,7 @@ def check(call, expected, argument, refused):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", OF_GRADIENTS)
 @pytest.mark.parametrize("tree", TREES)
 def test_what_is_made_of_gradients(tree, function):
