@@ -12,12 +12,12 @@ import argparse
 import functools
 import hashlib
 import importlib.metadata
+import importlib.util
 import itertools
 import json
 import math
 import os
 import platform
-import re
 import shutil
 import signal
 import statistics
@@ -201,37 +201,26 @@ def roofline(asked: Asked) -> Iterator[Row]:
 
 
 def held(asked: Asked) -> Iterator[Row]:
-    """The tests marked `accelerator`."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "tests/test_accelerator.py",
-        "-o",
-        "addopts=",
-        "-W",
-        "default",
-        "-v",
-        "-rfE",
-    ]
-    command += ["-p", "no:cacheprovider", *(["-k", "fetched or moments"] if asked.tiny else [])]
-    environment = os.environ | {"JAXNET_PRETEND_ACCELERATOR": "1", "COLUMNS": "300"}
-    try:
-        left = max(1.0, asked.ends - time.monotonic() - 2)
-        done = subprocess.run(command, cwd=HERE.parent, env=environment, capture_output=True, timeout=left)
-        said, late = (done.stdout + done.stderr).decode(errors="replace"), False
-    except subprocess.TimeoutExpired as error:
-        said, late = (error.stdout or b"").decode(errors="replace"), True
-    ended = re.findall(r"^(tests/\S+.*) (PASSED|FAILED|ERROR|SKIPPED)", said, re.MULTILINE)
-    if not ended and not late:
-        raise RuntimeError(f"pytest ran nothing: {' '.join(said.split())[-250:]}")
-    for word in ("PASSED", "FAILED", "ERROR", "SKIPPED"):
-        if number := sum(how == word for _, how in ended):
-            yield Row(f"tests {word.lower()}", number, "", "the last ones were not reached in time" if late else "")
-    reasons = dict(re.findall(r"^(?:FAILED|ERROR) (tests/\S+(?: \S+)*) - (.*)$", said, re.MULTILINE))
-    for name, how in ended:
-        if how in ("FAILED", "ERROR"):
-            yield Row(name, "failed", "", reasons.get(name, "")[:300])
+    """The tests marked `accelerator`, each told as soon as it ends."""
+    import pytest
+
+    class Teller:
+        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+            if report.when == "call" or report.outcome != "passed":
+                words = {"passed": "", "skipped": str(report.longrepr), "failed": report.longreprtext}[report.outcome]
+                reason = next((line[4:] for line in words.splitlines() if line.startswith("E   ")), words)
+                name = report.nodeid.removeprefix("tests/test_accelerator.py::")
+                tell(Row(name, report.outcome, "", " ".join(reason.split())[:300] or f"{report.duration:.1f} seconds"))
+
+    os.environ["JAXNET_PRETEND_ACCELERATOR"] = "1"
+    os.chdir(HERE.parent)
+    options = ["-o", "addopts=", "-W", "default", "-s", "-p", "no:cacheprovider"]
+    if importlib.util.find_spec("xdist"):
+        options += ["-n", "2" if asked.tiny else "4"]
+    chosen = ["-k", "fetched or moments"] if asked.tiny else []
+    if (code := pytest.main(["tests/test_accelerator.py", *options, *chosen], plugins=[Teller()])) > 1:
+        raise RuntimeError(f"pytest ended with {code!r}")
+    yield from ()
 
 
 def epochs(asked: Asked) -> Iterator[Row]:
@@ -272,59 +261,51 @@ def steps(asked: Asked) -> Iterator[Row]:
         count, rounds = (1, 1) if asked.tiny else (4, 3)
         seconds = epoch_seconds(descent, params, mnist.train, size, epochs=count, rounds=rounds)
         yield Row(
-            f"{words}, batches of {size}", 1e6 * seconds / (len(mnist.train.labels) // size), "microseconds a step"
+            f"a step of {words}, batches of {size}", 1e6 * seconds / (len(mnist.train.labels) // size), "microseconds"
         )
 
 
-def networks(asked: Asked) -> Iterator[Row]:
-    """Network-epochs a second of many networks at once, and the most memory that was taken."""
+def together(asked: Asked, count: int, epochs: int, *, shared: bool = True) -> tuple[float, Row]:
+    """Seconds of many networks from start to end, and a row of their rate: the median of all epochs but the first two."""
     import jax
     import numpy as np
 
     from jaxnet import ensemble, recipes
 
-    mnist, device = images(asked.tiny), jax.devices()[0]
-    settings = recipes.film._replace(batch_size=128)
-
-    def seconds_of(count: int, epochs: int, *, shared: bool = True) -> tuple[float, float]:
-        """From start to end, and of an epoch: the median between two notes, the first three, which may compile, left out."""
-        members = ensemble.combinations(settings._replace(epochs=epochs), seed=range(count))
-        noted, begun = [], time.perf_counter()
-        note = lambda seen: noted.append(time.perf_counter())
-        found = ensemble.train_together(members, mnist, at_once=count, evaluate_every=0, shared=shared, show=note)
-        whole = time.perf_counter() - begun
-        middle = float(np.median(found.accuracies[:, -1]))
-        if not (found.diverged < 0).all() or middle < (0.1 if asked.tiny else 0.8):
-            raise RuntimeError(
-                f"of {count} networks half read fewer than {middle:.3f}, diverged: {found.diverged.max()}"
-            )
-        return whole, statistics.median(b - a for a, b in itertools.pairwise(noted[3:]))
-
-    def memory() -> str:
-        peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
-        return (
-            "the device does not tell its memory" if peak is None else f"at most {peak / 2**30:.2f} GiB in use so far"
-        )
-
+    mnist, number = (
+        images(asked.tiny),
+        math.ceil(count / 2000 if count > 2000 else count / 256) if asked.tiny else count,
+    )
+    settings = recipes.film._replace(batch_size=128, epochs=min(epochs, 6) if asked.tiny else epochs)
+    members = ensemble.combinations(settings, seed=range(number))
+    noted, begun = [], time.perf_counter()
+    note = lambda seen: noted.append(time.perf_counter())
+    found = ensemble.train_together(members, mnist, at_once=number, evaluate_every=0, shared=shared, show=note)
+    whole, one = time.perf_counter() - begun, statistics.median(b - a for a, b in itertools.pairwise(noted[3:]))
+    middle = float(np.median(found.accuracies[:, -1]))
+    if not (found.diverged < 0).all() or middle < (0.1 if asked.tiny else 0.8):
+        raise RuntimeError(f"of {number} networks half read fewer than {middle:.3f}, diverged: {found.diverged.max()}")
+    peak = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    memory = "the device does not tell its memory" if peak is None else f"at most {peak / 2**30:.2f} GiB in use so far"
+    how = "on shared batches of 128" if shared else "each in its own order, batches of 128"
+    words = f"{count:,} network{'s' if count > 1 else ''} {how}"
     flops = arithmetic_of(FILM, len(mnist.train.labels) // 128 * 128)
+    return whole, Row(words, number / one, "network-epochs a second", memory, flops)
+
+
+def networks(asked: Asked) -> Iterator[Row]:
+    """Network-epochs a second of many networks at once, and the most memory that was taken."""
     work = ((1, 40, True), (64, 20, True), (64, 20, False), (1024, 8, True), (1024, 8, False))
     for count, epochs, shared in work[-2:] if asked.tiny else work:
-        number = math.ceil(count / 256) if asked.tiny else count
-        _, one = seconds_of(number, 5 if asked.tiny else epochs, shared=shared)
-        how = "on shared batches of 128" if shared else "each in its own order, batches of 128"
-        words = f"{count:,} network{'s' if count > 1 else ''}"
-        yield Row(f"{words} {how}", number / one, "network-epochs a second", memory(), flops)
-    number = 5 if asked.tiny else 10_000
-    whole, one = seconds_of(number, 5)
-    yield Row("10,000 networks on shared batches of 128", number / one, "network-epochs a second", memory(), flops)
-    if (expected := whole + 20 * one) > asked.ends - time.monotonic():
-        yield Row(
-            "10,000 networks, 25 epochs, start to end", "not run", "", f"it would take about {expected:.0f} seconds"
-        )
-    else:
-        whole, _ = seconds_of(number, 6 if asked.tiny else 25)
-        note = "random starts, evaluation and parameters on the host included"
-        yield Row("10,000 networks, 25 epochs, start to end", whole, "seconds", note)
+        yield together(asked, count, epochs, shared=shared)[1]
+
+
+def thousands(asked: Asked) -> Iterator[Row]:
+    """10,000 networks, trained whole."""
+    whole, row = together(asked, 10_000, 25)
+    yield row
+    note = "compilation, random starts, evaluation and parameters on the host included"
+    yield Row("10,000 networks, 25 epochs, start to end", whole, "seconds", note)
 
 
 def convnet(asked: Asked) -> Iterator[Row]:
@@ -611,14 +592,15 @@ ITEMS = {
     "about": Item(about, 30),
     "roofline": Item(roofline, 30),
     "epochs": Item(epochs, 60),
-    "networks": Item(networks, 120),
+    "networks": Item(networks, 90),
+    "10,000 networks": Item(thousands, 90),
     "tests": Item(held, 80),
     "pytorch": Item(pytorch, 100),
     "convnet": Item(convnet, 60),
     "steps": Item(steps, 30),
     "steps with command buffers": Item(steps, 30, BUFFERS),
     "steps with small command buffers": Item(steps, 30, f"{BUFFERS} --xla_gpu_graph_min_graph_size=1"),
-    "precision": Item(precision, 50),
+    "precision": Item(precision, 80),
     "instruments": Item(instruments, 50),
 }
 
@@ -630,11 +612,18 @@ class Found(NamedTuple):
         rows: Its figures.
         seconds: How long it took.
         trouble: Why it is not complete; empty where it is.
+        when: It began, in UTC.
     """
 
     rows: list[Row]
     seconds: float
     trouble: str
+    when: str = ""
+
+
+def tell(row: Row) -> None:
+    """Hand a figure to the parent process, on a line of its own."""
+    print(f"\n{MARK}{json.dumps(row)}", flush=True)
 
 
 def child(name: str, asked: Asked) -> None:
@@ -647,7 +636,7 @@ def child(name: str, asked: Asked) -> None:
         if jax.default_backend() == "cpu":
             devices._forced = True  # an accelerator's way to train, on a CPU
     for row in ITEMS[name].run(asked):
-        print(MARK + json.dumps(row), flush=True)
+        tell(row)
 
 
 def run(name: str, tiny: bool, seconds: float, cache: str) -> Found:
@@ -661,7 +650,7 @@ def run(name: str, tiny: bool, seconds: float, cache: str) -> Found:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {ITEMS[name].flags}".strip(),
     }
-    begun, trouble = time.perf_counter(), ""
+    begun, trouble, when = time.perf_counter(), "", time.strftime("%Y-%m-%d %H:%M", time.gmtime())
     with (
         tempfile.TemporaryFile("w+", errors="replace") as said,
         tempfile.TemporaryFile("w+", errors="replace") as errors,
@@ -683,7 +672,7 @@ def run(name: str, tiny: bool, seconds: float, cache: str) -> Found:
         if any("Unknown flag" in line for line in told):
             trouble = f"this XLA does not know {ITEMS[name].flags}"
     rows = [Row(*json.loads(line.removeprefix(MARK))) for line in lines if line.startswith(MARK)]
-    return Found(rows, time.perf_counter() - begun, trouble)
+    return Found(rows, time.perf_counter() - begun, trouble, when)
 
 
 def verdict(row: Row) -> str:
@@ -716,7 +705,7 @@ def share(row: Row, peak: float) -> str:
 
 def beside(found: dict[str, Found]) -> list[str]:
     """A table of jaxnet and PyTorch on the same work; a ratio above 1 says how much faster jaxnet is than the best of PyTorch."""
-    items = [found[name] for name in ("epochs", "networks", "convnet", "pytorch") if name in found]
+    items = [found[name] for name in ("epochs", "networks", "10,000 networks", "convnet", "pytorch") if name in found]
     figures = {row.what: row for each in items for row in each.rows if isinstance(row.value, float)}
     lines = []
     for what, own in figures.items():
@@ -746,7 +735,7 @@ def markdown(found: dict[str, Found], real: bool) -> str:
         if name == "about" and not each.trouble:
             continue
         trouble = f" **{each.trouble}.**" if each.trouble else ""
-        lines += [f"## {name}", "", f"{each.seconds:.0f} seconds.{trouble}", ""]
+        lines += [f"## {name}", "", f"{each.seconds:.0f} seconds, {each.when}.{trouble}", ""]
         if each.rows:
             lines += ["| what | figure | unit | goal | note |", "|---|---|---|---|---|"]
         for row in each.rows:
@@ -768,9 +757,13 @@ def draw(found: dict[str, Found], path: Path) -> None:
     figures = {
         what: row.value for what, row in of("epochs", "convnet", "pytorch").items() if row.unit == "seconds an epoch"
     }
-    many = {what: row.value for what, row in of("networks", "pytorch").items() if row.unit == "network-epochs a second"}
+    many = {
+        what: row.value
+        for what, row in of("networks", "10,000 networks", "pytorch").items()
+        if row.unit == "network-epochs a second"
+    }
     colors = {"jaxnet": DARK.positive} | dict(zip(WAYS, (DARK.negative, DARK.series[2], DARK.series[5]), strict=True))
-    figure = canvas(13.0, 6.2, DARK)
+    figure = canvas(14.0, 6.6, DARK)
     left, right = (quiet(axes, DARK) for axes in figure.subplots(1, 2, width_ratios=(3, 2)))
     place, ticks, shown = 0.0, {}, set()
     for what in (what for what in figures if not what.endswith(WAYS)):
@@ -780,7 +773,7 @@ def draw(found: dict[str, Found], path: Path) -> None:
         for way, milliseconds in bars.items():
             label = "" if way in shown else way if way == "jaxnet" else f"PyTorch, {way}"
             left.barh(place, milliseconds, height=0.86, color=colors[way], label=label)
-            left.text(milliseconds * 1.05, place, f"{milliseconds:.3g}", color=DARK.ink, va="center", fontsize=8)
+            left.text(milliseconds * 1.05, place, number(milliseconds), color=DARK.ink, va="center", fontsize=8)
             shown.add(way)
             place += 1
         place += 0.8
@@ -800,7 +793,8 @@ def draw(found: dict[str, Found], path: Path) -> None:
         if points:
             right.plot(*zip(*points, strict=True), "o-", color=color, label=label)
         for count, value in points:
-            right.annotate(f"{value:,.0f}", (count, value), (0, 7), textcoords="offset points", ha="center", color=DARK.ink,
+            place = (0, -14 if "graphs" in label else 7)
+            right.annotate(f"{value:,.0f}", (count, value), place, textcoords="offset points", ha="center", color=DARK.ink,
                            fontsize=8)  # fmt: skip
     right.set_xscale("log")
     right.set_yscale("log")
@@ -808,9 +802,15 @@ def draw(found: dict[str, Found], path: Path) -> None:
     grid(right, DARK, "networks at once", "network-epochs a second")
     for axes in (left, right):
         if axes.get_legend_handles_labels()[0]:
-            key(axes, DARK, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
+            key(axes, DARK, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2 if axes is left else 1)
     headline(figure, f"Training on {of('about')['device'].value if 'about' in found else 'this device'}", DARK)
     path.write_bytes(png(figure))
+
+
+def kept_of(earlier: dict[str, Any], about: Found) -> dict[str, Found]:
+    """What an earlier run measured on the same device with the same versions; nothing of another."""
+    kept = {name: Found(**each | {"rows": [Row(**row) for row in each["rows"]]}) for name, each in earlier.items()}
+    return kept | {"about": about} if "about" in kept and kept["about"].rows == about.rows else {}
 
 
 def main() -> None:
@@ -824,7 +824,8 @@ def main() -> None:
         "--out",
         type=Path,
         default=None,
-        help="for the results; by default beside this script, of some items or with --tiny a new one",
+        help="for the results; by default beside this script, of some items or with --tiny a new one. "
+        "With --only, what lies there of the same device stays",
     )
     parser.add_argument("--minutes", type=float, default=7.0, help="for everything together")
     parser.add_argument("--item", choices=list(ITEMS), help=argparse.SUPPRESS)
@@ -837,19 +838,27 @@ def main() -> None:
     whole = not asked.tiny and len(items) == len(ITEMS)  # only then it may replace what lies beside this script
     out = asked.out or (HERE if whole else Path(tempfile.mkdtemp()))
     out.mkdir(parents=True, exist_ok=True)
+    record = out / "accelerator.json"
+    earlier = json.loads(record.read_text()) if record.exists() and not whole else {}
     begun, found = time.perf_counter(), {}
     with tempfile.TemporaryDirectory() as cache:
         for name in items:
             left = 60 * asked.minutes - (time.perf_counter() - begun)
             if left < 5:
+                if name in found:  # measured earlier
+                    continue
                 found[name] = Found([], 0.0, "not begun: the time for everything was over")
                 continue
             found[name] = run(name, asked.tiny, min(ITEMS[name].budget, left), cache)
+            if name == "about":
+                found |= kept_of(earlier, found[name])
+            found = {name: found[name] for name in ITEMS if name in found}
             told = {row.what: row.value for row in found["about"].rows}
             real = told.get("platform") != "cpu" and not asked.tiny
-            kept = {name: {"seconds": each.seconds, "trouble": each.trouble, "rows": [row._asdict() for row in each.rows]}
-                    for name, each in found.items()}  # fmt: skip
-            (out / "accelerator.json").write_text(json.dumps(kept, indent=1) + "\n")
+            kept = {
+                name: each._asdict() | {"rows": [row._asdict() for row in each.rows]} for name, each in found.items()
+            }
+            record.write_text(json.dumps(kept, indent=1) + "\n")
             (out / "accelerator.md").write_text(markdown(found, real))
             print(f"{name}: {found[name].seconds:.0f} s {found[name].trouble}".rstrip(), flush=True)
     draw(found, out / "accelerator.png")

@@ -53,7 +53,7 @@ def test_what_fails_is_reported_and_the_others_go_on(tmp_path):
     )
     assert done.returncode == 1
     kept = json.loads((tmp_path / "accelerator.json").read_text())
-    assert list(kept) == ["about", "tests", "roofline"]
+    assert list(kept) == ["about", "roofline", "tests"]
     assert "no pytest today" in kept["tests"]["trouble"]
     assert kept["roofline"]["trouble"] == ""
     assert len(kept["roofline"]["rows"]) == 5
@@ -61,6 +61,23 @@ def test_what_fails_is_reported_and_the_others_go_on(tmp_path):
     assert "not a GPU or TPU" in told
     assert "no pytest today" in told
     assert (tmp_path / "accelerator.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_was_measured_earlier_stays_if_the_device_is_the_same(script):
+    about, other = ([script.Row("device", name)] for name in ("1 x one", "1 x other"))
+    measured = {
+        "about": script.Found(about, 1.0, "", ""),
+        "steps": script.Found([script.Row("a", 2.0)], 3.0, "", "noon"),
+    }
+    earlier = json.loads(
+        json.dumps(
+            {name: each._asdict() | {"rows": [row._asdict() for row in each.rows]} for name, each in measured.items()}
+        )
+    )
+    again = script.Found(about, 2.0, "", "later")
+    assert script.kept_of(earlier, again) == measured | {"about": again}
+    assert script.kept_of(earlier, script.Found(other, 2.0, "")) == {}
+    assert script.kept_of({}, again) == {}
 
 
 @pytest.mark.parametrize(

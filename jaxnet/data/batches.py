@@ -197,7 +197,7 @@ def _length(data: Any) -> int:
 
 def _generators(keys: Array) -> list[np.random.Generator]:
     """A source of orders for each key."""
-    words = np.asarray(jax.random.key_data(keys))
+    words = jax.device_get(jax.random.key_data(keys))
     return [np.random.default_rng(each) for each in words.reshape(-1, words.shape[-1])]
 
 
