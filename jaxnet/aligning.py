@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxnet.leaves import require_real
+from jaxnet.loop import first_not_finite
 from jaxnet.network import Layer
 
 
@@ -30,7 +31,15 @@ def aligned(params: Sequence[Layer], like: Sequence[Layer]) -> tuple[Layer, ...]
     """
     from scipy.optimize import linear_sum_assignment
 
+    for network in (params, like):
+        if not isinstance(network, Sequence) or not network or not all(isinstance(layer, Layer) for layer in network):
+            raise TypeError(
+                f"alignment takes networks made of layers, as network.init makes them, got {type(network).__name__}"
+            )
     require_real((params, like), "alignment")
+    for network in (params, like):
+        if (leaf := first_not_finite(network)) is not None:
+            raise ValueError(f"alignment needs finite weights, {leaf} holds NaN or infinity")
     shapes, others = ([np.shape(layer.weights) for layer in layers] for layers in (params, like))
     if shapes != others:
         raise ValueError(f"only networks of the same sizes can be aligned, got weights of {shapes} and {others}")

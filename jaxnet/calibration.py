@@ -5,15 +5,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxnet.losses import require_labels
+
 BINS = 15
 """Bins of a reliability diagram, as Guo et al. (2017) took."""
 
 
-def _real(numbers: Any) -> np.ndarray:
+def _real(numbers: Any, what: str = "outputs and logits") -> np.ndarray:
     """In double precision; complex numbers are refused, of which numpy would drop a part."""
     if np.iscomplexobj(numbers):
-        raise ValueError("outputs and logits are real numbers, got complex ones; take their real part or size first")
-    return np.asarray(numbers, np.float64)
+        raise ValueError(f"{what} are real numbers, got complex ones; take their real part or size first")
+    try:
+        values = np.asarray(numbers).astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{what} are an array of numbers, got {type(numbers).__name__}") from error
+    if numbers is None or not values.ndim:
+        raise ValueError(f"{what} are an array of numbers, got {numbers!r}")
+    return values
 
 
 def answers(logits: Any, *, independent: bool = False, temperature: Any = 1.0) -> Float[np.ndarray, "... classes"]:
@@ -41,8 +49,16 @@ def confidence(outputs: Any) -> Float[np.ndarray, "..."]:
 
 
 def normalized(outputs: Any) -> Float[np.ndarray, "... classes"]:
-    """Outputs divided by their sum, to be read as probabilities."""
+    """Outputs divided by their sum, to be read as probabilities.
+
+    Raises:
+        ValueError: If an output is negative, as logits may be.
+    """
     outputs = _real(outputs)
+    if (outputs < 0).any():
+        raise ValueError(
+            f"outputs to be read as probabilities are not negative, got {np.nanmin(outputs):g}; pass logits through `answers`"
+        )
     return outputs / np.maximum(outputs.sum(-1, keepdims=True), np.finfo(np.float64).tiny)
 
 
@@ -90,7 +106,7 @@ def auroc(inside: Any, outside: Any) -> float:
     """
     from scipy import stats
 
-    inside, outside = np.ravel(inside), np.ravel(outside)
+    inside, outside = (_real(side, "confidences").ravel() for side in (inside, outside))
     if not (len(inside) and len(outside)):
         raise ValueError(f"telling apart needs numbers on both sides, got {len(inside)} and {len(outside)}")
     ranks = stats.rankdata(np.concatenate([inside, outside]))[: len(inside)]
@@ -120,11 +136,15 @@ def reliability(confidences: Any, right: Any, *, bins: int = BINS) -> Reliabilit
         bins: How many.
 
     Raises:
-        ValueError: If a confidence is not between 0 and 1.
+        ValueError: If a confidence is not between 0 and 1, or the two rows are empty or not of one length.
 
     Source: Guo et al., "On calibration of modern neural networks", 2017.
     """
-    confidences, right = np.asarray(confidences, np.float64), np.asarray(right, np.float64)
+    confidences, right = _real(confidences, "confidences"), _real(right, "readings")
+    if confidences.ndim != 1 or confidences.shape != right.shape or not len(right):
+        raise ValueError(
+            f"confidences and whether each was right are two rows of one length, got shapes {confidences.shape} and {right.shape}"
+        )
     if not ((confidences >= 0) & (confidences <= 1 + 1e-6)).all():
         low, high = confidences.min(), confidences.max()
         raise ValueError(f"confidences lie between 0 and 1, got {low:g} to {high:g}; divide percentages by 100")
@@ -146,8 +166,15 @@ def calibration_error(confidences: Any, right: Any, *, bins: int = BINS) -> floa
 
 
 def doubt_cost(logits: Any, labels: Any, temperature: float | int, *, independent: bool = False) -> float:
-    """The mean cross-entropy at a temperature, in nats: of softmax, or summed over sigmoids that each say yes or no."""
+    """The mean cross-entropy at a temperature, in nats: of softmax, or summed over sigmoids that each say yes or no.
+
+    Raises:
+        ValueError: If labels are no classes of these logits, or not one for each row.
+    """
     scaled = _real(logits) / temperature
+    require_labels(labels, scaled.shape[-1])
+    if scaled.shape[:-1] != np.shape(labels):
+        raise ValueError(f"there must be one label for each row of logits, got {len(labels)} for shape {scaled.shape}")
     chosen = np.take_along_axis(scaled, np.asarray(labels, int)[:, None], -1)[:, 0]
     each = np.logaddexp(0, scaled).sum(-1) if independent else np.logaddexp.reduce(scaled, axis=-1)
     return float(np.mean(each - chosen))

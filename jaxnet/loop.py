@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnet._types import Batch
-from jaxnet.data.batches import Chunks, Epoch
+from jaxnet.data.batches import Epoch, is_chunk
 from jaxnet.descent import Descent
 
 
@@ -96,8 +96,6 @@ _scan_in_place = jax.jit(_scan, static_argnames="update", donate_argnames="state
 
 def _chunks(descent: Descent, state: Any, batches: Iterable[Any], stacked: bool | None) -> Iterator[Any]:
     """The batches as chunks of steps."""
-    if isinstance(batches, Chunks):
-        stacked = True
     if isinstance(batches, Mapping | Batch | Epoch):
         raise TypeError(
             f"batches are a sequence or an iterator of them, got one {type(batches).__name__}; pass [batch]"
@@ -112,6 +110,8 @@ def _chunks(descent: Descent, state: Any, batches: Iterable[Any], stacked: bool 
 
 
 def _is_stacked(descent: Descent, state: Any, element: Any) -> bool:
+    if is_chunk(element):
+        return True
     if isinstance(element, Batch) and not jnp.issubdtype(jnp.result_type(element.labels), jnp.inexact):
         return np.ndim(element.labels) > 1
     leaves = jax.tree.leaves(element)
@@ -124,7 +124,14 @@ def _is_stacked(descent: Descent, state: Any, element: Any) -> bool:
         except Exception:  # whatever the cost says of a batch that is none; the real step says it again
             return False
 
-    return not takes(element) and takes(jax.tree.map(lambda leaf: leaf[0], element))
+    whole, part = takes(element), takes(jax.tree.map(lambda leaf: leaf[0], element))
+    alike = len(leaves) > 1 and len({np.shape(leaf)[:2] for leaf in leaves}) == 1
+    if whole and part and alike and min(map(np.ndim, leaves)) > 1 and max(map(np.ndim, leaves)) > 2:
+        raise ValueError(
+            f"arrays that all begin with the lengths {np.shape(leaves[0])[:2]} may be one batch or {len(leaves[0])} batches "
+            "stacked along a leading axis of steps, and the cost takes both; say stacked=False or stacked=True"
+        )
+    return part and not whole
 
 
 def _steps(update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any) -> tuple[Any, Any]:
@@ -159,10 +166,9 @@ def train(
         batches: What the steps read, one of three: batches, such as `[(x, y), ...]` or what a loader yields, a step each;
             chunks of batches stacked along a new leading axis of steps, as `data.shuffled` yields them; or epochs, as
             `data.resident_epochs` does.
-        stacked: Whether batches are stacked in chunks. None takes the iterator that `data.shuffled` returns, epochs, and any
-            `Batch` whose whole-number labels have an axis of steps, for stacked, and anything else for one batch (unless the
-            descent takes the parts of the first one along its leading axis, but not the whole). So say stacked=True where
-            chunks of `(x, y)` come through an iterator of your own.
+        stacked: Whether batches are stacked in chunks. None knows chunks by their arrays if these came from `data.shuffled`,
+            and a `Batch` by its labels if these are whole numbers; of anything else the first element decides: it is one batch,
+            unless the descent takes only its parts along the leading axis. Where both may be meant, it asks.
         guarded: Whether to stop at NaN and infinity; of many networks at once those that diverge need not stop the others.
         in_place: Whether a chunk may write its state over the one before, which saves the memory of a state. Then every
             state that was yielded is valid only until the next one is asked for. It needs guarded=False, as a guard goes back
@@ -174,7 +180,8 @@ def train(
     Raises:
         Diverged: As soon as a chunk holds a cost that is not finite, at the latest one chunk later; and at the end of
             the walk if a parameter is not finite.
-        ValueError: If both guarded and in_place are asked for.
+        ValueError: If both guarded and in_place are asked for; or if batches that are several arrays with two leading axes
+            in common, and one of them with a third, may be chunks as well.
         TypeError: If there is a single `Batch`, dictionary or epoch in place of a sequence of them.
     """
     if guarded and in_place:

@@ -82,6 +82,19 @@ def require_labels(labels: Any, classes: int) -> None:
         )
 
 
+def _require_answers(outputs: Any, labels: Any) -> None:
+    """Refuse what is no row of real outputs for each label."""
+    kind = getattr(outputs, "dtype", None)
+    if kind is None or jnp.issubdtype(kind, jnp.complexfloating) or np.ndim(outputs) != 2:
+        got = type(outputs).__name__ if kind is None else f"{kind} of shape {np.shape(outputs)}"
+        raise ValueError(f"outputs are an array of real numbers (batch, classes), got {got}")
+    require_labels(labels, outputs.shape[-1])
+    if len(outputs) != len(labels):
+        raise ValueError(
+            f"there must be one label for each row of outputs, got {len(labels):,} for {len(outputs):,} rows"
+        )
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Average:
     """A cost made of a network and a loss, both of one example; see `average`.
@@ -200,7 +213,7 @@ def _outputs(apply: Apply, chunk_size: int, params: Params, images: Any) -> Arra
 
 def accuracy(outputs: Outputs, labels: Any) -> Float[Array, ""]:
     """The fraction of images whose brightest output is the right one; an output that is NaN answers nothing."""
-    require_labels(labels, np.shape(outputs)[-1])
+    _require_answers(outputs, labels)
     outputs = jnp.asarray(outputs)
     right = jnp.argmax(outputs, axis=-1) == jnp.asarray(labels)
     return jnp.mean(right & ~jnp.isnan(outputs).any(axis=-1), dtype=jnp.float32)
@@ -243,9 +256,9 @@ def evaluate(loss: Loss, outputs: Outputs, labels: Any) -> Evaluation:
         Cost and accuracy, split by class. An image with an output that is NaN is read wrongly, as nothing.
 
     Raises:
-        ValueError: If labels are not whole numbers from 0 to classes - 1.
+        ValueError: If outputs are no real numbers (batch, classes), or labels not as many whole numbers from 0 to classes - 1.
     """
-    require_labels(labels, outputs.shape[-1])
+    _require_answers(outputs, labels)
     return _evaluated(loss, outputs, labels)
 
 
@@ -266,7 +279,7 @@ def _evaluated(loss: Loss, outputs: Outputs, labels: Any) -> Evaluation:
 
 def by_output(outputs: Outputs, labels: Any) -> Float[Array, "classes"]:
     """The film's average cost split over the outputs that cause it; it sums to the mean `squared_error`."""
-    require_labels(labels, np.shape(outputs)[-1])
+    _require_answers(outputs, labels)
     return jnp.mean(jax.vmap(squared_errors)(outputs, jnp.asarray(labels)), axis=0)
 
 
@@ -275,7 +288,7 @@ def mistakes(outputs: Outputs, labels: Any) -> Int[np.ndarray, "mistakes"]:
 
     Confidence is the gap between the brightest output and the right one.
     """
-    require_labels(labels, np.shape(outputs)[-1])
+    _require_answers(outputs, labels)
     scores, labels = np.asarray(outputs), np.asarray(labels)
     gap = scores.max(-1) - scores[np.arange(len(labels)), labels]
     wrong = np.flatnonzero((scores.argmax(-1) != labels) | np.isnan(scores).any(-1))

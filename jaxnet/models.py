@@ -38,12 +38,18 @@ def functional(module: nnx.Module, *, batched: bool = False, frozen: bool = Fals
             fit a pure cost. What cannot be seen on the module itself is found by comparing it before and after a reading,
             so `apply` raises it too. Call `module.eval()` first where that freezes them, leave the layer out, pass
             frozen=True, or write `cost(params, batch)` with the key in `batch.key`.
+        TypeError: If it is no flax.nnx module.
 
     Examples:
         >>> apply, params = functional(nnx.Linear(4, 2, rngs=nnx.Rngs(0)))
         >>> apply(params, jnp.ones(4)).shape
         (2,)
     """
+    if not isinstance(module, nnx.Module):
+        raise TypeError(
+            f"functional takes a flax.nnx module, got {type(module).__name__}; of other libraries pass "
+            "`losses.average` a function of parameters and one image, and `descent.init` the parameters"
+        )
     if not frozen and (moving := _moving(module)):
         raise ValueError(_refusal(", ".join(moving)))
     graph, params, rest = nnx.split(module, nnx.Param, ...)

@@ -1,6 +1,8 @@
 """What an instrument must not take in silence: costs that are no means, NaN, narrow types, labels, optimizers, batches."""
 
 import functools
+import gc
+import itertools
 
 import flax.linen as nn
 import jax
@@ -27,6 +29,7 @@ from jaxnet import (
     train,
 )
 from jaxnet.aligning import aligned
+from jaxnet.data import batches
 from jaxnet.descent import side_by_side, transformation
 from jaxnet.unrolled import cost_after, difference_quotients
 
@@ -608,6 +611,48 @@ def test_train_takes_batches_and_chunks_and_does_not_confuse_them():
     images = [Batch(XY["x"][:10], np.arange(10) % 2)] * 4
     assert int(list(train(descent, descent.init(params), images))[-1][0].step) == 4
     assert int(list(train(descent, descent.init(params), [stack(images)], stacked=True))[-1][0].step) == 4
+
+
+WRAPPED = {
+    "as it is": lambda chunks: chunks,
+    "islice": lambda chunks: itertools.islice(chunks, 100),
+    "list": list,
+    "generator": lambda chunks: (chunk for chunk in chunks),
+    "one array changed": lambda chunks: ((2 * chunk[0], chunk[1]) for chunk in chunks),
+    "as a dictionary": lambda chunks: ({"x": chunk[0], "y": chunk[1]} for chunk in chunks),
+}
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED)
+@pytest.mark.parametrize("forced", [False, True])
+def test_shuffled_chunks_are_known_through_any_iterator(wrapped, forced, monkeypatch):
+    monkeypatch.setattr(devices, "_forced", forced)
+    part = lambda b, i, name: b[name] if isinstance(b, dict) else b[i]
+    descent = gradient_descent(lambda w, b: jnp.mean((part(b, 0, "x") @ w - part(b, 1, "y")) ** 2), 0.1)
+    chunks = data.shuffled(jax.random.key(0), (XY["x"], XY["y"]), 20, epochs=2, steps=5)
+    *_, (state, _) = train(descent, descent.init(jnp.zeros(3)), WRAPPED[wrapped](chunks))
+    assert int(state.step) == 2 * (len(XY["x"]) // 20)
+
+
+def test_what_may_be_a_batch_or_a_chunk_is_asked_for():
+    descent = gradient_descent(lambda w, b: jnp.mean((b[0].sum(-1) * w - b[1]) ** 2), 0.1)
+    changed = lambda: (jax.tree.map(jnp.asarray, chunk) for chunk in [(np.ones((4, 6, 2)), np.zeros((4, 6)))])
+    walk = lambda **how: int(list(train(descent, descent.init(jnp.ones(())), changed(), **how))[-1][0].step)
+    with pytest.raises(
+        ValueError, match=r"lengths \(4, 6\) may be one batch or 4 batches .*say stacked=False or stacked=True"
+    ):
+        walk()
+    assert (walk(stacked=False), walk(stacked=True)) == (1, 4)
+
+
+def test_chunks_are_remembered_no_longer_than_they_live():
+    before = len(batches._stacked)
+    chunk = next(data.shuffled(jax.random.key(0), Batch(np.zeros((40, 2)), np.arange(40) % 2), 4, keyed=True))
+    assert batches.is_chunk(chunk)
+    assert not batches.is_chunk(jax.tree.map(lambda leaf: leaf[0], chunk))
+    del chunk
+    gc.collect()
+    assert len(batches._stacked) <= before
 
 
 @pytest.mark.parametrize("kind", ["tuple", "dictionary", "nested"])

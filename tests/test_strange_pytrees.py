@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import subprocess
+import sys
 
 import equinox as eqx
 import jax
@@ -13,9 +15,9 @@ import pytest
 from flax import nnx
 from flax.core import FrozenDict
 
-from jaxnet import bang, gradient_descent, landscape, losses, train
+from jaxnet import Batch, aligning, bang, calibration, gradient_descent, landscape, losses, network, train
 from jaxnet.leaves import names
-from jaxnet.unrolled import cost_after
+from jaxnet.unrolled import cost_after, loss_sensitivity
 
 X = np.random.default_rng(0).normal(size=(44, 3)).astype(np.float32)
 BATCH = {"x": X, "labels": np.arange(44) % 2}
@@ -238,6 +240,78 @@ def plain_gradient(p):
     return flat(gradient_of(p))
 
 
+def mixed_blocks(p):
+    """Trace by blocks of two, which `noise_from_two_sizes` puts together in its own random order."""
+    each = one_by_one(p)[np.random.default_rng(0).permutation(len(X))]
+    pairs = each.reshape(-1, 2, each.shape[1]).mean(1)
+    return [2 * (np.mean((each**2).sum(1)) - np.mean((pairs**2).sum(1)))]
+
+
+def logged(p):
+    """What a logger is sent of one watched step: the squared lengths by leaf, the shares, the whole length and the cost."""
+    descent, lines = bang.watch(gradient_descent(cost, 0.01)), []
+    ((_, info),) = train(descent, descent.init(p), [BATCH])
+    bang.emit(
+        info, [name for name, _ in bang.named_leaves(p)], lambda values, step: lines.append((step, values)), step=7
+    )
+    ((step, values),) = lines
+    assert step == 7
+    total = lambda signal, power: sum(v**power for name, v in values.items() if name.startswith(f"{signal}/"))
+    return [total("gradient", 2), total("share", 1), values["gradient_norm"], values["cost"]]
+
+
+def uphill(p):
+    """Whether long nudges raise the cost, which the gradient's sign denies: beyond the bottom of these parabolas, always."""
+    return bang.wrong_signs(bang.worth(cost, sizes=[9.9])(p, BATCH)).ravel()
+
+
+ONE_BY_ONE = np.arange(2 * len(X)).reshape(2, len(X), 1) % len(X)
+EXAMPLES = Batch(X[:, :2], np.arange(len(X)) % 2)
+
+
+def of_batch(params, batch):
+    return cost(params, {"x": jnp.concatenate([batch.images, batch.images[:, :1]], axis=1)})
+
+
+def sensitivity(p):
+    return np.asarray(loss_sensitivity(of_batch, 0.001)(p, EXAMPLES, ONE_BY_ONE[:, :1])).sum(1)
+
+
+def sensitivity_by_differences(p):
+    """By nudging every pixel, in double precision."""
+    wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.complex128 if np.iscomplexobj(leaf) else np.float64), p)
+    with jax.enable_x64(True):
+        after = jax.jit(cost_after(of_batch, 0.001))
+        at = lambda images, count: after(wide, EXAMPLES._replace(images=images), ONE_BY_ONE[:, :1], count)
+        images = np.asarray(X[:, :2], np.float64)
+        slopes = lambda count: sum(
+            abs(float(at(images + nudge, count) - at(images - nudge, count))) / 2e-5
+            for nudge in 1e-5 * np.eye(images.size).reshape(-1, *images.shape)
+        )
+        return np.array([slopes(1), slopes(2)])
+
+
+def averaged(p):
+    apply = lambda params, image: (
+        jnp.stack([image[0], image[1]]) * sum(size_of(leaf) for leaf in jax.tree.leaves(params))
+    )
+    return [losses.average(apply, losses.squared_error)(p, EXAMPLES)]
+
+
+def averaged_by_hand(p):
+    outputs = X[:, :2].astype(float) * float(np.real(sum(size_of(leaf) for leaf in jax.tree.leaves(p))))
+    return [np.mean(((outputs - np.eye(2)[EXAMPLES.labels]) ** 2).sum(1))]
+
+
+def read_in_pieces(p):
+    apply = lambda params, image: image * sum(size_of(leaf) for leaf in jax.tree.leaves(params))
+    return np.asarray(losses.outputs(apply, p, X, chunk_size=7)).ravel()
+
+
+def read_by_hand(p):
+    return (X.astype(float) * float(np.real(sum(size_of(leaf) for leaf in jax.tree.leaves(p))))).ravel()
+
+
 OF_COSTS = {
     "worth": (worth, lambda p: np.append(plain_gradient(p), costs(p))),
     "spend": (spent, lambda p: [fall(p)]),
@@ -253,6 +327,19 @@ OF_COSTS = {
         lambda p: [bang.noise_from_examples(cost)(p, BATCH).trace],
         lambda p: [one_by_one(p).var(0, ddof=1).sum()],
     ),
+    "noise_from_batches": (
+        lambda p: [bang.noise_from_batches(cost, batch_size=1)(p, BATCH).trace],
+        lambda p: [one_by_one(p).var(0, ddof=1).sum()],
+    ),
+    "noise_from_two_sizes": (lambda p: [bang.noise_from_two_sizes(cost, batch_size=1)(p, BATCH).trace], mixed_blocks),
+    "rows and emit": (
+        logged,
+        lambda p: [norm(gradient_of(p)) ** 2, 1.0, norm(gradient_of(p)), costs(p)],
+    ),
+    "wrong_signs": (uphill, lambda p: np.ones(len(flat(p)))),
+    "loss_sensitivity": (sensitivity, sensitivity_by_differences),
+    "average": (averaged, averaged_by_hand),
+    "outputs": (read_in_pieces, read_by_hand),
     "watch": (watched, lambda p: [norm(gradient_of(p)), norm(gradient_of(p)), 1.0]),
     "line": (line, lambda p: [costs(p)] * 2),
     "plane": (on_plane, lambda p: [costs(p)] * 4),
@@ -297,6 +384,132 @@ def test_what_is_made_of_gradients(tree, function):
 def test_what_is_made_of_a_cost(tree, function):
     with jax.numpy_rank_promotion("allow"):
         check(*OF_COSTS[function], TREES[tree], REFUSED.get(tree))
+
+
+LOGITS = np.random.default_rng(1).normal(size=(6, 3))
+KINDS = {
+    "float16": LOGITS.astype(np.float16),
+    "bfloat16": jnp.asarray(LOGITS, jnp.bfloat16),
+    "integer": np.round(3 * LOGITS).astype(np.int8),
+    "truth": LOGITS > 0,
+    "list": LOGITS.tolist(),
+    "complex": LOGITS + 1j,
+    "a tree": {"a": LOGITS},
+    "none": None,
+}
+SIDE = np.arange(6) % 3
+
+
+def softmax(values):
+    return np.exp(values) / np.exp(values).sum(-1, keepdims=True)
+
+
+def doubt(values):
+    return -np.mean(np.log(softmax(values)[np.arange(6), SIDE]))
+
+
+def bits(values):
+    shares = values / values.sum(-1, keepdims=True)
+    return -np.sum(np.where(shares > 0, shares * np.log2(np.where(shares > 0, shares, 1)), 0), -1)
+
+
+OF_ARRAYS = {
+    "answers": (calibration.answers, softmax),
+    "confidence": (calibration.confidence, lambda v: v.max(-1)),
+    "normalized": (
+        lambda v: calibration.normalized(positive(v)),
+        lambda v: (v**2 + 1) / (v**2 + 1).sum(-1, keepdims=True),
+    ),
+    "entropy": (lambda v: calibration.entropy(positive(v)), lambda v: bits(v**2 + 1)),
+    "auroc": (lambda v: calibration.auroc(v, [100.0]), lambda v: 0.0),
+    "doubt_cost": (lambda v: calibration.doubt_cost(v, SIDE, 1.0), doubt),
+    "best_temperature": (
+        lambda v: calibration.doubt_cost(v, SIDE, calibration.best_temperature(v, SIDE)),
+        lambda v: min(doubt(v / t) for t in np.geomspace(0.05, 20, 2000)),
+    ),
+    "accuracy": (lambda v: losses.accuracy(v, SIDE), lambda v: np.mean(v.argmax(-1) == SIDE)),
+    "evaluate": (
+        lambda v: losses.evaluate(losses.squared_error, v, SIDE).cost,
+        lambda v: np.mean(((v - np.eye(3)[SIDE]) ** 2).sum(1)),
+    ),
+    "by_output": (lambda v: losses.by_output(v, SIDE), lambda v: ((v - np.eye(3)[SIDE]) ** 2).mean(0)),
+    "mistakes": (lambda v: len(losses.mistakes(v, SIDE)), lambda v: np.sum(v.argmax(-1) != SIDE)),
+}
+
+
+def positive(values):
+    """Made positive, if they are numbers that can be."""
+    return np.square(values, dtype=np.float32) + 1 if np.ndim(values) and not np.iscomplexobj(values) else values
+
+
+def as_float(values):
+    return np.asarray(values, np.float64)
+
+
+TYPED = {"accuracy", "evaluate", "by_output", "mistakes"}
+"""What takes arrays of floats; with type checks, as here, nothing else comes through."""
+
+
+@pytest.mark.parametrize("function", OF_ARRAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_made_of_arrays(kind, function):
+    call, expected = OF_ARRAYS[function]
+    values = KINDS[kind]
+    if kind in ("complex", "a tree", "none") or (function in TYPED and kind in ("integer", "truth", "list")):
+        reason = "Expected type" if function in TYPED else "complex" if kind == "complex" else "array of numbers"
+        with pytest.raises((ValueError, TypeError), match=reason):
+            call(values)
+        return
+    with jax.numpy_rank_promotion("allow"):
+        np.testing.assert_allclose(as_float(call(values)), expected(as_float(values)), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("function", ["accuracy", "evaluate", "by_output", "mistakes"])
+def test_what_takes_outputs_refuses_what_is_none_without_type_checks_too(function):
+    code = f"""
+import numpy as np
+from jaxnet import losses
+call = getattr(losses, {function!r})
+call = (lambda *given, call=call: call(losses.squared_error, *given)) if {function!r} == "evaluate" else call
+rows = np.eye(3)[[0, 1, 2, 1]]
+for outputs, labels, word in (
+    (rows + 1j, [0, 1, 2, 1], "complex128"), (rows.tolist(), [0, 1, 2, 1], "list"), (None, [0], "NoneType"),
+    (rows, [0], "one label for each row"), (rows[0], [0], "shape (3,)"),
+):
+    try:
+        call(outputs, np.asarray(labels))
+    except ValueError as error:
+        assert word in str(error), error
+    else:
+        raise AssertionError(word)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_takes_networks_or_modules_refuses_other_trees():
+    code = """
+import numpy as np
+from jaxnet import aligning, models
+for tree in ({"a": np.ones(3)}, [np.ones(3)], np.ones(3), None, ()):
+    align, split = lambda: aligning.aligned(tree, tree), lambda: models.functional(tree)
+    for call, word in ((align, "networks made of layers"), (split, "nnx module")):
+        try:
+            call()
+        except TypeError as error:
+            assert word in str(error) and type(tree).__name__ in str(error), error
+        else:
+            raise AssertionError((tree, word))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_networks_are_aligned_only_if_their_weights_are_numbers():
+    layers = network.init(jax.random.key(0), (4, 3, 2))
+    broken = (layers[0], layers[1]._replace(biases=jnp.array([np.nan, 0.0])))
+    with pytest.raises(ValueError, match="1/biases holds NaN"):
+        aligning.aligned(layers, broken)
 
 
 COUNTING = {"largest", "positions", "named_leaves", "select", "sample", "spread", "on_a_budget"}

@@ -1,7 +1,9 @@
 """Shuffled mini-batches: gathered on the host for a CPU, whole epochs on the device for an accelerator, in the same order."""
 
 import concurrent.futures
+import functools
 import math
+import weakref
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -72,21 +74,30 @@ def chunk_length(steps: int, batch_size: int) -> int:
     return min(divisors, key=lambda n: abs(n - near)) if divisors else near
 
 
-class Chunks(Iterator[Any]):
-    """Batches stacked along a leading axis of steps, one chunk after the other, as `jaxnet.train` recognizes them."""
+_stacked: dict[int, weakref.ref[Any]] = {}
 
-    def __init__(self, chunks: Iterator[Any]):
-        """Of an iterator over chunks."""
-        self._chunks = chunks
 
-    def __next__(self) -> Any:
-        """The next chunk."""
-        return next(self._chunks)
+def _marked(chunk: Any) -> Any:
+    """The same chunk; `is_chunk` knows its arrays for as long as they live."""
+    for leaf in jax.tree.leaves(chunk):
+        _stacked[id(leaf)] = weakref.ref(leaf, functools.partial(_forget, id(leaf)))
+    return chunk
+
+
+def _forget(number: int, of: Any) -> None:
+    if _stacked.get(number) is of:
+        del _stacked[number]
+
+
+def is_chunk(tree: Any) -> bool:
+    """Whether any of its arrays came from `shuffled`, stacked along a leading axis of steps, through whatever iterator."""
+    known = ((leaf, _stacked.get(id(leaf))) for leaf in jax.tree.leaves(tree))
+    return any(mark is not None and mark() is leaf for leaf, mark in known)
 
 
 def shuffled(
     key: Key[Array, ""], data: Any, batch_size: int, *, epochs: int = 1, keyed: bool = False, steps: int | None = None
-) -> Chunks:
+) -> Iterator[Any]:
     """Every epoch all examples once, in a new order, as batches stacked along a leading axis of steps.
 
     The incomplete batch at an epoch's end is dropped, and the next epoch's order decides anew who is left out.
@@ -108,7 +119,7 @@ def shuffled(
     """
     size = _check(data, batch_size, epochs, keyed)
     steps = steps or chunk_length(size // batch_size, batch_size)
-    return Chunks(_chunks(key, data, batch_size, epochs, keyed, steps))
+    return _chunks(key, data, batch_size, epochs, keyed, steps)
 
 
 def resident_epochs(
@@ -215,7 +226,7 @@ def _chunks(key: Array, data: Any, batch_size: int, epochs: int, keyed: bool, st
             read = gather(chosen)
             if keyed:
                 read = read._replace(key=_keys(batch_key, epoch * per_epoch + start, stop - start))
-            yield read
+            yield _marked(read)
 
 
 def _gather_on_host(data: Any):
