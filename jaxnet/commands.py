@@ -13,6 +13,7 @@ from jaxnet import bang as bang_for_buck
 from jaxnet import losses, recipes, scan, training
 from jaxnet import run as folders
 from jaxnet._types import Dataset
+from jaxnet.data.own import digest
 from jaxnet.devices import arithmetic, describe
 from jaxnet.recipes import Settings
 from jaxnet.walking import Seen, Walked, stoppable, walk
@@ -44,6 +45,7 @@ def train(
     pictures: bool = True,
     evaluate_every: int | None = None,
     watch_every: int = 0,
+    files: str | Path | None = None,
     show: Callable[[Seen], None] = lambda seen: None,
     found: Callable[[dict[str, Any]], None] = lambda result: None,
 ) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def train(
             0 for none, None for at most 25 of them.
         watch_every: Watch what the gradient does to every array of parameters, one step in so many, into `signals.csv`;
             0 does not. The steps are the same.
+        files: For a data set's name: a folder with its original files, instead of the network.
         show: Called with what there is to see, after every chunk of steps.
         found: Called with the result as soon as the test images are scored, before the cost over the training images is
             known and before anything is saved.
@@ -73,8 +76,7 @@ def train(
         FileExistsError: If the folder exists.
         Diverged: If the cost becomes NaN or infinite; the last good state is saved before.
     """
-    if settings.data.endswith(".npz"):
-        settings = settings._replace(data=str(Path(settings.data).resolve()))
+    settings = training.with_whole_path(settings)
     recipes.check(settings)
     folder = Path(out) if out is not None else folders.first_free(Path("runs"), settings.preset)
     folders.require_free(folder, overwrite=overwrite)
@@ -82,7 +84,7 @@ def train(
         show(Seen("loading"))
         with ThreadPoolExecutor(1) as pool:
             waking = pool.submit(training.keys, settings.seed)  # jax wakes up while the images are unpacked
-            images = training.dataset(settings.data)
+            images = training.dataset(settings, files=files)
         waking.result()
         plan = training.plan(settings, images)
         temporary = folders.temporary_folder(folder)
@@ -119,6 +121,7 @@ def _scored(plan: training.Plan, images: Dataset, walked: Walked) -> dict[str, A
     return {
         "preset": settings.preset,
         "data": settings.data,
+        "data_sha256": None if settings.data == "mnist" else digest(images),
         "seed": settings.seed,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
         "steps": int(walked.state.step),
@@ -152,6 +155,16 @@ def _finished(plan: training.Plan, images: Dataset, walked: Walked, result: dict
     )  # fmt: skip
 
 
+def _require_same(dataset: Dataset, loaded: folders.Run, name: str) -> None:
+    """Refuse data that a run was not trained on, where the run knows: every number found with it would mislead."""
+    expected = loaded.result.get("data_sha256")
+    if expected is not None and digest(dataset) != expected:
+        raise ValueError(
+            f"{name} holds other data than the run was trained on, their sha256 differ; give those with --data PATH "
+            "(data= in Python)"
+        )
+
+
 class Inspection(NamedTuple):
     """What `bang` found.
 
@@ -182,6 +195,7 @@ def bang(
     images: int = 10_000,
     points: int = 400,
     frames: int = 40,
+    data: str | Path | None = None,
     device: str | None = None,
     show: Callable[[Seen], None] = lambda seen: None,
 ) -> Inspection:
@@ -203,6 +217,7 @@ def bang(
         images: Average over so many of the first training images.
         points: Points of the path to account along; with fewer than the run has steps the credit is coarse.
         frames: Pictures of the film, about.
+        data: Where the run's data are now; None looks where they were.
         device: Where to compute; None takes jax's choice, wherever the run was trained.
         show: Called before each instrument.
 
@@ -210,7 +225,8 @@ def bang(
         The ranking, the numbers, and where the report is.
 
     Raises:
-        FileNotFoundError, ValueError: If there is no such run, or an argument makes no sense.
+        FileNotFoundError, ValueError: If there is no such run, an argument makes no sense, or the data are not those that the
+            run was trained on.
     """
     from jaxnet import dossier, filming, publishing, retracing
 
@@ -223,7 +239,10 @@ def bang(
     if film:
         filming.require(film_as)
     with arithmetic(device=device, dtype=loaded.settings.dtype, precision=loaded.settings.precision):
-        of = dossier.subject(loaded, training.dataset(loaded.settings.data), count=images, at=at)
+        source = loaded.settings if data is None else training.with_whole_path(loaded.settings._replace(data=str(data)))
+        dataset = training.dataset(source)
+        _require_same(dataset, loaded, source.data)
+        of = dossier.subject(loaded, dataset, count=images, at=at)
         if film:
             retracing.require_film(of)
         asked: dict[str, Callable[[], dossier.Dossier]] = {"gradient": lambda: dossier.of_gradient(of)}

@@ -19,7 +19,8 @@ class Settings(NamedTuple):
 
     Attributes:
         preset: The name the settings started from.
-        data: "mnist", another set's name as `data.load` takes it, or the path of an .npz as `data.from_file` takes it.
+        data: "mnist", another set's name as `data.load` takes it, or the path of a file or folder as `data.from_file` takes it.
+        test_fraction: Of a file without test images, hold out this part for them; the same whatever the seed.
         model: "dense", or "convnet" for `models.ConvNet`.
         sizes: Neurons of the hidden layers; a full list, from the data's pixels to its classes, is understood too.
         activation: Of the hidden layers.
@@ -48,6 +49,7 @@ class Settings(NamedTuple):
 
     preset: Preset = "film"
     data: str = "mnist"
+    test_fraction: float = 0.0
     model: Model = "dense"
     sizes: tuple[int, ...] = (16, 16)
     activation: Activation = "sigmoid"
@@ -143,6 +145,10 @@ def check(settings: Settings) -> None:
             raise ValueError(f"{field} must be a positive number, got {getattr(settings, field)}")
     if not 0 < settings.budget <= 1:
         raise ValueError(f"budget must be a fraction of the parameters above 0 and at most 1, got {settings.budget}")
+    if not 0 <= settings.test_fraction < 1:
+        raise ValueError(
+            f"test_fraction must be a part of the examples, at least 0 and below 1, got {settings.test_fraction}"
+        )
     if not 0 <= settings.dropout < 1:
         raise ValueError(f"dropout must be a share of the neurons, at least 0 and below 1, got {settings.dropout}")
     if any(size < 1 for size in settings.sizes):

@@ -47,6 +47,7 @@ def sweep(
     evaluate_every: int | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    files: str | Path | None = None,
     show: Callable[[Seen], None] = lambda seen: None,
 ) -> Swept:
     """Train a network for every combination of settings and seed, and compare them on held-out training images.
@@ -63,6 +64,7 @@ def sweep(
         evaluate_every: Epochs between evaluations; 0 for the last alone, None for at most 25 of them.
         out: The folder to write; None takes the first free of runs/sweep-1, runs/sweep-2, ...
         overwrite: Whether an existing one may be replaced.
+        files: For a data set's name: a folder with its original files, instead of the network.
         show: Called with what there is to see.
 
     Returns:
@@ -89,7 +91,8 @@ def sweep(
     folder = Path(out) if out is not None else folders.first_free(Path("runs"), "sweep")
     folders.require_free(folder, overwrite=overwrite, written=WRITTEN)
     show(Seen("loading"))
-    images = training.dataset(settings.data)
+    settings = training.with_whole_path(settings)
+    images = training.dataset(settings, files=files)
     if not settings.validation:
         settings = settings._replace(validation=min(HELD_OUT, len(images.train.labels) // 6))
     members = ensemble.combinations(settings, **axes, seed=range(settings.seed, settings.seed + seeds))

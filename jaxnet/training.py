@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ from jaxtyping import Array
 
 from jaxnet import data, devices, losses
 from jaxnet._types import Batch, Dataset, Params
+from jaxnet.data.named import means_a_file
 from jaxnet.descent import State, side_by_side
 from jaxnet.loop import train
 from jaxnet.recipes import Recipe, Settings, build
@@ -60,9 +62,30 @@ class Progress(NamedTuple):
     evaluation: losses.Evaluation | None
 
 
-def dataset(name: str) -> Dataset:
-    """A data set by its name, or from an .npz file by its path."""
-    return data.from_file(name) if name.endswith(".npz") else data.load(name)
+def dataset(settings: Settings, *, files: str | Path | None = None) -> Dataset:
+    """The data set that settings name: from the file or folder of that path, else by its name.
+
+    Args:
+        settings: Data and test_fraction.
+        files: As `data.load` takes it.
+
+    Raises:
+        ValueError: Also if there is a test_fraction for a set that has its own test images.
+    """
+    if means_a_file(settings.data):
+        if files is not None:
+            raise ValueError(f"files belongs to a data set's name, but {settings.data} is a path")
+        return data.from_file(settings.data, test_fraction=settings.test_fraction)
+    if settings.test_fraction:
+        raise ValueError(f"{settings.data} has a test split of its own; leave test_fraction out")
+    return data.load(settings.data, files=files)
+
+
+def with_whole_path(settings: Settings) -> Settings:
+    """The same settings, their data's path, if it is one, whole, so that it holds from any folder."""
+    if not means_a_file(settings.data):
+        return settings
+    return settings._replace(data=str(Path(settings.data).expanduser().absolute()))
 
 
 class Keys(NamedTuple):

@@ -69,14 +69,26 @@ def test_a_file_cut_short_is_refused(tmp_path):
         (np.zeros((0, 4, 4)), [], "no image in an array of shape"),
         (np.full((2, 4, 4), np.nan), [0, 1], r"32 values that are NaN or infinite, the first at position \(0, 0, 0\)"),
         (np.full((2, 4, 4), 200.0), [0, 1], "these reach 200; divide by 255"),
-        (np.full((2, 4, 4), 300), [0, 1], r"must lie in 0..255, got 300..300"),
+        (np.full((2, 4, 4), 300), [0, 1], r"must lie in 0..255, got 300..300; pass images / 300"),
         (np.full((2, 4, 4), "a"), [0, 1], "got dtype <U1"),
         (np.ones((2, 4, 4), int), [0, 1], "integer pixels reach 1 only"),
         (np.zeros((2, 4, 4, 2)), [0, 1], r"channel axis of 1, 3 or 4 behind it, got \(2, 4, 4, 2\)"),
         (np.zeros((2, 4, 4)), [0, 1, 1], "got 2 images and 3 labels"),
         (np.zeros((2, 4, 4)), [0, -1], "count from 0, got -1 at position 1"),
         (np.zeros((2, 4, 4)), [0, 3], r"lie in 0..2 for 3 classes, got 3 at position 1"),
-        (np.zeros((2, 4, 4)), [0.0, 1.5], "whole numbers, got dtype float64"),
+        (np.zeros((2, 4, 4)), [0.0, 1.5], "whole numbers, got dtype float64, such as 0.0; name them"),
+        (np.zeros((2, 4, 4)), [0.0, 1.0], r"whole numbers, got dtype float64; use labels.astype\(int\)"),
+        (np.zeros((2, 4, 4)), ["a", "b"], r"got dtype <U1; name them: classes, labels = np.unique"),
+        (np.zeros((2, 4, 4)), np.ones((2, 2), int), r"got \(2, 2\); every image has one label"),
+        (np.zeros((2, 4, 4)), [0, 2**40], "only 2 are different"),
+        (np.full((2, 4, 4), 16, np.uint8), [0, 1], "integer pixels reach 16 only, of 255; multiply by 15"),
+        (np.full((2, 4, 4), 1 / 255), [0, 1], "as if divided by 255 twice; multiply by 255"),
+        (np.full((2, 4, 4), 60000.0), [0, 1], "these reach 60000; divide by 60000"),
+        (
+            np.stack([np.full((4, 4), 90.0), np.full((4, 4), -1.0)]),
+            [0, 1],
+            r"these reach 90; .*np.clip\(images, -16, 16\)",
+        ),
         (np.zeros((2, 4, 4)), np.eye(2), r"got \(2, 2\); for one-hot rows pass labels.argmax"),
         (np.zeros((2, 4, 4)), np.zeros(0, int), "no label"),
     ],
@@ -93,27 +105,10 @@ def test_good_arrays_are_taken():
     assert data.arrays(np.zeros((2, 9)), [0, 1]).images.shape == (2, 3, 3)
     assert data.arrays(np.zeros((2, 5, 4, 1)), [0, 1]).images.shape == (2, 5, 4)
     assert data.arrays(np.ones((2, 3, 3), bool), [0, 1]).images.max() == 1.0
+    assert data.arrays(np.zeros((2, 3, 3)), [[0], [1]]).labels.tolist() == [0, 1]
     colored = data.arrays(np.zeros((2, 3, 3, 3), np.uint8), np.array([0, 1], np.uint8))
     assert colored.images.shape == (2, 3, 3, 3)
     assert colored.labels.dtype == np.int32
-
-
-def test_a_file_of_arrays_is_read_and_a_wrong_one_refused(tmp_path):
-    images, labels = np.zeros((4, 3, 3), np.uint8), np.array([0, 1, 2, 1])
-    good = {"x_train": images, "y_train": labels, "x_test": images[:2], "y_test": labels[:2]}
-    np.savez(tmp_path / "good.npz", **good, classes=np.array(["a", "b", "c"]))
-    assert data.from_file(tmp_path / "good.npz").classes == ("a", "b", "c")
-    np.savez(tmp_path / "bad.npz", images=images, labels=labels)
-    with pytest.raises(ValueError, match=r"must hold images, labels, test_images.*got \['images', 'labels'\]"):
-        data.from_file(tmp_path / "bad.npz")
-    np.savez(tmp_path / "other.npz", **{**good, "x_test": np.zeros((2, 4, 4), np.uint8)})
-    with pytest.raises(ValueError, match="make them equal"):
-        data.from_file(tmp_path / "other.npz")
-    np.savez(tmp_path / "few.npz", **good, classes=np.array(["a", "b"]))
-    with pytest.raises(ValueError, match=r"few.npz: labels must lie in 0..1 for 2 classes, got 2 at position 2"):
-        data.from_file(tmp_path / "few.npz")
-    with pytest.raises(FileNotFoundError, match="no file"):
-        data.from_file(tmp_path / "none.npz")
 
 
 def test_a_split_holds_out_and_loses_nothing(small):

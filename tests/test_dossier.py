@@ -78,7 +78,7 @@ def test_everything_that_was_asked_for_is_there_and_the_table_holds_the_instrume
     with (finished / "bang" / "parameters.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 784 * 8 + 8 + 80 + 10 == sum(leaf.size for leaf in jax.tree.leaves(loaded.params))
-    of = dossier.subject(loaded, training.dataset(loaded.settings.data), count=1500)
+    of = dossier.subject(loaded, training.dataset(loaded.settings), count=1500)
     worth = bang.worth(loaded.recipe.cost)(of.params, of.batch)
     np.testing.assert_allclose([float(row["dC/dp"]) for row in rows], worth.gradient, atol=1e-7)
     np.testing.assert_allclose([float(row["best step alone"]) for row in rows], worth.best_step, atol=1e-6)
@@ -95,7 +95,7 @@ def test_everything_that_was_asked_for_is_there_and_the_table_holds_the_instrume
 
 def test_a_run_walked_again_ends_where_it_ended(finished):
     loaded = run.load(finished)
-    plan = training.plan(loaded.settings, training.dataset(loaded.settings.data))
+    plan = training.plan(loaded.settings, training.dataset(loaded.settings))
     *_, (step, params) = training.replay(plan)
     assert step == loaded.result["steps"]
     for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(loaded.params), strict=True):
@@ -116,7 +116,7 @@ def test_before_training_is_another_picture(finished):
     start = commands.bang(finished, k=1, images=200, at="start", budget=True)
     assert f"{784 * 8 + 8 + 80 + 10:,}" == start.facts["parameters"]
     assert (finished / "bang" / "budget.png").is_file()
-    end = dossier.subject(run.load(finished), training.dataset(run.load(finished).settings.data), count=200)
+    end = dossier.subject(run.load(finished), training.dataset(run.load(finished).settings), count=200)
     assert abs(start.nudges[0].gradient) > 2 * max(float(abs(g).max()) for g in jax.tree.leaves(end.grads))
     assert "before training" in start.report.read_text()
 
@@ -209,7 +209,7 @@ def test_the_table_sorts_and_searches_in_a_browser(tmp_path):
 @pytest.fixture(scope="module")
 def looked_at(finished):
     loaded = run.load(finished)
-    return dossier.subject(loaded, training.dataset(loaded.settings.data), count=1500)
+    return dossier.subject(loaded, training.dataset(loaded.settings), count=1500)
 
 
 def test_an_update_that_the_parameters_cannot_hold_is_not_drawn(looked_at):

@@ -25,6 +25,7 @@ def bang(
     images: int = 10_000,
     points: int = 400,
     frames: int = 40,
+    data: Path | None = None,
     device: Device = None,
     json: bool = False,
 ) -> None:
@@ -44,6 +45,7 @@ def bang(
         images: Average over so many of the first training images.
         points: For --credit: points of the path; with fewer than the run has steps it is coarse.
         frames: For --film: about so many pictures.
+        data: Where the file or folder with the run's data is now, if it was moved.
         device: Where to compute; by default jax's choice.
         json: Print what was found as one last line of JSON.
     """
@@ -52,7 +54,7 @@ def bang(
     with progress() as show:
         found = commands.bang(
             run, k=k, worth=worth, budget=budget, credit=credit, examples=examples, film=film, film_as=film_as, at=at,
-            images=images, points=points, frames=frames, device=device, show=show,
+            images=images, points=points, frames=frames, data=data, device=device, show=show,
         )  # fmt: skip
     print("the gradient of the cost, averaged over training images; dC/dp")
     for rank, nudge in enumerate(found.nudges, start=1):

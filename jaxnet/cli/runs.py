@@ -34,6 +34,7 @@ def train(
     pictures: bool = True,
     evaluate_every: int | None = None,
     watch_every: int = 0,
+    files: Path | None = None,
     json: bool = False,
 ) -> None:
     """Train a network by gradient descent and write a run folder with its report.
@@ -51,6 +52,7 @@ def train(
         evaluate_every: Epochs between evaluations on the way; 0 for none, by default at most 25 of them.
         watch_every: Show live what the gradient does to every layer, one step in so many (25 costs a tenth more time; with
             several candidates every step pays for it).
+        files: For --data NAME: a folder with that set's original files, downloaded by hand, instead of the network.
         json: Print the result as one last line of JSON.
     """
     from jaxnet import commands
@@ -67,7 +69,7 @@ def train(
     with progress() as show:
         result = commands.train(
             PRESETS[preset]._replace(**changes), out=out, overwrite=overwrite, pictures=pictures,
-            evaluate_every=evaluate_every, watch_every=watch_every, show=show, found=found,
+            evaluate_every=evaluate_every, watch_every=watch_every, files=files, show=show, found=found,
         )  # fmt: skip
     if result["interrupted"]:
         print(f"stopped after {result['steps']:,} of {result['num_steps']:,} steps; what there was is saved")
@@ -103,6 +105,7 @@ def sweep(
     evaluate_every: int | None = None,
     out: Path | None = None,
     overwrite: bool = False,
+    files: Path | None = None,
     json: bool = False,
 ) -> None:
     """Train many networks at once, for every combination of the values given and several seeds, and compare them.
@@ -121,6 +124,7 @@ def sweep(
         evaluate_every: Epochs between evaluations; 0 for the last alone, by default at most 25 of them.
         out: The folder to write; by default the first free of runs/sweep-1, runs/sweep-2, ...
         overwrite: Replace the folder if it exists.
+        files: For --data NAME: a folder with that set's original files, downloaded by hand, instead of the network.
         json: Print the comparison as one last line of JSON.
     """
     from jaxnet.sweeping import for_json, sweep
@@ -134,7 +138,7 @@ def sweep(
     with progress() as show:
         found = sweep(
             settings, tried or None, seeds=seeds, own_order=own_order, at_once=at_once, evaluate_every=evaluate_every,
-            out=out, overwrite=overwrite, show=show,
+            out=out, overwrite=overwrite, files=files, show=show,
         )  # fmt: skip
     best = min(found.rows, key=lambda row: row["cost_median"])
     for row in found.rows:

@@ -3,14 +3,18 @@
 from jaxnet._types import Batch, Dataset
 from jaxnet.data.batches import Epoch, resident_epochs, shuffled
 from jaxnet.data.embedded import mnist
+from jaxnet.data.files import from_file
+from jaxnet.data.idx import CorruptFile
 from jaxnet.data.named import load
-from jaxnet.data.own import arrays, from_file, split
+from jaxnet.data.own import arrays, digest, split
 
 __all__ = [
     "Batch",
+    "CorruptFile",
     "Dataset",
     "Epoch",
     "arrays",
+    "digest",
     "from_file",
     "load",
     "mnist",

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import logging
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 
 from jaxnet._types import Batch, Dataset
 from jaxnet.data import embedded, idx
-from jaxnet.data.own import from_file
+from jaxnet.data.files import MOST_BYTES, from_file, looks_like_a_file
 from jaxnet.data.reach import require_reachable
 from jaxnet.devices import cache_folder
 
@@ -29,8 +30,14 @@ CONTENT_SHA256 = {
 }
 """Sums of the uncompressed files, for copies that were compressed again (Debian's package dataset-fashion-mnist)."""
 
-MOST_BYTES = 8 * 1024**3
-"""Larger sets do not belong in one array in memory."""
+
+KNOWN = ("mnist", "fashion_mnist", "kmnist", "emnist")
+"""Names that mean these sets, whatever files of that name there may be."""
+
+
+def means_a_file(name: str) -> bool:
+    """Whether a name means a file or folder of your own, not a set of tensorflow-datasets."""
+    return name.partition("/")[0] not in KNOWN and looks_like_a_file(name)
 
 
 def default_folder() -> Path:
@@ -89,9 +96,13 @@ def _builder(name: str, folder: Path) -> Any:
 
     family, _, config = name.partition("/")
     if family not in FAMILY and family not in (known := tfds.list_builders(with_community_datasets=False)):
-        close = difflib.get_close_matches(family, known, n=3)
+        plain = {re.sub("[^a-z0-9]", "", one.lower()): one for one in (*known, *FAMILY)}
+        same = plain.get(re.sub("[^a-z0-9]", "", family.lower()))
+        close = [same] if same else difflib.get_close_matches(family.lower(), {*known, *FAMILY}, n=3)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise ValueError(f"tensorflow-datasets knows no data set {name!r}{hint}")
+        raise ValueError(
+            f"tensorflow-datasets knows no data set {name!r}, and there is no file or folder of that name{hint}"
+        )
     configs = [one.name for one in FAMILY[family].BUILDER_CONFIGS] if family in FAMILY else []
     if config and configs and config not in configs:
         raise ValueError(f"{family} has no configuration {config!r}; it has {', '.join(configs)}")

@@ -1,7 +1,8 @@
 """Your own arrays as a batch, with the checks a stranger needs, and a validation split."""
 
+import hashlib
 import math
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -10,6 +11,8 @@ from jaxtyping import Array, Key
 
 from jaxnet._types import Batch, Dataset
 
+FEW_LEVELS = 31
+"""Integer pixels that reach no farther are on another scale: 1 for black and white, 15 or 16 for 4 bits."""
 FARTHEST_PIXEL = 16.0
 """Floats beyond this are taken for unscaled 0..255 pixels; standardized images stay within a few units of 0."""
 
@@ -20,7 +23,7 @@ def arrays(images: Any, labels: Any, *, num_classes: int | None = None) -> Batch
     Args:
         images: (batch, height, width), the same with a channel axis of 1, 3 or 4 behind it, or (batch, pixels) with a
             square number of pixels; integers in 0..255, booleans, or floats that the network takes as they are (usually 0..1).
-        labels: (batch,), whole numbers from 0.
+        labels: (batch,) or (batch, 1), whole numbers from 0.
         num_classes: Labels must be below it; None accepts any.
 
     Returns:
@@ -54,16 +57,10 @@ def _images(images: np.ndarray) -> np.ndarray:
         )
     if images.size == 0:
         raise ValueError(f"there is no image in an array of shape {images.shape}")
-    if images.dtype == np.uint8:
-        return images
     if images.dtype == np.bool_:
         return images.astype(np.float32)
     if np.issubdtype(images.dtype, np.integer):
-        if images.min() < 0 or images.max() > 255:
-            raise ValueError(f"integer pixels must lie in 0..255, got {images.min()}..{images.max()}; scale them")
-        if images.max() == 1:
-            raise ValueError("integer pixels reach 1 only, of 255: pass zeros and ones as booleans or floats")
-        return images.astype(np.uint8)
+        return _of_integers(images)
     if not np.issubdtype(images.dtype, np.floating):
         raise ValueError(f"images must be integers, booleans or floats, got dtype {images.dtype}")
     finite = np.isfinite(images)
@@ -73,24 +70,59 @@ def _images(images: np.ndarray) -> np.ndarray:
             f"images hold {np.size(finite) - finite.sum():,} values that are NaN or infinite, "
             f"the first at position {where}; replace them, for example with np.nan_to_num"
         )
-    if np.abs(images).max() > FARTHEST_PIXEL:
+    least, most = float(images.min()), float(images.max())
+    if max(-least, most) > FARTHEST_PIXEL:
+        if least < 0:
+            remedy = "standardized pixels that are rarely lit reach far; clip them, "
+            remedy += f"np.clip(images, -{FARTHEST_PIXEL:g}, {FARTHEST_PIXEL:g})"
+        else:
+            remedy = "divide by 255, or pass them as uint8" if most <= 255 else f"divide by {most:g}"
         raise ValueError(
-            f"float images are used as they are, usually 0..1, but these reach {images.flat[np.abs(images).argmax()]:g}; "
-            "divide by 255, or pass them as uint8"
+            f"float images are used as they are, usually 0..1, but these reach {most if most >= -least else least:g}; {remedy}"
+        )
+    if least >= 0 and 0 < most <= 1.001 / 255:
+        raise ValueError(
+            f"float images are usually 0..1, but these reach {most:.2g} only, as if divided by 255 twice; multiply by 255"
         )
     return images.astype(np.float32)
 
 
+def _of_integers(images: np.ndarray) -> np.ndarray:
+    least, most = int(images.min()), int(images.max())
+    if least < 0 or most > 255:
+        remedy = f"pass images / {most} as floats" if least >= 0 else "move them to begin at 0"
+        raise ValueError(f"integer pixels must lie in 0..255, got {least}..{most}; {remedy}")
+    if 0 < most <= FEW_LEVELS:
+        way = "pass zeros and ones as booleans, or " if most == 1 else ""
+        raise ValueError(f"integer pixels reach {most} only, of 255; {way}multiply by {255 // most}")
+    return images.astype(np.uint8, copy=False)
+
+
 def _labels(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
+    if labels.ndim == 2 and labels.shape[1] == 1:  # a column, as Keras and MedMNIST keep them
+        labels = labels[:, 0]
     if labels.ndim != 1:
-        remedy = "; for one-hot rows pass labels.argmax(-1)" if labels.ndim == 2 else ""
+        one_hot = (
+            labels.ndim == 2
+            and labels.dtype.kind in "biuf"
+            and bool(((labels == 0) | (labels == 1)).all() and (labels.sum(1) == 1).all())
+        )
+        remedy = "; for one-hot rows pass labels.argmax(-1)" if one_hot else "; every image has one label"
         raise ValueError(f"labels must have shape (batch,), got {labels.shape}{remedy}")
     if labels.size == 0:
         raise ValueError("there is no label in an empty array")
     if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels must be whole numbers, got dtype {labels.dtype}; use labels.astype(int)")
+        whole = labels.dtype.kind == "b" or (labels.dtype.kind == "f" and bool((labels == np.rint(labels)).all()))
+        words = labels.dtype.kind in "USO"
+        remedy = (
+            "use labels.astype(int)" if whole else "name them: classes, labels = np.unique(labels, return_inverse=True)"
+        )
+        found = f"dtype {labels.dtype}" if whole or words else f"dtype {labels.dtype}, such as {labels[0]}"
+        raise ValueError(f"labels must be whole numbers, got {found}; {remedy}")
     if labels.min() < 0:
         raise ValueError(f"labels count from 0, got {labels.min()} at position {labels.argmin()}")
+    if labels.max() > np.iinfo(np.int32).max:
+        require_dense(labels)
     if num_classes is not None and labels.max() >= num_classes:
         raise ValueError(
             f"labels must lie in 0..{num_classes - 1} for {num_classes} classes, "
@@ -99,45 +131,59 @@ def _labels(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
     return labels.astype(np.int32)
 
 
-def from_file(path: str | Path) -> Dataset:
-    """Read your own images and labels from a NumPy archive.
-
-    Args:
-        path: An .npz file with the arrays images, labels, test_images and test_labels (or x_train, y_train, x_test
-            and y_test), each as `arrays` takes them, and perhaps classes, the labels' names.
-
-    Returns:
-        The data set.
+def require_dense(labels: Any) -> None:
+    """Refuse labels that are numbers of something, not positions: every number up to the largest would become a class.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If arrays are missing or not of this form.
+        ValueError: If the classes without an example are more than a hundred, and nine times those that have one.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}; expected an .npz with images, labels, test_images and test_labels")
-    with np.load(path, allow_pickle=False) as file:
-        columns = dict(file)
-    for names in (("images", "labels", "test_images", "test_labels"), ("x_train", "y_train", "x_test", "y_test")):
-        if all(name in columns for name in names):
-            break
-    else:
+    ids = np.unique(labels)
+    absent = int(ids[-1]) + 1 - len(ids)
+    if absent > max(100, 9 * len(ids)):
         raise ValueError(
-            f"{path} must hold images, labels, test_images and test_labels (or x_train, y_train, x_test, y_test), "
-            f"got {sorted(columns) or 'nothing'}"
+            f"labels are positions of classes, counted from 0, but these reach {ids[-1]:,} and only {len(ids):,} are different; "
+            "if they are numbers of something, take ids = np.unique(labels), labels = np.searchsorted(ids, labels), test_labels "
+            "likewise, and classes = ids"
         )
-    named = len(columns["classes"]) if "classes" in columns else None
-    try:
-        train = arrays(columns[names[0]], columns[names[1]], num_classes=named)
-        count = named or int(train.labels.max()) + 1
-        test = arrays(columns[names[2]], columns[names[3]], num_classes=count)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    if train.images.shape[1:] != test.images.shape[1:]:
-        raise ValueError(
-            f"training images are {train.images.shape[1:]}, test images {test.images.shape[1:]}; make them equal"
-        )
-    return Dataset(train, test, tuple(str(name) for name in columns.get("classes", range(count))))
+
+
+def suspicious(data: Dataset) -> Iterator[str]:
+    """What is possible, but usually a mistake: a line for each."""
+    train = np.bincount(data.train.labels, minlength=len(data.classes))
+    if (train > 0).sum() == 1:
+        yield f"all training images have one label, {data.classes[int(train.argmax())]}"
+    elif absent := [data.classes[i] for i in np.flatnonzero(train == 0)]:
+        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+        hint = "; labels that count from 1 need labels - 1" if absent == [data.classes[0]] else ""
+        yield f"no training image has the label {', '.join(absent[:5])}{more}{hint}"
+    for name, part in (("training", data.train), ("test", data.test)):
+        flat = part.images.reshape(len(part.images), -1)
+        if (blank := int((flat.min(1) == flat.max(1)).sum())) and 100 * blank > len(flat):
+            yield f"{blank:,} of {len(flat):,} {name} images have no contrast, every pixel is the same"
+    spread = [
+        float(part.images[:1000].std()) / (255 if part.images.dtype == np.uint8 else 1)
+        for part in (data.train, data.test)
+    ]
+    if data.train.images.dtype != data.test.images.dtype or max(spread) > 8 * min(spread):
+        kinds = [f"{part.images.dtype} up to {part.images.max():g}" for part in (data.train, data.test)]
+        yield f"training images ({kinds[0]}) and test images ({kinds[1]}) are not of one scale"
+    elif max(spread) < 0.02:
+        yield f"images have little contrast: pixels differ by {max(spread):.2g} (standard deviation), where 1 is black to white"
+    mark = lambda image: hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+    seen = set(map(mark, data.train.images))
+    if 20 * (both := sum(mark(image) in seen for image in data.test.images)) > len(data.test.images):
+        yield f"{both:,} of {len(data.test.images):,} test images are training images too, so the test says little"
+
+
+def digest(data: Dataset) -> str:
+    """The sha256 of all images, labels and names: two data sets with the same are the same."""
+    found = hashlib.sha256()
+    for array in (*data.train[:2], *data.test[:2]):
+        found.update(f"{array.dtype}{array.shape}".encode())
+        for start in range(0, len(array), 10_000):
+            found.update(array[start : start + 10_000].tobytes())
+    found.update("\0".join(data.classes).encode())
+    return found.hexdigest()
 
 
 def split(key: Key[Array, ""], data: Batch, validation: int) -> tuple[Batch, Batch]:

@@ -38,7 +38,7 @@ def require_reachable(name: str, urls: Iterable[str]) -> None:
         host, port = silent[0]
         raise Offline(
             f"{name!r} must be fetched first and {host}:{port} cannot be reached; go online, set a proxy, "
-            "or download its files by hand and pass their folder as files="
+            "or download its files by hand and pass their folder: --files FOLDER on the command line, files= in Python"
         )
 
 

@@ -1,0 +1,575 @@
+"""Data sets from files of your own: NumPy archives and arrays, IDX, CSV, and folders of pictures; untrusted, so checked first."""
+
+import collections
+import concurrent.futures
+import contextlib
+import csv
+import functools
+import gzip
+import itertools
+import logging
+import math
+import re
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from jaxnet._types import Batch, Dataset
+from jaxnet.data import idx
+from jaxnet.data.idx import DENSEST, CorruptFile
+from jaxnet.data.own import arrays, require_dense, suspicious
+
+MOST_BYTES = 8 * 1024**3
+"""Larger sets do not belong in one array in memory."""
+MOST_CLASSES = 10_000
+"""More classes than this are taken for a mistake: a table of right and wrong answers has their square in entries."""
+MOST_PIXELS = 2**26
+"""Of one picture."""
+
+KINDS = "an .npz, an .npy beside its labels, IDX files, a CSV, or a folder of pictures FOLDER/CLASS/*"
+PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
+PARTS = {
+    "train": ("train", "training"),
+    "test": ("test", "testing", "t10k"),
+    "validation": ("val", "valid", "validation", "dev"),
+}
+ROLES = {
+    "images": ("images", "image", "imgs", "x", "data", "pixels", "inputs", "features"),
+    "labels": ("labels", "label", "y", "targets", "target"),
+}
+
+
+def looks_like_a_file(name: str) -> bool:
+    """Whether a name means a file or folder: one that is there, or that has a file's ending or begins as a path."""
+    if name.startswith(("/", "./", "../", "~")) or name.endswith("/") or Path(name).exists():
+        return True
+    return Path(name.lower()).suffix in {
+        ".npz",
+        ".npy",
+        ".csv",
+        ".tsv",
+        ".txt",
+        ".gz",
+        ".zip",
+        ".idx",
+        ".mat",
+        ".pkl",
+        ".parquet",
+    }
+
+
+def from_file(path: str | Path, *, test_fraction: float = 0.0) -> Dataset:
+    """Read your own images and labels.
+
+    What kind of file it is says its content, not its name:
+
+    - an .npz archive, or .npy files in one folder: arrays called images, labels, test_images and test_labels, or as Keras
+      (x_train, y_train, x_test, y_test), scikit-learn (data, target) and MedMNIST (train_images, ..., test_labels) call them,
+      and perhaps classes, the labels' names; each as `arrays` takes it. Other arrays are left alone.
+    - IDX files, compressed or not, under MNIST's names: train-images-idx3-ubyte, train-labels-idx1-ubyte and t10k or test; name
+      the folder or the training images.
+    - a CSV with one image a row: a column called label (or class, target, y; without a header the first column), the others
+      its pixels. mnist_test.csv beside mnist_train.csv holds the test images.
+    - a folder of pictures by class, FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/test/CLASS/*: PNG, JPEG, GIF and what else
+      Pillow reads; gray if all are. Pictures of another size than most are scaled to it.
+
+    What looks wrong without being impossible is told by the logger "jaxnet".
+
+    Args:
+        path: The file or folder.
+        test_fraction: Of a set without test images, hold out this part for them, chosen at random, always the same.
+
+    Returns:
+        The data set.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CorruptFile: If it is damaged, cut short, or announces more than it holds.
+        ValueError: If arrays are missing or not of the form that `arrays` takes, or there is no test split.
+    """
+    path = Path(path).expanduser()
+    if not 0 <= test_fraction < 1:
+        raise ValueError(f"test_fraction must be a part of the examples, at least 0 and below 1, got {test_fraction}")
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}; expected {KINDS}")
+    with _in_words(path):
+        columns = _folder(path) if path.is_dir() else _file(path)
+        data = _dataset(columns, test_fraction)
+    for line in itertools.chain(columns.remarks, suspicious(data)):
+        logging.getLogger("jaxnet").warning("%s: %s", path, line)
+    return data
+
+
+class Columns(NamedTuple):
+    """Arrays by the names that a file gives them.
+
+    Attributes:
+        read: Reads one of them.
+        names: Their names.
+        remarks: What a person should know of how they were read.
+    """
+
+    read: Callable[[str], np.ndarray]
+    names: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def _of(known: Mapping[str, np.ndarray], remarks: Iterable[str] = ()) -> Columns:
+    return Columns(known.__getitem__, tuple(known), tuple(remarks))
+
+
+@contextlib.contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """Whatever a damaged file makes the readers say becomes one error with its name."""
+    try:
+        yield
+    except (ValueError, KeyError) as error:
+        said = str(error.args[0]) if error.args else type(error).__name__
+        kind = CorruptFile if isinstance(error, CorruptFile) else ValueError
+        raise kind(said if str(path) in said else f"{path}: {said}") from error
+    except (
+        OSError,
+        EOFError,
+        zlib.error,
+        zipfile.BadZipFile,
+        OverflowError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        raise CorruptFile(
+            f"{path} cannot be read ({str(error) or type(error).__name__}); fetch or save it again"
+        ) from error
+
+
+# What a file is.
+
+
+def _file(path: Path) -> Columns:
+    with path.open("rb") as file:
+        start = file.read(512)
+    if not start:
+        raise CorruptFile(f"{path} is empty, 0 bytes; fetch or save it again")
+    if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _archive(path)
+    if start.startswith(b"\x93NUMPY"):
+        return _npy_files(path)
+    if start.startswith(b"\x1f\x8b"):
+        with gzip.open(path) as unpacked:
+            start = unpacked.read(512)
+    if start[:2] == b"\0\0":
+        return _idx_files(path)
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        raise CorruptFile(f"{path} is a web page, perhaps one to sign in or an error; fetch the file again")
+    if text.startswith(b"version https://git-lfs"):
+        raise CorruptFile(f"{path} is a pointer of Git LFS, not the file itself; run git lfs pull")
+    if start[:4] in (b"\x89PNG", b"GIF8") or start[:3] == b"\xff\xd8\xff":
+        raise ValueError(f"{path} is one picture; put pictures into FOLDER/CLASS/ and name the folder")
+    foreign = {
+        b"\x80": "a Python pickle, which could run any code",
+        b"\x89HDF": "HDF5",
+        b"PAR1": "Parquet",
+        b"MATLAB": "MATLAB's",
+    }
+    for begin, kind in foreign.items():
+        if start.startswith(begin):
+            raise ValueError(f"{path} is {kind}; expected {KINDS}. Write its arrays by np.savez")
+    if b"\0" not in start and any(mark in start for mark in (b",", b";", b"\t")):
+        return _csv(path)
+    raise CorruptFile(f"{path} is nothing that is known here, it starts with {start[:8].hex(' ')}; expected {KINDS}")
+
+
+def _folder(path: Path) -> Columns:
+    inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "__MACOSX")))
+    ending = lambda entry: "".join(Path(entry.name.lower()).suffixes[-2:]).removesuffix(".gz")
+    files = [entry for entry in inside if entry.is_file()]
+    archives = [entry for entry in files if ending(entry).endswith(".npz")]
+    if len(archives) == 1:
+        return _archive(archives[0])
+    if arrays_there := [entry for entry in files if ending(entry).endswith(".npy")]:
+        return _npy_files(arrays_there[0])
+    if images := [entry for entry in files if "ubyte" in entry.name and _named(entry.name)[0] == "images"]:
+        return _idx_files(min(images, key=lambda entry: _named(entry.name)[1] != "train"))
+    if tables := [entry for entry in files if ending(entry).endswith((".csv", ".tsv"))]:
+        return _csv(min(tables, key=lambda entry: "train" not in entry.name.lower()))
+    if any(entry.is_dir() for entry in inside):
+        return _pictures(path)
+    if any(entry.suffix.lower() in PICTURES for entry in files):
+        raise ValueError(
+            f"{path} holds pictures, but not by class; put each into a folder with its label's name, {path}/CLASS/"
+        )
+    raise ValueError(f"{path} holds no data that is known here; expected {KINDS}")
+
+
+# What arrays mean.
+
+
+def _named(name: str) -> tuple[str | None, str]:
+    """What an array's name says: images or labels (or neither), and of which part."""
+    words = [
+        word for word in re.split(r"[^a-z0-9]+", re.sub(r"^(x|y)(?=train|test|val)", r"\1_", name.lower())) if word
+    ]
+    part = next((part for part, known in PARTS.items() if any(word in known for word in words)), "train")
+    return next((role for role, known in ROLES.items() if any(word in known for word in words)), None), part
+
+
+def _dataset(columns: Columns, test_fraction: float) -> Dataset:
+    found: dict[tuple[str, str], str] = {}
+    for name in columns.names:
+        role, part = _named(name)
+        if role is not None and (role, part) in found:
+            raise ValueError(f"{found[role, part]!r} and {name!r} may both be the {part} {role}; leave one of them out")
+        if role is not None:
+            found[role, part] = name
+    if missing := [role for role in ROLES if (role, "train") not in found]:
+        raise ValueError(
+            f"no array is called {' or '.join(missing)}; expected images, labels, test_images and test_labels (or x_train, "
+            f"y_train, x_test, y_test), got {', '.join(sorted(columns.names)) or 'nothing'}"
+        )
+    half = [(role, part) for role, part in itertools.product(ROLES, ("test", "validation")) if (role, part) in found]
+    for part in ("test", "validation"):
+        if [each for _, each in half].count(part) == 1:
+            raise ValueError(
+                f"there are {part} {next(role for role, each in half if each == part)}, but not both images and labels"
+            )
+    has_test = ("images", "test") in found
+    if not has_test and not test_fraction:
+        raise ValueError(
+            "there is no test split; add test_images and test_labels, or hold some images out: --test-fraction 0.2 on the command "
+            "line, test_fraction=0.2 in Python"
+        )
+    if has_test and test_fraction:
+        raise ValueError("there is a test split already; leave test_fraction out")
+    named = [str(name) for name in columns.read("classes").ravel()] if "classes" in columns.names else None
+    limit = None if named is None else len(named)
+    read = lambda part: arrays(
+        columns.read(found["images", part]), columns.read(found["labels", part]), num_classes=limit
+    )
+    train = read("train")
+    if named is None:
+        require_dense(train.labels)
+    if not has_test:
+        train, test = _held_out(train, test_fraction)
+    else:
+        test = read("test")
+    count = len(named) if named is not None else int(max(train.labels.max(), test.labels.max())) + 1
+    if named is None and test.labels.max() > train.labels.max():
+        require_dense(test.labels)
+    if count > MOST_CLASSES:
+        raise ValueError(f"labels make {count:,} classes, more than the {MOST_CLASSES:,} that fit here")
+    if train.images.shape[1:] != test.images.shape[1:]:
+        raise ValueError(
+            f"training images are {train.images.shape[1:]}, test images {test.images.shape[1:]}; make them equal"
+        )
+    return Dataset(train, test, tuple(named if named is not None else map(str, range(count))))
+
+
+def _held_out(data: Batch, fraction: float) -> tuple[Batch, Batch]:
+    """A random part as test images, whatever the seed of a run: the same at every reading."""
+    size = len(data.labels)
+    number = round(fraction * size)
+    if not 0 < number < size:
+        raise ValueError(
+            f"test_fraction={fraction:g} of {size:,} examples is {number:,}; at least one must be left on each side"
+        )
+    chosen = np.zeros(size, bool)
+    chosen[np.random.default_rng(0).permutation(size)[:number]] = True
+    return Batch(data.images[~chosen], data.labels[~chosen]), Batch(data.images[chosen], data.labels[chosen])
+
+
+# NumPy's formats.
+
+
+def _array(opened: Callable[[], IO[bytes]], size: int, name: str) -> np.ndarray:
+    """An array in NumPy's format of so many bytes; nothing is allocated that they could not fill."""
+    with opened() as stream:
+        version = np.lib.format.read_magic(stream)
+        if version not in ((1, 0), (2, 0)):
+            raise CorruptFile(f"{name} has version {version} of NumPy's format, which is not known here")
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(stream)
+        held = size - stream.tell()
+    if dtype.hasobject:
+        raise ValueError(
+            f"{name} holds Python objects, which are not read as they could run any code; save it as plain numbers"
+        )
+    announced = math.prod(shape) * dtype.itemsize
+    if any(length < 0 for length in shape) or announced != held:
+        raise CorruptFile(f"{name} announces {dtype} of shape {shape}, {announced:,} bytes, but holds {max(0, held):,}")
+    _require_small(name, announced)
+    with opened() as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _require_small(name: str, count: int) -> None:
+    if count > MOST_BYTES:
+        raise ValueError(f"{name} takes {count / 1024**3:.0f} GiB, more than the {MOST_BYTES >> 30} GiB that fit here")
+
+
+def _archive(path: Path) -> Columns:
+    with zipfile.ZipFile(path) as file:
+        members = {
+            info.filename.removesuffix(".npy"): info for info in file.infolist() if info.filename.endswith(".npy")
+        }
+    for name, info in members.items():
+        if info.file_size > DENSEST * info.compress_size + 1024:
+            raise CorruptFile(
+                f"{path}: {name} announces {info.file_size:,} bytes in {info.compress_size:,}, which cannot be"
+            )
+
+    def read(name: str) -> np.ndarray:
+        info = members[name]
+        if info.flag_bits & 1:
+            raise ValueError(f"{name} is encrypted; save the archive without a password")
+        with zipfile.ZipFile(path) as file:
+            return _array(lambda: file.open(info), info.file_size, name)
+
+    return Columns(read, tuple(members))
+
+
+def _npy_files(path: Path) -> Columns:
+    """All .npy files beside this one, so that images find their labels."""
+    beside = {
+        entry.stem: entry
+        for entry in sorted(path.parent.iterdir())
+        if entry.suffix.lower() == ".npy" and entry.is_file()
+    }
+    beside |= {path.stem: path}
+    return Columns(
+        lambda name: _array(lambda: beside[name].open("rb"), beside[name].stat().st_size, f"{beside[name]}"),
+        tuple(beside),
+    )
+
+
+# IDX.
+
+
+def _idx_files(path: Path) -> Columns:
+    """All IDX files beside this one, by what their names say."""
+    beside = {entry.name: entry for entry in sorted(path.parent.iterdir()) if "ubyte" in entry.name and entry.is_file()}
+    roles = {_named(name)[0] for name in beside}
+    if path.name not in beside or not {"images", "labels"} <= roles:
+        raise ValueError(
+            "an IDX file needs its fellows beside it, train-images-idx3-ubyte, train-labels-idx1-ubyte and t10k-...; "
+            f"found {sorted(beside)}"
+        )
+    alone = [
+        name for name in beside if not (name.endswith(".gz") and name.removesuffix(".gz") in beside)
+    ]  # once is enough
+    return Columns(lambda name: idx.read(beside[name]), tuple(alone))
+
+
+# Comma-separated values.
+
+
+def _csv(path: Path) -> Columns:
+    train, classes = _table(path)
+    known, remarks = {"images": train[0], "labels": train[1]}, []
+    beside = path.with_name(re.sub("train", "test", path.name, flags=re.IGNORECASE))
+    if beside != path and beside.is_file():
+        try:
+            test, other = _table(beside)
+        except LookupError:
+            remarks.append(f"{beside.name} beside it has no labels, so it is not used")
+        else:
+            known |= {"test_images": test[0], "test_labels": test[1]}
+            classes = None if classes is None or other is None else sorted({*classes, *other})
+    if classes is not None:
+        known |= {name: np.searchsorted(classes, known[name]) for name in known if name.endswith("labels")}
+        known["classes"] = np.array(classes)
+    return _of(known, remarks)
+
+
+def _table(path: Path) -> tuple[tuple[np.ndarray, np.ndarray], list[str] | None]:
+    """Images, labels and, where labels are words, these."""
+    opened: Any = functools.partial(gzip.open if path.suffix == ".gz" else open, path, "rt", encoding="utf-8-sig")
+    with opened() as file:
+        first = file.readline(2**20)
+    delimiter = max(",;\t", key=first.count)
+    cells = next(csv.reader([first], delimiter=delimiter))
+    titled = not all(_is_number(cell) for cell in cells[1:])
+    names = [cell.strip().lower() for cell in cells] if titled else []
+    known = [
+        i for i, name in enumerate(names) if name in ("label", "labels", "class", "target", "y", "digit", "character")
+    ]
+    if titled and len(known) != 1:
+        raise _NoLabels(
+            f"no column is called label (Kaggle's test.csv has none), got {', '.join(names[:4])}, ..."
+            if not known
+            else f"several columns may be the label: {', '.join(names[i] for i in known)}"
+        )
+    where = known[0] if known else 0
+    pixels = [i for i in range(len(cells)) if i != where]
+    if len(pixels) < 1:
+        raise ValueError(f"{path.name} needs a label and pixels in every row, got {len(cells)} column")
+
+    def table(kind: Any, columns: list[int]) -> np.ndarray:
+        with opened() as file:
+            return np.loadtxt(file, kind, delimiter=delimiter, comments=None, quotechar='"', skiprows=int(titled), usecols=columns,
+                              ndmin=2)  # fmt: skip
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # numpy warns of a table without rows
+        try:
+            images, words = table(np.float32, pixels), table(str, [where])[:, 0]
+        except UserWarning as error:
+            raise ValueError(f"{path.name} has no row of numbers") from error
+    if images.size and images.min() >= 0 and images.max() <= 255 and (images == np.rint(images)).all():
+        images = images.astype(np.uint8)
+    if all(_is_number(word) for word in words):
+        numbers = words.astype(np.float64)
+        return (images, numbers.astype(np.int64) if (numbers == np.rint(numbers)).all() else numbers), None
+    return (images, words), sorted(set(words.tolist()))
+
+
+class _NoLabels(ValueError, LookupError):
+    """A table without a column of labels."""
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+# Pictures.
+
+
+def _pictures(path: Path) -> Columns:
+    inner = lambda folder: sorted(
+        entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__MACOSX"))
+    )
+    parts = {part: entry for entry in inner(path) for part, words in PARTS.items() if entry.name.lower() in words}
+    train = inner(parts["train"]) if "train" in parts else inner(path)
+    test = inner(parts["test"]) if "train" in parts and "test" in parts else []
+    names = sorted({entry.name for entry in (*train, *test)}, key=_natural)
+    remarks, passed = [], collections.Counter()
+
+    def listed(folders: Sequence[Path]) -> tuple[list[Path], np.ndarray]:
+        files, labels = [], []
+        for folder in folders:
+            for entry in sorted(folder.rglob("*")):
+                if entry.name.startswith(".") or not entry.is_file():
+                    continue
+                if entry.suffix.lower() not in PICTURES and not _is_picture(entry):
+                    passed[entry.name] += 1
+                    continue
+                files.append(entry)
+                labels.append(names.index(folder.name))
+        return files, np.array(labels, np.int64)
+
+    files, labels = listed(train)
+    more, others = listed(test)
+    if not files:
+        raise ValueError(
+            f"no pictures in {path}/CLASS/; got the folders {', '.join(entry.name for entry in inner(path)[:5]) or 'none'}"
+        )
+    if passed:
+        remarks.append(f"{sum(passed.values()):,} files are no pictures and are left out, such as {next(iter(passed))}")
+    images, scaled = _same_size(files + more)
+    if scaled:
+        height, width = images.shape[1:3]
+        remarks.append(
+            f"{scaled:,} of {len(images):,} pictures are not {width}x{height} as most; they are scaled to that"
+        )
+    known = {"images": images[: len(files)], "labels": labels, "classes": np.array(names)}
+    return _of(known | ({"test_images": images[len(files) :], "test_labels": others} if more else {}), remarks)
+
+
+def _natural(name: str) -> tuple[Any, ...]:
+    """So that 10 comes after 9."""
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part)
+
+
+def _is_picture(path: Path) -> bool:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path):
+            return True
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        return False
+
+
+def _same_size(files: Sequence[Path]) -> tuple[np.ndarray, int]:
+    """All pictures in the size of most, gray if all are, and how many were scaled."""
+    from PIL import Image
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        sizes = list(pool.map(_size, files))
+        (width, height), _ = collections.Counter(sizes).most_common(1)[0]
+        _require_small(f"{len(files):,} pictures of {width}x{height}", 3 * width * height * len(files))
+        pictures = list(pool.map(lambda file: _picture(file, (width, height)), files))
+    color = any(picture.mode == "RGB" and _is_colored(np.asarray(picture)) for picture in pictures)
+    mode: Any = "RGB" if color else "L"
+    images = np.stack(
+        [np.asarray(picture.convert(mode) if isinstance(picture, Image.Image) else picture) for picture in pictures]
+    )
+    return images, sum(size != (width, height) for size in sizes)
+
+
+def _is_colored(picture: np.ndarray) -> bool:
+    return bool((picture != picture[..., :1]).any())
+
+
+def _size(path: Path) -> tuple[int, int]:
+    from PIL import Image
+
+    with _readable(path), Image.open(path) as file:
+        if math.prod(file.size) > MOST_PIXELS:
+            raise ValueError(
+                f"{path} has {file.width}x{file.height} pixels, more than the {MOST_PIXELS:,} that are read"
+            )
+        return file.size
+
+
+def _picture(path: Path, size: tuple[int, int]) -> Any:
+    """One picture of 8 bits, gray or RGB, what is transparent laid over the side that contrasts."""
+    from PIL import Image
+
+    with _readable(path), Image.open(path) as file:
+        picture: Any = file
+        if picture.mode.startswith(("I", "F")):
+            levels = np.asarray(picture, np.float64)
+            scale = 255 / 65535 if levels.max(initial=0) > 255 else 1.0
+            picture = Image.fromarray(np.clip(levels * scale, 0, 255).astype(np.uint8))
+        if "A" in picture.getbands() or "transparency" in picture.info:
+            picture = picture.convert("RGBA")
+            shade, opaque = (
+                np.asarray(picture.convert("L"), np.float64),
+                np.asarray(picture.getchannel("A"), np.float64),
+            )
+            bright = (shade * opaque).sum() > 127 * opaque.sum()
+            ground = Image.new("RGBA", picture.size, "black" if bright else "white")
+            picture = Image.alpha_composite(ground, picture)
+        picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+        return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    from PIL import Image, UnidentifiedImageError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is lower
+        try:
+            yield
+        except (
+            UnidentifiedImageError,
+            Image.DecompressionBombError,
+            OSError,
+            SyntaxError,
+            struct.error,
+            EOFError,
+        ) as error:
+            raise CorruptFile(
+                f"{path} is not a picture that Pillow can read ({error}); save it again or take it out"
+            ) from error
