@@ -285,7 +285,8 @@ def test_labels_that_are_words_become_classes(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("label,a,b,c,d\n1,2,3\n", "own.csv"),
+        ("label,a,b,c,d\n1,2,3\n", "line 2 of own.csv has 3 columns, the first has 5"),
+        ("label,a,b,c,d\n1,2,3,4,5\n1,2,3,4,5,6\n", "line 3 of own.csv has 6 columns, the first has 5"),
         ("label,a,b,c,d\n", "has no row of numbers"),
         ("label,a,b,c,d\n1,2,3,x,5\n", "could not convert string 'x'"),
         ("label,class,b,c,d\n1,2,3,4,5\n", "several columns may be the label: label, class"),

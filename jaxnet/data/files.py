@@ -6,6 +6,7 @@ import contextlib
 import csv
 import functools
 import gzip
+import io
 import itertools
 import logging
 import math
@@ -31,6 +32,9 @@ MOST_CLASSES = 10_000
 """More classes than this are taken for a mistake: a table of right and wrong answers has their square in entries."""
 MOST_PIXELS = 2**26
 """Of one picture."""
+
+MOST_OF_A_BYTE = {"PNG": 8 * DENSEST, "JPEG": 1000, "GIF": 4000}
+"""Pixels that one byte of a picture may stand for, at most: PNG has eight black or white ones in a byte, compressed."""
 
 KINDS = "an .npz, an .npy beside its labels, IDX files, a CSV, or a folder of pictures FOLDER/CLASS/*"
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
@@ -93,17 +97,21 @@ def from_file(path: str | Path, *, test_fraction: float = 0.0) -> Dataset:
         CorruptFile: If it is damaged, cut short, or announces more than it holds.
         ValueError: If arrays are missing or not of the form that `arrays` takes, or there is no test split.
     """
-    path = Path(path).expanduser()
+    data, remarks = read(Path(path).expanduser(), test_fraction)
+    for line in itertools.chain(remarks, suspicious(data)):
+        logging.getLogger("jaxnet").warning("%s: %s", path, line)
+    return data
+
+
+def read(path: Path, test_fraction: float = 0.0) -> tuple[Dataset, tuple[str, ...]]:
+    """As `from_file`, which says what it thinks of them; here it is given back how they were read."""
     if not 0 <= test_fraction < 1:
         raise ValueError(f"test_fraction must be a part of the examples, at least 0 and below 1, got {test_fraction}")
     if not path.exists():
         raise FileNotFoundError(f"no file {path}; expected {KINDS}")
     with _in_words(path):
         columns = _folder(path) if path.is_dir() else _file(path)
-        data = _dataset(columns, test_fraction)
-    for line in itertools.chain(columns.remarks, suspicious(data)):
-        logging.getLogger("jaxnet").warning("%s: %s", path, line)
-    return data
+        return _dataset(columns, test_fraction), columns.remarks
 
 
 class Columns(NamedTuple):
@@ -293,7 +301,10 @@ def _array(opened: Callable[[], IO[bytes]], size: int, name: str) -> np.ndarray:
         if version not in ((1, 0), (2, 0)):
             raise CorruptFile(f"{name} has version {version} of NumPy's format, which is not known here")
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = header(stream)
+        try:
+            shape, _, dtype = header(stream)
+        except Exception as error:  # NumPy reads it as Python, which has many ways to say no
+            raise CorruptFile(f"{name} has a header that cannot be understood; fetch or save it again") from error
         held = size - stream.tell()
     if dtype.hasobject:
         raise ValueError(
@@ -414,6 +425,12 @@ def _table(path: Path) -> tuple[tuple[np.ndarray, np.ndarray], list[str] | None]
             return np.loadtxt(file, kind, delimiter=delimiter, comments=None, quotechar='"', skiprows=int(titled), usecols=columns,
                               ndmin=2)  # fmt: skip
 
+    with opened() as file:  # numpy leaves columns out that are too many
+        for number, line in enumerate(file, 1):
+            if line.strip() and '"' not in line and line.count(delimiter) != len(cells) - 1:
+                raise ValueError(
+                    f"line {number} of {path.name} has {line.count(delimiter) + 1} columns, the first has {len(cells)}"
+                )
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # numpy warns of a table without rows
         try:
@@ -535,7 +552,7 @@ def _picture(path: Path, size: tuple[int, int]) -> Any:
     """One picture of 8 bits, gray or RGB, what is transparent laid over the side that contrasts."""
     from PIL import Image
 
-    with _readable(path), Image.open(path) as file:
+    with _readable(path) as file:
         picture: Any = file
         if picture.mode.startswith(("I", "F")):
             levels = np.asarray(picture, np.float64)
@@ -555,21 +572,20 @@ def _picture(path: Path, size: tuple[int, int]) -> Any:
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(path: Path) -> Iterator[Any]:
+    """The opened picture; whatever its decoder says of damage becomes one error with its name."""
     from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is lower
         try:
-            yield
+            # From memory: of a file Pillow would make room for as many bytes as a damaged chunk announces.
+            with Image.open(io.BytesIO(path.read_bytes())) as file:
+                yield file
         except (
-            UnidentifiedImageError,
-            Image.DecompressionBombError,
-            OSError,
-            SyntaxError,
-            struct.error,
-            EOFError,
-        ) as error:
+            UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, struct.error, EOFError, zlib.error,
+            OverflowError, IndexError, TypeError,
+        ) as error:  # fmt: skip
             raise CorruptFile(
                 f"{path} is not a picture that Pillow can read ({error}); save it again or take it out"
             ) from error

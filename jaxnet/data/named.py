@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxnet._types import Batch, Dataset
 from jaxnet.data import embedded, idx
-from jaxnet.data.files import MOST_BYTES, from_file, looks_like_a_file
+from jaxnet.data.files import MOST_BYTES, looks_like_a_file, read
 from jaxnet.data.reach import require_reachable
 from jaxnet.devices import cache_folder
 
@@ -79,14 +79,21 @@ def load(
     folder = Path(folder) if folder is not None else default_folder()
     arrays = folder / "arrays" / f"{name.replace('/', '-')}.npz"
     if arrays.is_file():
-        return from_file(arrays)
+        return _prepared(arrays)
     builder = _builder(name, folder)
     image, label = _features(name, builder.info)
     if not builder.is_prepared():
         _prepare(name, builder, folder, embedded.FOLDER if name == "mnist" and files is None else files)
     train, test = (_read(builder, split, image, label) for split in ("train", "test"))
     _write_arrays(arrays, Dataset(train, test, tuple(builder.info.features[label].names)))
-    return from_file(arrays)
+    return _prepared(arrays)
+
+
+def _prepared(path: Path) -> Dataset:
+    try:
+        return read(path)[0]
+    except ValueError as error:
+        raise idx.CorruptFile(f"{error}; this is jaxnet's own copy, so delete it, and it is made anew") from error
 
 
 def _builder(name: str, folder: Path) -> Any:
