@@ -30,7 +30,8 @@ def main() -> None:
             signal.signal(number, _end)
     try:
         _run()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it was closed before Python began
+            sys.stdout.flush()
     except BrokenPipeError as error:
         _close()
         _fail("nobody reads the output any more", error, 1)
@@ -97,7 +98,7 @@ def _flushed() -> bool:
     try:
         sys.stdout.flush()
     except (OSError, ValueError, AttributeError):
-        return False
+        return sys.stdout is None
     return True
 
 

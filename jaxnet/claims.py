@@ -118,7 +118,8 @@ def refuges() -> Iterator[Path]:
     """Places to try where the one that was asked for is full: working folder, home, temporary folders, memory."""
     from jaxnet.devices import cache_folder
 
-    yield Path.cwd()
+    with contextlib.suppress(OSError):  # somebody deleted it
+        yield Path.cwd()
     with contextlib.suppress(RuntimeError):  # nobody's home
         yield cache_folder()
     with contextlib.suppress(OSError):  # no temporary folder can be written to

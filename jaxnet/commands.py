@@ -101,7 +101,9 @@ def train(
             with stoppable(insist=False) as later:
                 result = _scored(plan, images, walked) | {"out": str(folder if out is None else out)}
                 run = _finished(plan, images, walked, result)
-                folders.save(functools.partial(_write, run), temporary, folder, overwrite=overwrite)
+                bare = run._replace(history={}, evaluations={}, signals={})
+                write, less = functools.partial(_write, run), functools.partial(_write, bare)
+                folders.save(write, temporary, folder, overwrite=overwrite, less=less)
         asked += later
     result = run.result | ({"signal": asked[0]} if asked else {})
     with _kept(str(folder if out is None else out)):

@@ -245,7 +245,8 @@ def film(
     Returns:
         The answers, also written: a folder an experiment, `film.html`, `ledger.md`.
     """
-    folder = Path(out) if out is not None else Path("runs") / ("film-quick" if quick else "film-full")
+    default = Path("runs") / ("film-quick" if quick else "film-full")
+    folder = folders.place(out if out is not None else default, default.name)
     done = []
     for name in names or FILM:
         done.append(reproduce(name, full=not quick, out=folder / name, again=again, show=show))

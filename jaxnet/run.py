@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import math
 import os
 import platform
 import re
@@ -14,7 +15,7 @@ import secrets
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,7 +82,7 @@ def write(folder: Path, run: Run) -> None:
     """Write a run into an existing folder.
 
     Args:
-        folder: Where to; use `fresh` so that it appears whole.
+        folder: Where to; `save` makes it appear whole, or finds another place.
         run: The run.
     """
     import orbax.checkpoint as ocp
@@ -92,9 +93,7 @@ def write(folder: Path, run: Run) -> None:
         "classes": run.classes,
         "num_steps": run.result["num_steps"],
         "versions": run.versions,
-        "state_sha256": sha256(run.state),
     }
-    (folder / "settings.json").write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
     (folder / "result.json").write_text(json.dumps(run.result, indent=1, allow_nan=False) + "\n")
     record.write_csv(folder / "history.csv", run.history)
     record.write_csv(folder / "evaluations.csv", run.evaluations)
@@ -105,20 +104,29 @@ def write(folder: Path, run: Run) -> None:
         f"{table}/{name}": column for table, columns in tables.items() for name, column in columns.items()
     }
     np.savez(folder / "record.npz", **flat)
-    _require_room(folder, sum(leaf.nbytes for leaf in jax.tree.leaves(run.state)))
+    _require_room(folder, [leaf.nbytes for leaf in jax.tree.leaves(run.state)])
     with _muted(), ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save((folder / "checkpoint").resolve(), run.state)
+    told["checkpoint"] = {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((folder / "checkpoint").rglob("*"))
+        if path.is_file()
+    }
+    (folder / "settings.json").write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
 
 
-def _require_room(folder: Path, size: int) -> None:
-    """Find out by an ordinary file whether a checkpoint fits: orbax's threads report a full disk at great length."""
-    probe = folder / f"{UNFINISHED}room"
+def _require_room(folder: Path, sizes: Sequence[int]) -> None:
+    """Find out by ordinary files whether a checkpoint fits: orbax's threads report a full disk at great length."""
+    probe, total = folder / f"{UNFINISHED}room", sum(sizes) + sum(sizes) // 5 + 120_000
+    largest = max(1 << 16, *sizes)
     try:
-        with probe.open("wb") as file:
-            for _ in range(0, size + size // 5 + 120_000, 1 << 16):
-                file.write(bytes(1 << 16))
+        probe.mkdir()
+        for i in range(math.ceil(total / largest)):
+            (probe / str(i)).write_bytes(bytes(largest))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder / "checkpoint")) from error
     finally:
-        probe.unlink(missing_ok=True)
+        shutil.rmtree(probe, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -169,6 +177,14 @@ def load(folder: str | Path) -> Run:
             like = jax.eval_shape(lambda key: recipe.descent.init(recipe.init(key)), jax.random.key(0))
     except Exception as error:  # whatever sizes or types that were changed by hand lead to
         raise _unreadable(folder, "settings.json", error) from error
+    listed = _field(folder, "settings.json", told, "checkpoint", dict) if "checkpoint" in told else {}
+    for name, digest in listed.items():
+        try:
+            damaged = hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest
+        except OSError as error:
+            raise _unreadable(folder, name, error) from error
+        if damaged:
+            raise _unreadable(folder, name, ValueError("it is damaged, as its sha256 in settings.json is another"))
     try:
         with arithmetic(dtype=settings.dtype), _muted():
             like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=_here()), like)
@@ -176,10 +192,9 @@ def load(folder: str | Path) -> Run:
                 state = checkpointer.restore((folder / "checkpoint").resolve(), like)
     except Exception as error:  # of a damaged checkpoint orbax raises anything
         raise _unreadable(folder, "checkpoint", error) from error
-    if params_sha256(state.params) != expected or sha256(state) != told.get("state_sha256", sha256(state)):
-        raise ValueError(
-            f"{folder / 'checkpoint'} is damaged: it holds other numbers than those that were saved, whose sha256 is in "
-            f"{folder / 'result.json'}; {REMEDY}"
+    if params_sha256(state.params) != expected:
+        raise _unreadable(
+            folder, "checkpoint", ValueError("its parameters are not those whose sha256 is in result.json")
         )
     history, evaluations, signals = (
         {name.partition("/")[2]: column for name, column in columns.items() if name.startswith(table)}
@@ -261,13 +276,8 @@ def _here() -> jax.sharding.Sharding:
 
 def params_sha256(params: Params) -> str:
     """The sha256 of all parameters' bytes, leaf after leaf."""
-    return sha256(params)
-
-
-def sha256(tree: Any) -> str:
-    """The sha256 of the bytes of all arrays of a pytree, leaf after leaf."""
     digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(tree):
+    for leaf in jax.tree.leaves(params):
         digest.update(np.ascontiguousarray(leaf).tobytes())
     return digest.hexdigest()
 
@@ -367,6 +377,7 @@ def unfinished(path: Path) -> Iterator[Path]:
     Raises:
         OSError: What went wrong, with the file's name where there was none.
     """
+    path = path.resolve() if path.is_symlink() else path
     temporary = path.parent / f"{UNFINISHED}{secrets.token_hex(4)}{path.suffix}"
     try:
         yield temporary
@@ -440,6 +451,7 @@ def save(
     overwrite: bool = False,
     written: Collection[str] = WRITTEN,
     what: str = "the trained network",
+    less: Callable[[Path, Path], None] | None = None,
 ) -> None:
     """Write what was finished where it was asked for or, where that fails, wherever there is room.
 
@@ -450,6 +462,7 @@ def save(
         overwrite: As `settle` takes it.
         written: Likewise.
         what: What is kept, for the message.
+        less: Writes the same without its record of steps, tried where there is little room; None if there is no less.
 
     Raises:
         FileExistsError: As `settle`.
@@ -461,25 +474,32 @@ def save(
     except FileExistsError:
         raise
     except Exception as error:  # orbax and matplotlib raise anything when a disk is full
-        tried = []
-        for refuge in claims.refuges():
-            kept = refuge
-            try:
-                refuge.mkdir(parents=True, exist_ok=True)
-                kept = first_free(refuge, f"jaxnet-{folder.name}")
-                kept.mkdir()
-                write(kept, kept)
-            except Exception:
-                if kept != refuge:
-                    shutil.rmtree(kept, ignore_errors=True)
-                tried.append(str(refuge))
-                continue
-            raise OSError(
-                f"{folder} could not be written ({reason(error)}); {what} is kept in {kept}: move it where there is room"
-            ) from error
-        raise OSError(
-            f"{folder} could not be written ({reason(error)}), nor could {', '.join(tried)}, so {what} is lost; make room"
-        ) from error
+        failed = f"{folder} could not be written ({reason(error)})"
+        tried = list(dict.fromkeys((folder.parent, *claims.refuges())))
+        shutil.rmtree(temporary, ignore_errors=True)  # what is there of it takes room that less may need
+        for attempt in (write,) if less is None else (write, less):
+            for refuge in tried:
+                if (kept := _written(attempt, refuge, folder.name)) is not None:
+                    without = ", without its record of steps" if attempt is less else ""
+                    raise OSError(
+                        f"{failed}; {what} is kept in {kept}{without}: move it where there is room"
+                    ) from error
+        raise OSError(f"{failed}, nor could {', '.join(map(str, tried))}, so {what} is lost; make room") from error
+
+
+def _written(write: Callable[[Path, Path], None], refuge: Path, name: str) -> Path | None:
+    """Write into a new folder of another place; None if that cannot be written to either."""
+    kept = None
+    try:
+        refuge.mkdir(parents=True, exist_ok=True)
+        kept = first_free(refuge, f"jaxnet-{name}")
+        kept.mkdir()
+        write(kept, kept)
+    except Exception:  # whatever a full disk makes of it, the next place is tried
+        if kept is not None:
+            shutil.rmtree(kept, ignore_errors=True)
+        return None
+    return kept
 
 
 def reason(error: BaseException) -> str:

@@ -119,8 +119,8 @@ RATES = {
     "film": {"sgd": 1.5, "momentum": 0.15, "adam": 0.005, "adamw": 0.005},
     "nielsen": {"sgd": 3.0, "momentum": 0.1, "adam": 0.005, "adamw": 0.005},
     "modern": {"sgd": 0.5, "momentum": 0.1, "adam": 0.01, "adamw": 0.01},
-    "wide": {"sgd": 0.5, "momentum": 0.1, "adam": 0.016, "adamw": 0.016},
-    "convnet": {"sgd": 0.1, "momentum": 0.02, "adam": 0.003, "adamw": 0.003},
+    "wide": {"sgd": 1.0, "momentum": 0.1, "adam": 0.016, "adamw": 0.016},
+    "convnet": {"sgd": 0.2, "momentum": 0.05, "adam": 0.003, "adamw": 0.003},
 }
 """The learning rate of every preset by optimizer: a rate of plain descent makes Adam fail, and the other way round."""
 

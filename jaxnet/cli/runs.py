@@ -89,7 +89,6 @@ def train(
         print(result["out"] + ("/report.html" if pictures and result["signal"] is None else ""))
         if json:
             print(json_format.dumps(result))
-        sys.stdout.flush()
     if result["signal"] is not None:
         sys.exit(128 + result["signal"])
 
@@ -105,6 +104,8 @@ def kept(out: Any) -> Iterator[None]:
     """Say, where the output cannot be written, that the work is not lost."""
     try:
         yield
+        if sys.stdout is not None:  # it was closed before Python began
+            sys.stdout.flush()
     except OSError as error:
         error.add_note(f"everything is kept in {out}")
         raise
@@ -191,6 +192,5 @@ def sweep(
         print(found.folder / "sweep.png")
         if json:
             print(json_format.dumps(for_json(found.rows)))
-        sys.stdout.flush()
     if found.signal is not None:
         sys.exit(128 + found.signal)
