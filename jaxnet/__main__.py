@@ -1,15 +1,19 @@
-"""The command line's front door: which command, and what becomes of an error."""
+"""The command line's front door: which command, and what becomes of an error or a signal."""
 
+import contextlib
+import os
 import signal
 import sys
 import zipfile
-
-import tyro
+from typing import Any
 
 from jaxnet._version import __version__
-from jaxnet.cli import bang, film, predict, reproduce, sweep, train
 
-USER_ERRORS = (ValueError, OSError, ModuleNotFoundError, FloatingPointError, zipfile.BadZipFile)
+USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError, MemoryError, zipfile.BadZipFile)
+
+
+class Ended(SystemExit):
+    """SIGTERM or SIGHUP came where nothing has to be finished first."""
 
 
 def main() -> None:
@@ -18,32 +22,91 @@ def main() -> None:
     What is compiled is kept in the user's cache, so that the next time it need not be compiled again; the environment
     variable JAXNET_NO_COMPILATION_CACHE, set to anything, switches that off.
 
-    Exit codes: 0 done; 1 could not be done, with one line why; 2 the arguments make no sense; 130 and 143 ended early by
-    Ctrl-C or SIGTERM, with what there was by then saved.
+    Exit codes: 0 done; 1 could not be done, with one line why; 2 the arguments make no sense; 130, 143 and 129 ended early
+    by Ctrl-C, SIGTERM or SIGHUP. A network that was in training by then is saved, and a line says where.
     """
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that temporary folders are removed
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(number, _end)
+    try:
+        _run()
+        if sys.stdout is not None:  # it was closed before Python began
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        _close()
+        _fail("nobody reads the output any more", error, 1)
+    except USER_ERRORS as error:
+        _close()
+        _fail(_one_line(error), error, 1)
+    except KeyboardInterrupt as error:
+        _fail("stopped", error, 130)
+    except Ended as error:
+        _fail("stopped", error, int(str(error.code)))
+    except SystemExit:
+        if not _flushed():
+            _close()
+        raise
+    except RuntimeError as error:  # of jax: memory that the device does not have, a driver that does not answer
+        if type(error).__name__ not in ("JaxRuntimeError", "XlaRuntimeError"):
+            raise
+        _fail(_one_line(error), error, 1)
+
+
+def _run() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"jaxnet {__version__}")
         return
+    import tyro  # here, so that a signal that comes meanwhile ends with its exit code too
+
+    from jaxnet.cli import bang, film, predict, reproduce, sweep, train
+
     if not {"-h", "--help"} & set(sys.argv):
+        import jax
+
         from jaxnet.devices import keep_compilations
 
+        jax.config.update("jax_numpy_dtype_promotion", "standard")
         keep_compilations()
+    tyro.extras.subcommand_cli_from_dict(
+        {f.__name__: f for f in (train, sweep, bang, predict, film, reproduce)},
+        prog="jaxnet",
+        description="Gradient descent you can see through: train a network, look at every gradient, read your own digits.",
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+
+
+def _end(number: int, frame: Any) -> None:
+    raise Ended(128 + number)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return f"this takes more memory than there is; {' '.join(str(error).split())}".rstrip("; ")
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) < 2000 else f"{words[:2000]} ..."
+
+
+def _fail(words: str, error: BaseException, code: int) -> None:
+    """One line on standard error, if that is still there, and the end."""
+    line = "; ".join((words, *getattr(error, "__notes__", ())))
+    with contextlib.suppress(OSError, ValueError):
+        print(f"jaxnet: {line}", file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+def _flushed() -> bool:
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            {f.__name__: f for f in (train, sweep, bang, predict, film, reproduce)},
-            prog="jaxnet",
-            description="Gradient descent you can see through: train a network, look at every gradient, read your own digits.",
-            config=(tyro.conf.OmitArgPrefixes,),
-        )
-    except BrokenPipeError:
-        sys.exit(1)  # whoever read our output has gone
-    except USER_ERRORS as error:
-        print(f"jaxnet: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("jaxnet: stopped", file=sys.stderr)
-        sys.exit(130)
+        sys.stdout.flush()
+    except (OSError, ValueError, AttributeError):
+        return sys.stdout is None
+    return True
+
+
+def _close() -> None:
+    """Let Python not fail at its end on output that cannot be written."""
+    if not _flushed():
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The commands as functions: each takes plain arguments, does the work, writes what it is told to, and returns what it found."""
 
-import shutil
-from collections.abc import Callable, Iterable
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,13 +11,13 @@ import jax
 import numpy as np
 
 from jaxnet import bang as bang_for_buck
-from jaxnet import losses, recipes, scan, training
+from jaxnet import claims, losses, recipes, scan, training
 from jaxnet import run as folders
 from jaxnet._types import Dataset
 from jaxnet.data.own import digest
 from jaxnet.devices import arithmetic, describe
 from jaxnet.recipes import Settings
-from jaxnet.walking import Seen, Walked, stoppable, walk
+from jaxnet.walking import Seen, Walked, stoppable, unheeded, walk
 
 
 class Answer(NamedTuple):
@@ -51,7 +52,8 @@ def train(
 ) -> dict[str, Any]:
     """Train a network, score the test images once, and write a run folder.
 
-    Ctrl-C and SIGTERM end the training early; what there is by then is judged and saved.
+    Ctrl-C, SIGTERM and SIGHUP end the training early; the network that is there by then is scored and saved. While images are
+    loaded they end at once, and nothing is left; while pictures are drawn they end the drawing, and the network is saved already.
 
     Args:
         settings: What to do; `recipes.film._replace(epochs=5)` changes a preset.
@@ -63,54 +65,82 @@ def train(
         watch_every: Watch what the gradient does to every array of parameters, one step in so many, into `signals.csv`;
             0 does not. The steps are the same.
         files: For a data set's name: a folder with its original files, instead of the network.
-        show: Called with what there is to see, after every chunk of steps.
-        found: Called with the result as soon as the test images are scored, before the cost over the training images is
-            known and before anything is saved.
+        show: Called with what there is to see, after every chunk of steps; an OSError of its is not heeded.
+        found: Called with the result as soon as the run is saved, before anything is drawn.
 
     Returns:
         The numbers in `result.json`: parameters, test_accuracy (a fraction), test_cost, cost (over all training
-        images), seconds (of training, compilation included), out, params_sha256 and more.
+        images), seconds (of training, compilation included), out, params_sha256 and more. `signal` is the signal that came
+        before the run was saved, also where it cut no step.
 
     Raises:
         ValueError: If settings and data do not go together.
-        FileExistsError: If the folder exists.
+        FileExistsError: If the folder exists, or another process is writing it.
         Diverged: If the cost becomes NaN or infinite; the last good state is saved before.
+        OSError: If the run could not be written to the folder; the message says where it is kept instead.
     """
+    folders.require_utf8(settings.data, "rename the file")
     settings = training.with_whole_path(settings)
+    folders.require_utf8(settings.data, "rename the folder that the file is in")
     recipes.check(settings)
-    folder = Path(out) if out is not None else folders.first_free(Path("runs"), settings.preset)
+    folder = folders.place(out, settings.preset)
     folders.require_free(folder, overwrite=overwrite)
-    with arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision):
+    show = unheeded(show)
+    with (
+        arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision),
+        claims.claimed(folder) as temporary,
+    ):
+        folders.require_free(folder, overwrite=overwrite)
         show(Seen("loading"))
         with ThreadPoolExecutor(1) as pool:
             waking = pool.submit(training.keys, settings.seed)  # jax wakes up while the images are unpacked
             images = training.dataset(settings, files=files)
         waking.result()
         plan = training.plan(settings, images)
-        temporary = folders.temporary_folder(folder)
-        try:
-            show(Seen("compiling", 0, plan.num_steps))
-            with stoppable() as asked:
-                walked = walk(plan, evaluate_every=evaluate_every, watch_every=watch_every, show=show, asked=asked)
-                if out is None:
-                    folder = folders.first_free(folder.parent, settings.preset)
-                result = _scored(plan, images, walked) | {"out": str(folder)}
-                found(result)
+        show(Seen("compiling", 0, plan.num_steps))
+        with stoppable() as asked:
+            walked = walk(plan, evaluate_every=evaluate_every, watch_every=watch_every, show=show, asked=asked)
+            with stoppable(insist=False) as later:
+                result = _scored(plan, images, walked) | {"out": str(folder if out is None else out)}
                 run = _finished(plan, images, walked, result)
-                folders.write(temporary, run)
-        except BaseException:
-            shutil.rmtree(temporary)
-            raise
-        folders.settle(temporary, folder, overwrite=overwrite)
+                bare = run._replace(history={}, evaluations={}, signals={})
+                write, less = functools.partial(_write, run), functools.partial(_write, bare)
+                folders.save(write, temporary, folder, overwrite=overwrite, less=less)
+        asked += later
+    result = run.result | ({"signal": asked[0]} if asked else {})
+    with _kept(str(folder if out is None else out)):
+        failed = None
+        try:
+            found(result)
+        except OSError as error:  # nobody reads it: the pictures are drawn all the same
+            failed = error
         if walked.diverged is not None:
             raise walked.diverged
         if pictures and not asked:
-            show(Seen("drawing", run.result["steps"], plan.num_steps))
+            show(Seen("drawing", result["steps"], plan.num_steps))
             # Here, as matplotlib takes a quarter of a second: the accuracy is known by now.
             from jaxnet.publishing import publish
 
             publish(folder, run, training.member(plan.params, walked.chosen), plan.train, images)
-    return run.result
+        if failed is not None:
+            raise failed
+    return result
+
+
+def _write(run: folders.Run, to: Path, out: Path) -> None:
+    """Write a run into a folder, and into its result where it is, if that is not where it was asked for."""
+    elsewhere = {"out": str(out)} if to == out else {}
+    folders.write(to, run._replace(result=run.result | elsewhere))
+
+
+@contextlib.contextmanager
+def _kept(out: str) -> Iterator[None]:
+    """Say of whatever goes wrong after a run was saved where it is."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"the trained network is kept in {out}")
+        raise
 
 
 def _scored(plan: training.Plan, images: Dataset, walked: Walked) -> dict[str, Any]:
@@ -118,6 +148,9 @@ def _scored(plan: training.Plan, images: Dataset, walked: Walked) -> dict[str, A
     settings, recipe, params = plan.settings, plan.recipe, walked.state.params
     outputs = losses.outputs(recipe.apply, params, images.test.images)
     test = losses.evaluate(recipe.loss, outputs, images.test.labels)
+    right = float(losses.exactly(test.accuracy, len(images.test.labels)))
+    counts = np.bincount(np.asarray(images.test.labels))
+    guessing = int(counts.max()) / len(images.test.labels)
     return {
         "preset": settings.preset,
         "data": settings.data,
@@ -126,7 +159,7 @@ def _scored(plan: training.Plan, images: Dataset, walked: Walked) -> dict[str, A
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
         "steps": int(walked.state.step),
         "num_steps": plan.num_steps,
-        "test_accuracy": float(losses.exactly(test.accuracy, len(images.test.labels))),
+        "test_accuracy": right,
         "test_images": len(images.test.labels),
         "test_cost": float(test.cost) if np.isfinite(test.cost) else None,  # JSON knows no NaN
         "chosen": walked.chosen,
@@ -136,10 +169,30 @@ def _scored(plan: training.Plan, images: Dataset, walked: Walked) -> dict[str, A
         "retraced": list(walked.retraced),
         "interrupted": walked.signal is not None,
         "signal": walked.signal,
+        "most_frequent": images.classes[int(counts.argmax())],
+        "most_frequent_share": guessing,
+        "learned": learned(right, guessing) or not int(walked.state.step),
         "diverged": None if walked.diverged is None else str(walked.diverged),
         "device": describe(),
         "params_sha256": folders.params_sha256(params),
     }
+
+
+def learned(accuracy: float, guessing: float) -> bool:
+    """Whether a network reads noticeably better than one that always gives the most frequent answer.
+
+    A network that always gives the most frequent answer is right as often as that class occurs. To have learned something, a
+    network must be right twice as often, or avoid a twentieth of the mistakes that such a network makes.
+
+    Args:
+        accuracy: The fraction of test images read correctly.
+        guessing: The fraction of test images of the most frequent class.
+
+    Examples:
+        >>> learned(0.9533, 0.1135), learned(0.103, 0.1135), learned(0.03, 0.01)
+        (True, False, True)
+    """
+    return accuracy >= 2 * guessing or accuracy >= guessing + 0.05 * (1 - guessing)
 
 
 def _finished(plan: training.Plan, images: Dataset, walked: Walked, result: dict[str, Any]) -> folders.Run:

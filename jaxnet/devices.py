@@ -17,8 +17,16 @@ NO_CACHE = "JAXNET_NO_COMPILATION_CACHE"
 """An environment variable: whatever it is set to, `keep_compilations` does nothing."""
 
 
+PLATFORMS = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
+"""Environment variables that tell jax where to compute."""
+
+
 def cache_folder() -> Path:
-    """The folder in the user's cache: `$XDG_CACHE_HOME/jaxnet`, else `~/.cache/jaxnet`."""
+    """The folder in the user's cache: `$XDG_CACHE_HOME/jaxnet`, else `~/.cache/jaxnet`.
+
+    Raises:
+        RuntimeError: If the user has no home, as in a container whose user id nobody knows.
+    """
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxnet"
 
 
@@ -30,12 +38,20 @@ def keep_compilations(folder: Path | None = None) -> Path | None:
             or jax's configuration already names one.
 
     Returns:
-        The folder, or None if `$JAXNET_NO_COMPILATION_CACHE` is set: then nothing is kept.
+        The folder, or None if `$JAXNET_NO_COMPILATION_CACHE` is set, the user has no home, or the folder cannot be written
+        to: then nothing is kept.
     """
     if os.environ.get(NO_CACHE):
         return None
     configured = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
-    kept = folder or Path(configured or cache_folder() / "compiled" / platform.node())
+    try:
+        kept = folder or Path(configured or cache_folder() / "compiled" / platform.node())
+        if "://" not in str(kept):  # jax keeps programs in buckets too
+            kept.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return None
+    if "://" not in str(kept) and not os.access(kept, os.W_OK | os.X_OK):
+        return None
     jax.config.update("jax_compilation_cache_dir", str(kept))
     # By default jax keeps only what took a second to compile: of small networks, nothing.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -54,8 +70,8 @@ def find(name: str) -> jax.Device:  # pyright: ignore[reportInvalidTypeForm]
     """
     try:
         return jax.devices(name)[0]
-    except RuntimeError as error:
-        kinds = sorted({device.platform for device in jax.devices()} | {"cpu"})
+    except (RuntimeError, AssertionError) as error:
+        kinds = sorted({device.platform for device in _first()} | {"cpu"})
         raise ValueError(
             f"jax sees no {name!r} here, only {', '.join(kinds)}; for a GPU install jax[cuda13], for a TPU jax[tpu]"
         ) from error
@@ -64,7 +80,27 @@ def find(name: str) -> jax.Device:  # pyright: ignore[reportInvalidTypeForm]
 def current() -> jax.Device:  # pyright: ignore[reportInvalidTypeForm]
     """The device that computations go to now: the innermost `jax.default_device`, else jax's first."""
     chosen = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
-    return jax.devices(chosen)[0] if isinstance(chosen, str) else chosen or jax.devices()[0]
+    return find(chosen) if isinstance(chosen, str) else chosen or _first()[0]
+
+
+def _first() -> list[jax.Device]:  # pyright: ignore[reportInvalidTypeForm]
+    """The devices that jax chooses by itself.
+
+    Raises:
+        ValueError: If the environment asks for a platform that is not there.
+    """
+    try:
+        return jax.devices()
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # of the latter jax has one where CUDA is installed and no card is there
+        asked = next((f"{name}={os.environ[name]}" for name in PLATFORMS if os.environ.get(name)), None)
+        if asked is None:
+            raise
+        raise ValueError(
+            f"{asked} asks for a device that jax cannot use here; unset it, or set JAX_PLATFORMS=cpu"
+        ) from error
 
 
 _forced: bool | None = None
@@ -234,4 +270,5 @@ def arithmetic(*, device: str | None = None, dtype: str = "float32", precision: 
             stack.enter_context(jax.default_device(find(device)))
         stack.enter_context(jax.default_matmul_precision(precision))
         stack.enter_context(jax.enable_x64(dtype == "float64"))
+        stack.enter_context(jax.numpy_dtype_promotion("standard"))  # whatever the environment says: pixels are uint8
         yield current()

@@ -1,13 +1,13 @@
 """Films to files: GIF everywhere, MP4 where ffmpeg is, HTML with its own player."""
 
 import base64
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
+
+from jaxnet.run import unfinished
 
 FPS = 8
 DPI = 64
@@ -37,12 +37,9 @@ def write(film: FuncAnimation, path: Path) -> str:
     """
     kind = path.suffix[1:]
     require(kind)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
     figure: Any = film._fig  # pyright: ignore[reportAttributeAccessIssue]
     look: dict[str, Any] = {"savefig_kwargs": {"facecolor": figure.get_facecolor()}, "dpi": DPI}
-    try:
+    with unfinished(path) as temporary:
         if kind == "html":
             figure.set_dpi(DPI)
             with matplotlib.rc_context({"animation.embed_limit": 10_000}):  # MB: leave out no frame
@@ -52,11 +49,6 @@ def write(film: FuncAnimation, path: Path) -> str:
                 PillowWriter(fps=FPS) if kind == "gif" else FFMpegWriter(fps=FPS, extra_args=["-pix_fmt", "yuv420p"])
             )
             film.save(str(temporary), writer=writer, **look)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink()
-        raise
     if kind == "html":
         return f'<p><a href="bang/{path.name}">the film, with its own player</a></p>'
     data = base64.b64encode(path.read_bytes()).decode()

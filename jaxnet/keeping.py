@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 import numpy as np
 
+from jaxnet.claims import refuges
 from jaxnet.experiments.findings import Arrays, Keep
-from jaxnet.run import contents, write_file
+from jaxnet.run import contents, reason, write_file
 
 TOLD = "experiment.json"
 
@@ -42,10 +43,16 @@ def shelf(folder: Path, identity: Mapping[str, Any], *, tell: Callable[[str], No
 
     Raises:
         FileExistsError: If the folder holds parts of another identity.
+        ValueError: If what the folder says of its parts cannot be read.
     """
     wanted = json.loads(json.dumps(identity))
     if (folder / TOLD).exists():
-        there = json.loads((folder / TOLD).read_text())
+        try:
+            there = dict(json.loads((folder / TOLD).read_text()))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise ValueError(
+                f"{folder / TOLD} cannot be read ({error}); --again computes everything anew, or choose another --out"
+            ) from error
         if there != wanted:
             differs = [name for name in there | wanted if there.get(name) != wanted.get(name)]
             raise FileExistsError(
@@ -78,7 +85,26 @@ def shelf(folder: Path, identity: Mapping[str, Any], *, tell: Callable[[str], No
         seconds[part] = time.perf_counter() - begun
         archive = io.BytesIO()
         np.savez_compressed(archive, seconds=seconds[part], **arrays)  # pyright: ignore[reportArgumentType]
-        write_file(path, archive.getvalue())
+        _keep(path, archive.getvalue())
         return arrays
 
     return Shelf(keep, seconds, found)
+
+
+def _keep(path: Path, content: bytes) -> None:
+    """Write a part where it belongs or, where that fails, wherever there is room."""
+    try:
+        write_file(path, content)
+    except OSError as error:
+        for refuge in refuges():
+            kept = refuge / f"jaxnet-{path.name}"
+            try:
+                refuge.mkdir(parents=True, exist_ok=True)
+                write_file(kept, content)
+            except OSError:
+                continue
+            raise OSError(
+                f"{path} could not be written ({reason(error)}); what was computed is kept in {kept}: make room, move it to "
+                f"{path}, and the same command goes on from there"
+            ) from error
+        raise

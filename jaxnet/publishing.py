@@ -59,6 +59,11 @@ def _write(folder: Path, run: folders.Run, pictures: Mapping[str, Picture], nudg
         "seed": str(settings.seed),
     }
     ended = " It was stopped early." if result["interrupted"] else ""
+    if not result.get("learned", True):
+        ended += (
+            f" The training failed: always answering {result['most_frequent']} would be right for "
+            f"{100 * result['most_frequent_share']:.2f} %."
+        )
     lead = (
         f"A network with {result['parameters']:,} parameters, started at random, walked {result['steps']:,} steps downhill "
         f"on {result['train_images']:,} images and now reads {right:.2f} % of {result['test_images']:,} "

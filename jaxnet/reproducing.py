@@ -1,17 +1,21 @@
 """The commands `jaxnet reproduce` and `jaxnet film` as functions: an experiment measured, judged, drawn, kept and reported."""
 
+import contextlib
 import json
 import math
+import reprlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxnet import data, filming, keeping, report
+from jaxnet import claims, data, filming, keeping, report
 from jaxnet import run as folders
 from jaxnet.exhibits import EXHIBITS, FILM, Exhibit, Moving
 from jaxnet.experiments.findings import Answer, Finding, number, told
-from jaxnet.walking import Seen
+from jaxnet.json_types import as_tuples, fits, in_words
+from jaxnet.walking import Seen, unheeded
 
 WRITTEN = frozenset((keeping.TOLD, "parts", "pictures", "answer.json", "report.html"))
 
@@ -52,26 +56,70 @@ def plan(name: str, *, full: bool = False, settings: Any = None) -> str:
     asked = exhibit(name).experiment
     chosen = settings or (asked.full if full else asked.quick)
     length = {asked.quick: asked.seconds[0], asked.full: asked.seconds[1]}.get(chosen)
-    return f"{asked.plan(chosen)}; " + (f"about {duration(length)} on two cores" if length else "settings of your own")
+    with _answering_for(settings, name):
+        planned = asked.plan(chosen)
+    return f"{planned}; " + (f"about {duration(length)} on two cores" if length else "settings of your own")
 
 
 def settings_from(name: str, file: str | Path) -> Any:
     """An experiment's settings as they were kept in its `experiment.json`, perhaps changed by hand.
 
     Raises:
-        ValueError: If the file does not hold settings of this experiment.
+        ValueError: If the file does not hold settings of this experiment, with the field and what it takes.
     """
-    kind = type(exhibit(name).experiment.quick)
+    known = exhibit(name).experiment
+    kind = type(known.quick)
+    takes = f"it takes {', '.join(kind._fields)}"
     try:
         there = json.loads(Path(file).read_text())
-        values = there.get("settings", there)
-        if there.get("experiment", name) != name or set(values) != set(kind._fields):
-            raise TypeError(
-                f"it is of {there['experiment']}" if "experiment" in there else f"it has {', '.join(values)}"
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read ({error.strerror}); expected an experiment.json") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} holds no settings of {name}: it is no JSON ({error}); {takes}") from error
+    values = there.get("settings", there) if isinstance(there, dict) else None
+    if not isinstance(there, dict) or not isinstance(values, dict):
+        raise ValueError(f"{file} holds no settings of {name}: expected names with values; {takes}")
+    if there.get("experiment", name) != name:
+        raise ValueError(f"{file} holds no settings of {name}: it is of {there['experiment']}; {takes}")
+    if set(values) != set(kind._fields):
+        raise ValueError(f"{file} holds no settings of {name}: it has {', '.join(values)}; {takes}")
+    chosen = {field: as_tuples(value) for field, value in values.items()}
+    for field, annotated in typing.get_type_hints(kind).items():
+        if not fits(chosen[field], annotated):
+            raise ValueError(
+                f"{file}: {field} must be {in_words(annotated)}, such as {_such_as(known.quick, field)}, "
+                f"got {reprlib.repr(values[field])}"
             )
-        return kind(**{field: tuples(value) for field, value in values.items()})
-    except (json.JSONDecodeError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file} holds no settings of {name}: {error}; it takes {', '.join(kind._fields)}") from error
+        if found := _senseless(chosen[field], getattr(known.quick, field), getattr(known.full, field)):
+            raise ValueError(
+                f"{file}: {field} {found}, got {reprlib.repr(values[field])}; {_such_as(known.quick, field)} is quick"
+            )
+    return kind(**chosen)
+
+
+def _such_as(settings: Any, field: str) -> str:
+    return json.dumps(getattr(settings, field))
+
+
+def _numbers(value: Any) -> list[Any]:
+    """All numbers in a setting, however deep."""
+    if isinstance(value, tuple):
+        return [number for one in value for number in _numbers(one)]
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+def _senseless(value: Any, *known: Any) -> str | None:
+    """What is wrong with a setting of the right type, by the values that it is known to take; None if nothing is."""
+    numbers, usual = _numbers(value), [number for one in known for number in _numbers(one)]
+    if not all(math.isfinite(number) for number in numbers):
+        return "must be finite"
+    if any(number < 0 for number in numbers) and all(number >= 0 for number in usual):
+        return "must not be negative"
+    if any(number == 0 for number in numbers) and all(number > 0 for number in usual):
+        return "must be more than 0"
+    if isinstance(value, tuple) and not value and all(known):
+        return "must not be empty"
+    return None
 
 
 def reproduce(
@@ -100,13 +148,21 @@ def reproduce(
         The answer, also written: `parts/` with all arrays, `pictures/`, `answer.json`, `report.html`.
 
     Raises:
-        ValueError: If there is no such experiment.
-        FileExistsError: If the folder holds something else, or parts of other settings.
+        ValueError: If there is no such experiment, or settings of your own make no sense.
+        FileExistsError: If the folder holds something else, or parts of other settings, or another process is writing it.
     """
     asked = exhibit(name)
     chosen = settings or (asked.experiment.full if full else asked.experiment.quick)
     kind = "own" if settings else "full" if full else "quick"
-    folder = Path(out) if out is not None else Path("runs") / "reproduce" / f"{name}-{kind}"
+    folder = folders.place(out if out is not None else Path("runs") / "reproduce" / f"{name}-{kind}", name)
+    with claims.claimed(folder):
+        return _reproduced(asked, chosen, folder, plan(name, full=full, settings=settings), again, settings, show)
+
+
+def _reproduced(
+    asked: Exhibit, chosen: Any, folder: Path, planned: str, again: bool, own: Any, show: Callable[[Seen], None]
+) -> Reproduced:
+    name, show = asked.name, unheeded(show)
     if again:
         folders.require_free(folder, overwrite=True, written=WRITTEN)
         shutil.rmtree(folder, ignore_errors=True)
@@ -116,10 +172,11 @@ def reproduce(
         folder, {"experiment": name, "settings": chosen._asdict(), **versions}, tell=lambda part: at.append(part)
     )
     show(Seen("loading"))
-    arrays = asked.experiment.measure(
-        chosen, data.mnist(), keep=shelf.keep, show=lambda seen: show(seen._replace(phase=f"{name}: {at[-1]}"))
-    )
-    answer, seconds = asked.experiment.answer(chosen, arrays), sum(shelf.seconds.values())
+    with _answering_for(own, name):
+        arrays = asked.experiment.measure(
+            chosen, data.mnist(), keep=shelf.keep, show=lambda seen: show(seen._replace(phase=f"{name}: {at[-1]}"))
+        )
+        answer, seconds = asked.experiment.answer(chosen, arrays), sum(shelf.seconds.values())
     show(Seen(f"{name}: drawing"))
     drawn = _draw(folder, asked.pictures(arrays))
     kept = {"name": name, "words": answer.words, "seconds": seconds, "findings": [_plain(f) for f in answer.findings]}
@@ -131,10 +188,25 @@ def reproduce(
             "Settings": report.table(("setting", "value"), chosen._asdict().items()),
         },
     )  # fmt: skip
-    lead = f"{plan(name, full=full, settings=settings)}; it took {duration(seconds)}."
+    lead = f"{planned}; it took {duration(seconds)}."
     page = report.book(asked.question, lead, [chapter])
     folders.write_file(folder / "report.html", page.encode())
     return Reproduced(name, answer, folder, seconds, tuple(shelf.found), chapter)
+
+
+@contextlib.contextmanager
+def _answering_for(own: Any, name: str) -> Iterator[None]:
+    """Of settings that somebody chose, whatever fails is said of the settings."""
+    try:
+        yield
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, MemoryError, AssertionError) as error:
+        if own is None or isinstance(error, FloatingPointError) or "cannot be read" in str(error):
+            raise
+        said = f"there is no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise ValueError(
+            f"the experiment {name} cannot be done with these settings: {said or type(error).__name__}; "
+            f"its quick ones are {json.dumps(exhibit(name).experiment.quick._asdict())}"
+        ) from error
 
 
 class Filmed(NamedTuple):
@@ -173,7 +245,8 @@ def film(
     Returns:
         The answers, also written: a folder an experiment, `film.html`, `ledger.md`.
     """
-    folder = Path(out) if out is not None else Path("runs") / ("film-quick" if quick else "film-full")
+    default = Path("runs") / ("film-quick" if quick else "film-full")
+    folder = folders.place(out if out is not None else default, default.name)
     done = []
     for name in names or FILM:
         done.append(reproduce(name, full=not quick, out=folder / name, again=again, show=show))
@@ -241,11 +314,6 @@ def _plain(finding: Finding) -> dict[str, Any]:
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in finding._asdict().items()
     }
-
-
-def tuples(value: Any) -> Any:
-    """JSON's lists as the tuples they were."""
-    return tuple(map(tuples, value)) if isinstance(value, list) else value
 
 
 def duration(seconds: float | int) -> str:

@@ -1,6 +1,7 @@
 """What can be set of a run, the presets film, nielsen, modern, wide and convnet, and what makes no sense together."""
 
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
 Preset = Literal["film", "nielsen", "modern", "wide", "convnet"]
 Model = Literal["dense", "convnet"]
@@ -30,7 +31,7 @@ class Settings(NamedTuple):
         gain: For scaled: the deviation of weights is gain / sqrt(inputs).
         random_biases: Whether biases start from N(0, 1) instead of 0.
         optimizer: sgd is plain gradient descent; momentum is Nesterov's, 0.9.
-        learning_rate: The schedule's peak.
+        learning_rate: The schedule's peak. A preset's belongs to its optimizer; the command line takes `RATES` for another.
         schedule: How the learning rate falls over the run; onecycle warms up for a tenth of it first.
         weight_decay: Added to the gradient of sgd and momentum, times every parameter; adamw's own for adamw.
         budget: The fraction of the parameters that each step may move, those whose updates earn the most; 1 moves all.
@@ -41,7 +42,7 @@ class Settings(NamedTuple):
         distortion: Of every training image, anew each time: affine turns, scales and slants it; elastic bends it as well.
         dropout: The share of the hidden neurons that are switched off at random while training.
         validation: Training images held out to judge by; 0 trains on all.
-        seed: Decides start, order, shifts and who is held out.
+        seed: Decides start, order, shifts and who is held out; from 0 to 4294967295.
         dtype: Of parameters and arithmetic.
         precision: Of float32 matrix products on accelerators; default rounds factors to TF32 or bfloat16.
         device: Where to compute; None takes jax's choice.
@@ -116,7 +117,45 @@ convnet = modern._replace(
 )
 """`models.ConvNet`: three convolutions and two dense layers in flax.nnx."""
 
+RATES = {
+    "film": {"sgd": 1.5, "momentum": 0.15, "adam": 0.005, "adamw": 0.005},
+    "nielsen": {"sgd": 3.0, "momentum": 0.1, "adam": 0.005, "adamw": 0.005},
+    "modern": {"sgd": 0.5, "momentum": 0.1, "adam": 0.01, "adamw": 0.01},
+    "wide": {"sgd": 1.0, "momentum": 0.1, "adam": 0.016, "adamw": 0.016},
+    "convnet": {"sgd": 0.2, "momentum": 0.05, "adam": 0.003, "adamw": 0.003},
+}
+"""The learning rate of every preset by optimizer: a rate of plain descent makes Adam fail, and the other way round."""
+
 PRESETS = {settings.preset: settings for settings in (film, nielsen, modern, wide, convnet)}
+
+
+def changed(settings: Settings, **changes: Any) -> Settings:
+    """Settings with changes; with another optimizer and no rate of its own, the preset's rate for that optimizer.
+
+    Args:
+        settings: A preset, or what was made of it.
+        changes: Fields and their values.
+
+    Examples:
+        >>> changed(film, optimizer="adam").learning_rate, changed(film, optimizer="adam", learning_rate=0.1).learning_rate
+        (0.005, 0.1)
+    """
+    preset, optimizer = PRESETS[settings.preset], changes.get("optimizer", settings.optimizer)
+    untouched = (settings.optimizer, settings.learning_rate) == (preset.optimizer, preset.learning_rate)
+    if optimizer != settings.optimizer and untouched and optimizer in RATES[settings.preset]:
+        changes = {"learning_rate": RATES[settings.preset][optimizer], **changes}
+    return settings._replace(**changes)
+
+
+def chosen_rate(settings: Settings, changes: Mapping[str, Any]) -> list[str]:
+    """A line that says which learning rate `changed` chooses; none where it chooses none."""
+    rate = changed(settings, **changes).learning_rate
+    if "learning_rate" in changes or rate == settings.learning_rate:
+        return []
+    return [
+        f"learning rate {rate:g} for {changes['optimizer']}, as preset {settings.preset}'s {settings.learning_rate:g} "
+        f"belongs to {settings.optimizer}; --learning-rate sets another"
+    ]
 
 
 def check(settings: Settings) -> None:
@@ -136,6 +175,7 @@ def check(settings: Settings) -> None:
     for field, allowed in choices.items():
         if getattr(settings, field) not in get_args(allowed):
             raise ValueError(f"{field} must be one of {', '.join(get_args(allowed))}, got {getattr(settings, field)!r}")
+    require_seed(settings.seed)
     lowest = {"epochs": 0, "batch_size": 1, "candidates": 1, "shift": 0, "validation": 0, "weight_decay": 0}
     for field, least in lowest.items():
         if not getattr(settings, field) >= least:
@@ -163,6 +203,47 @@ def check(settings: Settings) -> None:
                 )
     if settings.weight_decay and settings.optimizer == "adam":
         raise ValueError("weight_decay needs optimizer sgd, momentum or adamw, got adam")
+
+
+SEEDS = 2**32
+"""Random keys have so many different seeds."""
+
+
+def require_seed(seed: int) -> None:
+    """Refuse a seed that another one would stand for, as random keys take its last 32 bits.
+
+    Raises:
+        ValueError: If the seed is no whole number from 0 to 2**32 - 1.
+    """
+    if isinstance(seed, bool) or not hasattr(type(seed), "__index__"):
+        raise ValueError(f"seed must be a whole number, got {seed!r}")
+    if not 0 <= seed < SEEDS:
+        raise ValueError(
+            f"seed must be from 0 to {SEEDS - 1}, got {seed}, which would be the same run as {seed % SEEDS}; take that"
+        )
+
+
+def require_sizes(sizes: tuple[int, ...], pixels: int, classes: int) -> None:
+    """Refuse sizes that may name the hidden layers or all of them.
+
+    Raises:
+        ValueError: If several different sizes either begin with the number of pixels or end with that of the classes, but
+            not both.
+    """
+    if len(sizes) < 2 or len(set(sizes)) == 1 or (sizes[0] == pixels) == (sizes[-1] == classes):
+        return
+    given = " ".join(map(str, sizes))
+    found = (
+        f"begin with the data's {pixels} pixels but do not end with their {classes} classes"
+        if sizes[0] == pixels
+        else f"end with the data's {classes} classes but do not begin with their {pixels} pixels"
+    )
+    inner = sizes[1:-1] if sizes[0] == pixels else sizes[:-1]
+    meant = " ".join(map(str, (pixels, *inner, classes)))
+    raise ValueError(
+        f"sizes {given} {found}, so they may name the hidden layers or all; name all: {pixels} {given} {classes} for these "
+        f"hidden layers, or {meant}"
+    )
 
 
 def all_sizes(sizes: tuple[int, ...], pixels: int, classes: int) -> tuple[int, ...]:

@@ -2,17 +2,17 @@
 
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnet import bang, ensemble, plot, recipes, record, report, training
+from jaxnet import bang, claims, ensemble, plot, recipes, record, report, training
 from jaxnet import run as folders
+from jaxnet.devices import current
 from jaxnet.recipes import Settings
-from jaxnet.walking import Seen, stoppable
+from jaxnet.walking import Seen, stoppable, unheeded
 
 HELD_OUT = 10_000
 """Where the settings hold out nothing, a sweep holds out so many training images, or a sixth of a smaller set."""
@@ -29,12 +29,14 @@ class Swept(NamedTuple):
         results: All the numbers.
         folder: Where they are written.
         interrupted: Whether a signal ended it early.
+        signal: The first signal that came before it was saved, None if there was none.
     """
 
     rows: tuple[dict[str, Any], ...]
     results: ensemble.Results
     folder: Path
     interrupted: bool
+    signal: int | None = None
 
 
 def sweep(
@@ -73,7 +75,8 @@ def sweep(
 
     Raises:
         ValueError: If a setting is unknown, makes no sense or has no values.
-        FileExistsError: If the folder exists.
+        FileExistsError: If the folder exists, or another process is writing it.
+        OSError: If what was found could not be written to the folder; the message says where it is kept instead.
     """
     if axes is None:
         axes = {"learning_rate": [settings.learning_rate * factor for factor in (0.25, 0.5, 1, 2, 4)]}
@@ -87,31 +90,43 @@ def sweep(
             raise ValueError(f"{name} has no values to try")
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")
-    settings = settings._replace(candidates=1)
-    folder = Path(out) if out is not None else folders.first_free(Path("runs"), "sweep")
+    settings, show = settings._replace(candidates=1), unheeded(show)
+    folder = folders.place(out, "sweep")
     folders.require_free(folder, overwrite=overwrite, written=WRITTEN)
-    show(Seen("loading"))
+    folders.require_utf8(settings.data, "rename the file")
     settings = training.with_whole_path(settings)
-    images = training.dataset(settings, files=files)
-    if not settings.validation:
-        settings = settings._replace(validation=min(HELD_OUT, len(images.train.labels) // 6))
-    members = ensemble.combinations(settings, **axes, seed=range(settings.seed, settings.seed + seeds))
-    ensemble.check(members)
-    temporary = folders.temporary_folder(folder)
-    try:
+    current()  # jax says now that it finds no device
+    with claims.claimed(folder) as temporary:
+        folders.require_free(folder, overwrite=overwrite, written=WRITTEN)
+        show(Seen("loading"))
+        images = training.dataset(settings, files=files)
+        if not settings.validation:
+            settings = settings._replace(validation=min(HELD_OUT, len(images.train.labels) // 6))
+        members = ensemble.combinations(settings, **axes, seed=range(settings.seed, settings.seed + seeds))
+        if "optimizer" in axes and "learning_rate" not in axes:
+            members = tuple(recipes.changed(settings, **_differences(member, settings)) for member in members)
+        ensemble.check(members)
         with stoppable() as asked:
             results = ensemble.train_together(
                 members, images, shared=not own_order, at_once=at_once, evaluate_every=evaluate_every,
                 stopped=lambda: bool(asked), show=show,
             )  # fmt: skip
-            show(Seen("drawing"))
-            rows = _compared(results, list(axes))
-            _write(temporary, results, rows, list(axes), own_order)
-    except BaseException:
-        shutil.rmtree(temporary)
-        raise
-    folders.settle(temporary, folder, overwrite=overwrite, written=WRITTEN)
-    return Swept(tuple(rows), results, folder, bool(asked))
+            interrupted = bool(asked)
+            with stoppable(insist=False) as later:
+                show(Seen("drawing"))
+                rows = _compared(results, list(axes))
+                write = lambda to, out: _write(to, results, rows, list(axes), own_order)
+                folders.save(
+                    write, temporary, folder, overwrite=overwrite, written=WRITTEN, what="what the sweep found"
+                )
+        asked += later
+    return Swept(tuple(rows), results, folder if out is None else Path(out), interrupted, asked[0] if asked else None)
+
+
+def _differences(member: Settings, settings: Settings) -> dict[str, Any]:
+    """The settings in which a member differs from what all have in common."""
+    common = settings._asdict()
+    return {name: value for name, value in member._asdict().items() if value != common[name]}
 
 
 def _compared(results: ensemble.Results, names: list[str]) -> list[dict[str, Any]]:

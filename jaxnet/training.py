@@ -16,7 +16,7 @@ from jaxnet._types import Batch, Dataset, Params
 from jaxnet.data.named import means_a_file
 from jaxnet.descent import State, side_by_side
 from jaxnet.loop import train
-from jaxnet.recipes import Recipe, Settings, build
+from jaxnet.recipes import Recipe, Settings, build, require_seed, require_sizes
 
 JUDGED = 10_000
 """Without held-out images the network is judged, on the way, by so many of the training images."""
@@ -103,13 +103,20 @@ class Keys(NamedTuple):
 
 
 def keys(seed: int) -> Keys:
-    """The random keys of a run."""
+    """The random keys of a run.
+
+    Raises:
+        ValueError: If the seed is not from 0 to 2**32 - 1.
+    """
+    require_seed(seed)
     return Keys(*_split(jax.random.key(seed)))
 
 
 def many_keys(seeds: Sequence[int]) -> Keys:
     """The same of many runs, along a leading axis, by one program whatever their number."""
-    return _many(np.asarray(seeds, np.int64))
+    for seed in seeds:
+        require_seed(seed)
+    return _many(np.asarray(seeds, np.uint32))
 
 
 _many = jax.jit(jax.vmap(lambda seed: Keys(*jax.random.split(jax.random.key(seed), 3))))
@@ -143,6 +150,7 @@ def plan(settings: Settings, dataset: Dataset, *, drawn: bool = True) -> Plan:
             f"batch_size must be at most the {len(examples.labels):,} training images, got {settings.batch_size}"
         )
     num_steps = settings.epochs * (len(examples.labels) // settings.batch_size)
+    require_sizes(settings.sizes, math.prod(examples.images.shape[1:]), len(dataset.classes))
     recipe = build(
         settings, image_shape=tuple(examples.images.shape[1:]), classes=len(dataset.classes), steps=num_steps
     )

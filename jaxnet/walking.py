@@ -160,18 +160,39 @@ def _by_array(values: dict[str, float], names: Sequence[str]) -> dict[str, dict[
     return {array: {signal: value for (signal, _, of), value in split if of == array} for array in names}
 
 
+def unheeded(show: Callable[[Seen], None]) -> Callable[[Seen], None]:
+    """The same function, but a terminal that is gone, or a log on a full disk, ends no training."""
+
+    def told(seen: Seen) -> None:
+        with contextlib.suppress(OSError):
+            show(seen)
+
+    return told
+
+
 @contextlib.contextmanager
-def stoppable() -> Iterator[list[int]]:
-    """Note the first Ctrl-C or SIGTERM in a list, so that a step is never cut in two; a second one ends at once."""
+def stoppable(*, insist: bool = True) -> Iterator[list[int]]:
+    """Note Ctrl-C, SIGTERM and SIGHUP in a list, so that neither a step nor a file is cut in two.
+
+    A second Ctrl-C, half a second or more after the first, ends at once. Terminals and job managers send SIGTERM and SIGHUP
+    twice, so those are only noted. A SIGHUP that is ignored, as `nohup` has it, stays ignored.
+
+    Args:
+        insist: Whether a second Ctrl-C ends at once; while something finished is saved it must not.
+    """
     asked: list[int] = []
-    before = {}
+    before: dict[int, Any] = {}
+    first = 0.0
 
     def ask(number: int, frame: Any) -> None:
+        nonlocal first
         asked.append(number)
-        signal.signal(number, before[number])
+        first = first or time.monotonic()
+        if insist and number == signal.SIGINT and time.monotonic() - first > 0.5:
+            raise KeyboardInterrupt
 
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in signals():
             before[number] = signal.signal(number, ask)
     except ValueError:
         before.clear()  # not in the main thread: signals are somebody else's business
@@ -180,3 +201,10 @@ def stoppable() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def signals() -> tuple[int, ...]:
+    """The signals that ask a command to end; SIGHUP only where the system has it and nobody ignores it."""
+    hangup = getattr(signal, "SIGHUP", None)
+    hears = hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM, *((hangup,) if hears and hangup is not None else ()))

@@ -103,8 +103,7 @@ def test_save_then_load_is_the_identity(finished):
     assert int(run.state.step) == result["steps"]
     told = []
     again = commands.train(run.settings, out=folder.parent / "again", pictures=False, found=told.append)
-    assert {name: again[name] for name in told[0]} == told[0]
-    assert set(again) - set(told[0]) == {"cost", "train_accuracy"}  # known only after the accuracy was told
+    assert told == [again]
     assert again["params_sha256"] == result["params_sha256"]
     assert again["cost"] == result["cost"]
     wrong = jax.tree.map(lambda leaf: leaf.T if leaf.shape == (16, 16) else leaf, run.params)
@@ -126,26 +125,6 @@ def test_an_existing_folder_is_never_overwritten_without_being_told_to(finished,
         commands.train(settings, out=tmp_path / "run", overwrite=True, pictures=False)
     assert folders.load(tmp_path / "run").settings.seed == 2
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "run"}
-
-
-def test_training_that_fails_leaves_nothing_behind(npz, tmp_path, monkeypatch):
-    def full(folder, run):
-        (folder / "half").write_text("half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(folders, "write", full)
-    with pytest.raises(OSError, match="disk full"):
-        commands.train(QUICK._replace(data=npz, epochs=1), out=tmp_path / "run")
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_finished_run_whose_name_was_taken_meanwhile_is_kept(tmp_path):
-    temporary = folders.temporary_folder(tmp_path / "run")
-    (temporary / "result").write_text("hours")
-    (tmp_path / "run").mkdir()
-    with pytest.raises(FileExistsError, match=f"what was finished is kept in {re.escape(str(temporary))}"):
-        folders.settle(temporary, tmp_path / "run")
-    assert (temporary / "result").read_text() == "hours"
 
 
 @pytest.mark.slow
@@ -301,7 +280,7 @@ def test_the_command_line_trains_ranks_and_predicts(npz, tmp_path, mnist):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["train", "--data", "nothing.npz"], 1, "nothing.npz; expected an .npz with images"),
+        (["train", "--data", "nothing.npz"], 1, "nothing.npz; expected an .npz,"),
         (["train", "--out", "taken"], 1, "jaxnet: taken exists"),
         (["train", "--activation", "relo"], 2, "relu"),
         (["train", "--learning-rate", "-1"], 1, "jaxnet: learning_rate must be a positive number, got -1"),
@@ -320,7 +299,7 @@ def test_what_a_user_can_get_wrong_is_one_line_and_an_exit_code(arguments, code,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_training_cleanly_with_what_there_is_saved(number, npz, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "jaxnet", "train", "--data", npz, "--epochs", "100000", "--no-pictures", "--json"],

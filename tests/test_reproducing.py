@@ -10,6 +10,7 @@ import pytest
 from jaxnet import keeping, plot, reproducing
 from jaxnet.exhibits import EXHIBITS, Exhibit
 from jaxnet.experiments.findings import Answer, Experiment, mean
+from jaxnet.json_types import as_tuples
 from jaxnet.report import Picture
 
 
@@ -113,7 +114,7 @@ def test_settings_of_another_experiment_or_with_a_field_too_few_are_refused(tmp_
 def test_a_kill_in_the_middle_of_writing_stands_in_nobodys_way(tmp_path, monkeypatch):
     with monkeypatch.context() as kill:
         kill.setattr(Path, "replace", lambda path, to: (_ for _ in ()).throw(KeyboardInterrupt))
-        kill.setattr(Path, "unlink", lambda path: None)
+        kill.setattr(Path, "unlink", lambda path, missing_ok=False: None)
         with pytest.raises(KeyboardInterrupt):
             reproducing.reproduce("numbers", out=tmp_path / "n")
     assert len(list((tmp_path / "n").iterdir())) == 1
@@ -153,5 +154,5 @@ def test_every_experiment_says_what_it_asks_and_can_be_written_to_json(name):
     for chosen in (one.experiment.quick, one.experiment.full):
         assert one.experiment.plan(chosen)
         back = json.loads(json.dumps(chosen._asdict()))
-        assert type(chosen)(**{field: reproducing.tuples(value) for field, value in back.items()}) == chosen
+        assert type(chosen)(**{field: as_tuples(value) for field, value in back.items()}) == chosen
     assert one.experiment.quick != one.experiment.full

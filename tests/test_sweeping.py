@@ -81,16 +81,6 @@ def test_what_makes_no_sense_is_refused(axes, seeds, message, npz, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_sweep_that_fails_leaves_nothing_behind(npz, tmp_path, monkeypatch):
-    def full(*args):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(sweeping, "_write", full)
-    with pytest.raises(OSError, match="disk full"):
-        sweep(QUICK._replace(data=npz, epochs=1), {"learning_rate": [1.0]}, seeds=1, out=tmp_path / "out")
-    assert not list(tmp_path.iterdir())
-
-
 def test_the_picture_shows_every_network_and_the_medians():
     values = [1.0, 1.0, 1.0, 3.0, 3.0, 3.0]
     costs = [0.4, 0.2, 0.3, 0.1, np.nan, np.nan]

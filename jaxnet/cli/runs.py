@@ -1,8 +1,10 @@
 """The commands that train: train and sweep, with every setting as an option."""
 
+import contextlib
 import json as json_format
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -15,7 +17,8 @@ from jaxnet.recipes import PRESETS, Preset, Settings
 def _explained() -> dict[str, str]:
     """What every setting means, from the docstring of `Settings`."""
     lines = (Settings.__doc__ or "").partition("Attributes:")[2].strip().splitlines()
-    return dict(line.strip().split(": ", 1) for line in lines if ": " in line)
+    there = dict(line.strip().split(": ", 1) for line in lines if ": " in line)
+    return {name: there.get(name, "") for name in Settings._fields}  # python -OO has no docstrings
 
 
 _FIELDS: dict[str, Any] = {
@@ -55,7 +58,7 @@ def train(
         files: For --data NAME: a folder with that set's original files, downloaded by hand, instead of the network.
         json: Print the result as one last line of JSON.
     """
-    from jaxnet import commands
+    from jaxnet import commands, recipes
     from jaxnet.run import versions
 
     def found(result: dict[str, Any]) -> None:
@@ -64,22 +67,50 @@ def train(
             f"{result['parameters']:,} parameters, {result['seconds']:.1f} s of training",
             flush=True,
         )
+        if not result["learned"]:
+            print(
+                f"the training failed: always answering {result['most_frequent']} would be right for "
+                f"{100 * result['most_frequent_share']:.2f} % of them; another --learning-rate or more --epochs may help",
+                flush=True,
+            )
 
-    print(" ".join(f"{name} {version}" for name, version in versions().items()), file=sys.stderr)
+    settings = recipes.changed(PRESETS[preset], **changes)
+    for line in recipes.chosen_rate(PRESETS[preset], changes):
+        note(line)
+    note(" ".join(f"{name} {version}" for name, version in versions().items()))
     with progress() as show:
         result = commands.train(
-            PRESETS[preset]._replace(**changes), out=out, overwrite=overwrite, pictures=pictures,
-            evaluate_every=evaluate_every, watch_every=watch_every, files=files, show=show, found=found,
+            settings, out=out, overwrite=overwrite, pictures=pictures, evaluate_every=evaluate_every,
+            watch_every=watch_every, files=files, show=show, found=found,
         )  # fmt: skip
-    if result["interrupted"]:
-        print(f"stopped after {result['steps']:,} of {result['num_steps']:,} steps; what there was is saved")
-    cost = math.nan if result["cost"] is None else result["cost"]
-    print(f"average cost {cost:.4g} over {result['train_images']:,} training images")
-    print(result["out"] + ("/report.html" if pictures else ""))
-    if json:
-        print(json_format.dumps(result))
-    if result["interrupted"]:
+    with kept(result["out"]):
+        if result["interrupted"]:
+            print(f"stopped after {result['steps']:,} of {result['num_steps']:,} steps; what there was is saved")
+        cost = math.nan if result["cost"] is None else result["cost"]
+        print(f"average cost {cost:.4g} over {result['train_images']:,} training images")
+        print(result["out"] + ("/report.html" if pictures and result["signal"] is None else ""))
+        if json:
+            print(json_format.dumps(result))
+    if result["signal"] is not None:
         sys.exit(128 + result["signal"])
+
+
+def note(line: str) -> None:
+    """A line on standard error, which may be gone or full."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def kept(out: Any) -> Iterator[None]:
+    """Say, where the output cannot be written, that the work is not lost."""
+    try:
+        yield
+        if sys.stdout is not None:  # it was closed before Python began
+            sys.stdout.flush()
+    except OSError as error:
+        error.add_note(f"everything is kept in {out}")
+        raise
 
 
 _VARIED = ("learning_rate", "gain", "initializer", "optimizer", "weight_decay", "batch_size", "activation")
@@ -127,10 +158,15 @@ def sweep(
         files: For --data NAME: a folder with that set's original files, downloaded by hand, instead of the network.
         json: Print the comparison as one last line of JSON.
     """
+    from jaxnet.recipes import chosen_rate
     from jaxnet.sweeping import for_json, sweep
 
     settings = PRESETS[preset]._replace(**rest)
     tried: dict[str, Any] = dict(axes)
+    if "optimizer" in tried and "learning_rate" not in tried:
+        for optimizer in tried["optimizer"]:
+            for line in chosen_rate(settings, {"optimizer": optimizer}):
+                note(line)
     if widths:
         if not settings.sizes:
             raise ValueError(f"preset {preset} has no hidden layers whose width could vary")
@@ -140,24 +176,25 @@ def sweep(
             settings, tried or None, seeds=seeds, own_order=own_order, at_once=at_once, evaluate_every=evaluate_every,
             out=out, overwrite=overwrite, files=files, show=show,
         )  # fmt: skip
-    best = min(found.rows, key=lambda row: row["cost_median"])
-    for row in found.rows:
-        what = ", ".join(f"{name} {row[name]}" for name in tried or ("learning_rate",))
-        if not math.isfinite(row["cost_median"]):
-            print(f"{what}: no cost to compare, {row['diverged']} of {row['networks']} diverged")
-            continue
-        right, low, high = (min(max(100 * row[f"accuracy{end}"], 0.0), 100.0) for end in ("", "_low", "_high"))
-        lost = f", {row['diverged']} diverged" if row["diverged"] else ""
-        print(
-            f"{what}: cost {row['cost_median']:.4f} (median of {row['networks']}), {right:.2f} % right on average "
-            f"({low:.2f} to {high:.2f}){lost}{'  <- lowest' if row is best else ''}"
-        )
-    results = found.results
-    print(f"{len(results.members)} networks judged by {results.judged_by}, {results.seconds:.1f} s of training")
-    if found.interrupted:
-        print("stopped early; what there was is saved")
-    print(found.folder / "sweep.png")
-    if json:
-        print(json_format.dumps(for_json(found.rows)))
-    if found.interrupted:
-        sys.exit(130)
+    with kept(found.folder):
+        best = min(found.rows, key=lambda row: row["cost_median"])
+        for row in found.rows:
+            what = ", ".join(f"{name} {row[name]}" for name in tried or ("learning_rate",))
+            if not math.isfinite(row["cost_median"]):
+                print(f"{what}: no cost to compare, {row['diverged']} of {row['networks']} diverged")
+                continue
+            right, low, high = (min(max(100 * row[f"accuracy{end}"], 0.0), 100.0) for end in ("", "_low", "_high"))
+            lost = f", {row['diverged']} diverged" if row["diverged"] else ""
+            print(
+                f"{what}: cost {row['cost_median']:.4f} (median of {row['networks']}), {right:.2f} % right on average "
+                f"({low:.2f} to {high:.2f}){lost}{'  <- lowest' if row is best else ''}"
+            )
+        results = found.results
+        print(f"{len(results.members)} networks judged by {results.judged_by}, {results.seconds:.1f} s of training")
+        if found.interrupted:
+            print("stopped early; what there was is saved")
+        print(found.folder / "sweep.png")
+        if json:
+            print(json_format.dumps(for_json(found.rows)))
+    if found.signal is not None:
+        sys.exit(128 + found.signal)

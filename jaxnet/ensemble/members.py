@@ -1,6 +1,7 @@
 """Who takes part: settings in every combination, which of them fit one program, and what each would do alone."""
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -73,6 +74,7 @@ def follow(base: training.Plan, settings: Settings, dataset: Dataset, *, shared:
         )
     num_steps = settings.epochs * (len(base.train.labels) // settings.batch_size)
     shape, classes = tuple(base.train.images.shape[1:]), len(dataset.classes)
+    recipes.require_sizes(settings.sizes, math.prod(shape), classes)
     recipe = recipes.build(settings, image_shape=shape, classes=classes, steps=num_steps)
     order_key = base.order_key if shared else training.keys(settings.seed).order
     return base._replace(settings=settings, recipe=recipe, num_steps=num_steps, order_key=order_key)
