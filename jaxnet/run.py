@@ -19,6 +19,7 @@ import numpy as np
 from jaxnet import record
 from jaxnet._types import Params
 from jaxnet._version import __version__
+from jaxnet.data.appearance import Appearance, Likeness
 from jaxnet.descent import State
 from jaxnet.devices import arithmetic, describe
 from jaxnet.recipes import Recipe, Settings, build
@@ -56,6 +57,8 @@ class Run(NamedTuple):
         versions: Of what the run depended on, and its device.
         recipe: The functions the settings stand for; `recipe.apply(params, image)` reads an image.
         signals: Of a watched run, columns step and SIGNAL/ARRAY such as `ratio/0/weights`; else empty.
+        look: How the training images look; None for a run written before this was kept.
+        likeness: What tells images unlike the training images; None where it was not kept, or there are few images.
     """
 
     settings: Settings
@@ -69,6 +72,8 @@ class Run(NamedTuple):
     versions: dict[str, str]
     recipe: Recipe
     signals: record.Columns
+    look: Appearance | None = None
+    likeness: Likeness | None = None
 
 
 def write(folder: Path, run: Run) -> None:
@@ -86,6 +91,7 @@ def write(folder: Path, run: Run) -> None:
         "classes": run.classes,
         "num_steps": run.result["num_steps"],
         "versions": run.versions,
+        "look": None if run.look is None else run.look._asdict(),
     }
     (folder / "settings.json").write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
     (folder / "result.json").write_text(json.dumps(run.result, indent=1, allow_nan=False) + "\n")
@@ -97,6 +103,8 @@ def write(folder: Path, run: Run) -> None:
     flat: dict[str, Any] = {
         f"{table}/{name}": column for table, columns in tables.items() for name, column in columns.items()
     }
+    if run.likeness is not None:
+        flat |= {f"likeness/{name}": np.asarray(part) for name, part in run.likeness._asdict().items()}
     np.savez(folder / "record.npz", **flat)
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save((folder / "checkpoint").resolve(), run.state)
@@ -127,6 +135,7 @@ def load(folder: str | Path) -> Run:
         result = json.loads((folder / "result.json").read_text())
         with np.load(folder / "record.npz") as file:
             columns = dict(file)
+        look, likeness = _look(told.get("look")), _likeness(columns)
         with arithmetic(dtype=settings.dtype):
             recipe = build(settings, image_shape=image_shape, classes=len(classes), steps=told["num_steps"])
             like = jax.eval_shape(lambda key: recipe.descent.init(recipe.init(key)), jax.random.key(0))
@@ -151,7 +160,24 @@ def load(folder: str | Path) -> Run:
         told["versions"],
         recipe,
         signals,
+        look,
+        likeness,
     )
+
+
+def _look(told: dict[str, Any] | None) -> Appearance | None:
+    if told is None:
+        return None
+    pairs = {name: tuple(told[name]) for name in ("shape", "center", "thickness")}
+    return Appearance(**told | pairs)
+
+
+def _likeness(columns: dict[str, Any]) -> Likeness | None:
+    if "likeness/mean" not in columns:
+        return None
+    parts = (columns[f"likeness/{name}"] for name in Likeness._fields)
+    mean, components, rest, limit = parts
+    return Likeness(mean, components, float(rest), float(limit))
 
 
 def _here() -> jax.sharding.Sharding:
