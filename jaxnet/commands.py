@@ -1,5 +1,6 @@
 """The commands as functions: each takes plain arguments, does the work, writes what it is told to, and returns what it found."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -286,7 +287,7 @@ def predict(
         run: The run folder.
         files: Pictures of one digit each; ink may be dark on light or light on dark, anywhere, of any size.
         as_is: Only resize the pictures to the size of the training images.
-        out: Where to save a picture of what was seen and answered; its folder is made. None does not.
+        out: Where to save a picture of what was seen and answered; its folder must exist. None does not save.
         device: Where to compute; None takes jax's choice, wherever the run was trained.
         found: Called with the answers before the picture is saved.
         unread: Called with what is wrong with a file that is missing, damaged or no picture; the others are answered.
@@ -296,7 +297,7 @@ def predict(
         An answer for each file that is a picture, in their order.
 
     Raises:
-        FileNotFoundError: If a file or the run is missing.
+        FileNotFoundError: If a file, the run or the folder of `out` is missing.
         ValueError: If a file is no picture.
 
     Source: Tipping and Bishop, "Probabilistic principal component analysis", 1999, for the distribution.
@@ -367,13 +368,13 @@ def predict(
 
 
 def _require_place(out: Path) -> None:
-    """Make the folder of a file to be written, before anything is read."""
+    """Make sure that a file can be written, before anything is read."""
     if out.is_dir():
         raise ValueError(f"{out} is a folder; name the file that is to be written, such as {out / 'seen.png'}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise ValueError(f"{out} cannot be written, as part of its path is a file; choose another --out") from error
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"no folder {out.parent} to write {out.name} into; make it, or choose another --out")
+    if not os.access(out.parent, os.W_OK):
+        raise PermissionError(f"nothing can be written into {out.parent}; choose another --out")
 
 
 def _look_of_old(loaded: folders.Run) -> Appearance:

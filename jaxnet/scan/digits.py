@@ -7,7 +7,7 @@ from jaxtyping import Bool, UInt8
 
 from jaxnet.scan.ink import Layer, Piece, layers
 
-DETECTED = 1000
+DETECTED = 800
 """Ink is looked for on a page shrunk to at most about so many pixels."""
 
 CLOSE = 80

@@ -10,7 +10,10 @@ from jaxtyping import Shaped, UInt8
 LONGEST = 2400
 """Pages are shrunk by a whole number while their longer side has at least twice as many pixels."""
 
-FORMATS = ("JPEG", "PNG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM", "TGA", "ICO", "PCX")
+COMMON = ("JPEG", "PNG", "GIF", "BMP", "PPM")
+RARE = ("TIFF", "WEBP", "AVIF", "JPEG2000", "TGA", "ICO", "PCX")
+"""Formats of pictures; Pillow's others run other programs, or are no pictures."""
+
 MEMORY = 400_000_000
 """Bytes that the decoded pixels of a file may take."""
 
@@ -74,10 +77,14 @@ class _Refused(Exception):
 
 
 def _opened(path: Path) -> Any:
-    from PIL import Image, JpegImagePlugin
+    from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
     try:
-        return Image.open(path, formats=FORMATS)
+        try:
+            return Image.open(path, formats=COMMON)
+        except UnidentifiedImageError:
+            Image.init()
+            return Image.open(path, formats=[name for name in RARE if name in Image.OPEN])
     except Image.DecompressionBombError as error:
         with path.open("rb") as file:
             jpeg = file.read(3) == b"\xff\xd8\xff"

@@ -132,7 +132,7 @@ def unruled(ink: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height w
     return _without_rows(_without_rows(ink).T).T
 
 
-TILTS = np.arange(-0.1, 0.101, 0.004)
+TILTS = np.arange(-0.096, 0.097, 0.008)
 """Slopes at which lines are looked for."""
 
 
