@@ -135,7 +135,12 @@ def thickness(mask: Bool[np.ndarray, "height width"]) -> float:
 
 
 def _like_a_digit(piece: Piece, page: tuple[int, ...]) -> bool:
-    if piece.size < max(8, 0.012 * max(page)) or piece.sharp < 0.5 or piece.width > 2.6 * piece.height:
+    if (
+        piece.size < max(8, 0.012 * max(page))
+        or min(piece.sharp, piece.lined) < 0.7
+        or piece.alone < 0.4
+        or piece.width > 2.6 * piece.height
+    ):
         return False
     if piece.touches and (piece.size > 0.9 * max(page) or _sides_touched(piece, page) > 1):
         return False
@@ -171,7 +176,7 @@ def _beside(main: Piece, layer: Layer, page: tuple[int, ...]) -> tuple[list[Piec
     """The pieces that belong to the same digit, and those that are digits of their own."""
     parts, others = [main], []
     for piece in layer.pieces:
-        if piece is main or piece.sharp < 0.4 or piece.level < 0.5 * main.level or _is_box(piece):
+        if piece is main or piece.sharp < 0.6 or piece.level < 0.5 * main.level or _is_box(piece):
             continue
         gap_y = max(piece.box[0] - main.box[2], main.box[0] - piece.box[2])
         gap_x = max(piece.box[1] - main.box[3], main.box[1] - piece.box[3])
@@ -180,7 +185,9 @@ def _beside(main: Piece, layer: Layer, page: tuple[int, ...]) -> tuple[list[Piec
         together = -gap_x >= 0.3 * narrower
         tall = piece.height >= 0.45 * main.height
         apart = gap_y > 0.12 * main.height and tall
-        if not piece.touches and gap <= 0.2 * main.size and (together or not tall) and not apart:
+        reach = 0.15 * main.size
+        inside = piece.box[1] > main.box[1] - reach and piece.box[3] < main.box[3] + reach
+        if not piece.touches and gap <= 0.2 * main.size and (together or not tall) and not apart and inside:
             parts.append(piece)
         elif tall and _like_a_digit(piece, page) and not piece.touches:
             others.append(piece)

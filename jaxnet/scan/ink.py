@@ -20,6 +20,8 @@ class Piece(NamedTuple):
         mask: Which pixels of the box are ink.
         level: How much darker (or lighter) than its ground the ink is, 0..1.
         sharp: Part of its outline where gray really changes, 0..1; shadows and folds have little.
+        alone: Part of its surroundings that is nearer to the ground than to the ink, 0..1; little for the inside of a 0.
+        lined: The same along its outline only; half for the edge of a table or the step at a fold.
         touches: Whether it reaches the page's edge.
     """
 
@@ -27,6 +29,8 @@ class Piece(NamedTuple):
     mask: Bool[np.ndarray, "height width"]
     level: float
     sharp: float
+    alone: float
+    lined: float
     touches: bool
 
     @property
@@ -76,11 +80,11 @@ def layers(page: UInt8[np.ndarray, "height width"]) -> list[Layer]:
             ground = (ndimage.grey_closing if dark else ndimage.grey_opening)(smooth, (side, side), mode="nearest")
             difference = ground - smooth if dark else smooth - ground
             contrast = difference / (np.maximum(ground, smooth) + 8)
-            found.append(Layer(dark, contrast, _pieces(contrast, difference, slope)))
+            found.append(Layer(dark, contrast, _pieces(contrast, difference, slope, smooth if dark else 255 - smooth)))
     return found
 
 
-def _pieces(contrast: np.ndarray, difference: np.ndarray, slope: np.ndarray) -> list[Piece]:
+def _pieces(contrast: np.ndarray, difference: np.ndarray, slope: np.ndarray, gray: np.ndarray) -> list[Piece]:
     middle = float(np.median(contrast))
     noise = 1.48 * float(np.median(np.abs(contrast - middle)))
     faint = contrast > max(FAINTEST, min(0.3, middle + 7 * noise))
@@ -88,7 +92,7 @@ def _pieces(contrast: np.ndarray, difference: np.ndarray, slope: np.ndarray) -> 
     ink = np.zeros(faint.shape, bool)
     for window, mask in _components(faint, smallest):
         levels = contrast[window][mask]
-        ink[window] |= mask & (contrast[window] > 0.45 * np.percentile(levels, 90))
+        ink[window] |= mask & (contrast[window] > 0.45 * np.percentile(levels, 97))
     ink = unruled(ink)
     pieces = []
     for window, mask in _components(ink, smallest):
@@ -96,7 +100,9 @@ def _pieces(contrast: np.ndarray, difference: np.ndarray, slope: np.ndarray) -> 
         box = (top, left, window[0].stop, window[1].stop)
         level = float(np.percentile(contrast[window][mask], 75))
         touches = top <= 1 or left <= 1 or box[2] >= ink.shape[0] - 1 or box[3] >= ink.shape[1] - 1
-        pieces.append(Piece(box, mask, level, _sharp(box, mask, difference, slope), touches))
+        sharp = _sharp(box, mask, difference, slope)
+        alone, lined = _surroundings(box, mask, difference, gray) if sharp > 0.5 else (0.0, 0.0)
+        pieces.append(Piece(box, mask, level, sharp, alone, lined, touches))
     return pieces
 
 
@@ -123,6 +129,24 @@ def _sharp(box: tuple[int, int, int, int], mask: np.ndarray, difference: np.ndar
     return float(steep.mean()) if steep.size else 0.0
 
 
+def _surroundings(
+    box: tuple[int, int, int, int], mask: np.ndarray, difference: np.ndarray, gray: np.ndarray
+) -> tuple[float, float]:
+    from scipy import ndimage
+
+    reach = max(mask.shape) // 3 + 3
+    top, left = max(0, box[0] - reach), max(0, box[1] - reach)
+    around = gray[top : box[2] + reach, left : box[3] + reach]
+    ink = np.zeros(around.shape, bool)
+    ink[box[0] - top : box[2] - top, box[1] - left : box[3] - left] = mask
+    window = np.s_[box[0] : box[2], box[1] : box[3]]
+    ground = around > np.median(gray[window][mask]) + 0.4 * np.median(difference[window][mask])
+    near = max(2, round(0.03 * max(mask.shape)))
+    inner = np.asarray(ndimage.binary_dilation(ink, np.ones((3, 3), bool), iterations=near), bool)
+    outline = np.asarray(ndimage.binary_dilation(inner, np.ones((3, 3), bool), iterations=2), bool) & ~inner
+    return float(ground[~ink].mean()) if not ink.all() else 0.0, float(ground[outline].mean()) if outline.any() else 0.0
+
+
 def unruled(ink: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
     """Remove the lines of ruled and squared paper: straight, thin, nearly as long as the page, and more than one.
 
@@ -142,6 +166,7 @@ def _without_rows(ink: np.ndarray) -> np.ndarray:
     factor = max(1, max(ink.shape) // 400)
     padded = np.pad(ink, [(0, -side % factor) for side in ink.shape])
     small = padded.reshape(padded.shape[0] // factor, factor, -1, factor).any((1, 3))
+    small[1:] |= small[:-1]
     height, width = small.shape
     rows, columns = np.nonzero(small)
     if not rows.size:
@@ -152,18 +177,19 @@ def _without_rows(ink: np.ndarray) -> np.ndarray:
         at = np.round(rows + tilt * (columns - width / 2)).astype(int)
         inside = (at >= 0) & (at < height)
         counts = np.bincount(at[inside], minlength=height) / width
-        peak = counts - np.maximum(np.roll(counts, thick + 1), np.roll(counts, -thick - 1))
+        peak = counts - np.maximum(np.roll(counts, thick + 2), np.roll(counts, -thick - 2))
         # A line fills its row, and the rows a little above and below it do not.
         strong = (counts > 0.55) & (peak > 0.3)
         energy = float((counts[strong] ** 2).sum())
         if strong.any() and energy > best:
-            best, lines = energy, (tilt, strong)
+            best, lines = energy, (tilt, strong, (counts > 0.3) & (peak > 0.2))
     if lines is None:
         return ink
-    tilt, strong = lines
+    tilt, strong, likely = lines
     starts = np.flatnonzero(strong & ~np.roll(strong, 1))
     if len(starts) < 2:
         return ink
+    strong |= likely  # where there are two, shorter ones of the same tilt are lines as well
     near = np.asarray(ndimage.binary_dilation(strong, iterations=1), bool)
     at = np.round(np.arange(height)[:, None] + tilt * (np.arange(width) - width / 2)).astype(int)
     band = near[at.clip(0, height - 1)] & (at >= 0) & (at < height)
