@@ -151,7 +151,7 @@ def _like_a_digit(piece: Piece, page: tuple[int, ...]) -> bool:
         return False
     if piece.height > 25 * piece.width:  # a ruler's edge, a fold
         return False
-    return piece.mask.mean() < 0.85 or piece.height > 2 * piece.width
+    return float(piece.mask.mean()) < 0.85 or piece.height > 2 * piece.width
 
 
 def _sides_touched(piece: Piece, page: tuple[int, ...]) -> int:
@@ -165,7 +165,8 @@ def _is_box(piece: Piece) -> bool:
     mask = piece.mask
     corners = (mask[:rows, :columns], mask[:rows, -columns:], mask[-rows:, :columns], mask[-rows:, -columns:])
     sides = (mask[:rows].any(0), mask[-rows:].any(0), mask[:, :columns].any(1), mask[:, -columns:].any(1))
-    return all(corner.any() for corner in corners) and min(float(side.mean()) for side in sides) > 0.85
+    hollow = float(mask.mean()) < 0.5
+    return hollow and all(corner.any() for corner in corners) and min(float(side.mean()) for side in sides) > 0.85
 
 
 def _score(piece: Piece, page: tuple[int, ...]) -> float:

@@ -71,15 +71,17 @@ def layers(page: UInt8[np.ndarray, "height width"]) -> list[Layer]:
     """
     from scipy import ndimage
 
-    smooth = ndimage.gaussian_filter(page.astype(np.float32), min(1.0, max(page.shape) / 800))
-    slope = ndimage.gaussian_gradient_magnitude(page.astype(np.float32), 1.0)
+    gray = page.astype(np.float32)
+    grain = 1.48 * float(np.median(np.abs(gray[1:, 1:] - gray[:-1, :-1]))) / 1.41
+    smooth = ndimage.gaussian_filter(gray, min(1.0, max(page.shape) / 800) if grain < 6 else 1.2)
+    slope = ndimage.gaussian_gradient_magnitude(gray, 1.0)
     found = []
     for part in WINDOWS:
         side = max(3, round(part * min(page.shape)))
         for dark in (True, False):
             ground = (ndimage.grey_closing if dark else ndimage.grey_opening)(smooth, (side, side), mode="nearest")
             difference = ground - smooth if dark else smooth - ground
-            contrast = difference / (np.maximum(ground, smooth) + 8)
+            contrast = difference / (np.maximum(ground, smooth) + (8 if dark else 40))
             found.append(Layer(dark, contrast, _pieces(contrast, difference, slope, smooth if dark else 255 - smooth)))
     return found
 
@@ -87,7 +89,7 @@ def layers(page: UInt8[np.ndarray, "height width"]) -> list[Layer]:
 def _pieces(contrast: np.ndarray, difference: np.ndarray, slope: np.ndarray, gray: np.ndarray) -> list[Piece]:
     middle = float(np.median(contrast))
     noise = 1.48 * float(np.median(np.abs(contrast - middle)))
-    faint = contrast > max(FAINTEST, min(0.3, middle + 7 * noise))
+    faint = contrast > max(FAINTEST, min(0.4, middle + 7 * noise))
     smallest = max(6, round(0.01 * max(contrast.shape)))
     ink = np.zeros(faint.shape, bool)
     for window, mask in _components(faint, smallest):
