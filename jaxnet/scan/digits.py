@@ -188,7 +188,9 @@ def _beside(main: Piece, layer: Layer, page: tuple[int, ...]) -> tuple[list[Piec
         apart = gap_y > 0.12 * main.height and tall
         reach = 0.15 * main.size
         inside = piece.box[1] > main.box[1] - reach and piece.box[3] < main.box[3] + reach
-        if not piece.touches and gap <= 0.2 * main.size and (together or not tall) and not apart and inside:
+        broken = gap <= max(3, 0.03 * main.size)  # a thin stroke with gaps: two halves of a 0
+        near = gap <= 0.2 * main.size and (together or not tall) and not apart and inside
+        if not piece.touches and (broken or near):
             parts.append(piece)
         elif tall and _like_a_digit(piece, page) and not piece.touches:
             others.append(piece)
