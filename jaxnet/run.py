@@ -25,6 +25,7 @@ import numpy as np
 from jaxnet import claims, record
 from jaxnet._types import Params
 from jaxnet._version import __version__
+from jaxnet.data.appearance import Appearance, Likeness
 from jaxnet.descent import State
 from jaxnet.devices import arithmetic, describe
 from jaxnet.json_types import as_tuples, fits, in_words
@@ -63,6 +64,8 @@ class Run(NamedTuple):
         versions: Of what the run depended on, and its device.
         recipe: The functions the settings stand for; `recipe.apply(params, image)` reads an image.
         signals: Of a watched run, columns step and SIGNAL/ARRAY such as `ratio/0/weights`; else empty.
+        look: How the training images look; None for a run written before this was kept.
+        likeness: What tells images unlike the training images; None where it was not kept, or there are few images.
     """
 
     settings: Settings
@@ -76,6 +79,8 @@ class Run(NamedTuple):
     versions: dict[str, str]
     recipe: Recipe
     signals: record.Columns
+    look: Appearance | None = None
+    likeness: Likeness | None = None
 
 
 def write(folder: Path, run: Run) -> None:
@@ -93,6 +98,7 @@ def write(folder: Path, run: Run) -> None:
         "classes": run.classes,
         "num_steps": run.result["num_steps"],
         "versions": run.versions,
+        "look": None if run.look is None else run.look._asdict(),
     }
     (folder / "result.json").write_text(json.dumps(run.result, indent=1, allow_nan=False) + "\n")
     record.write_csv(folder / "history.csv", run.history)
@@ -103,6 +109,8 @@ def write(folder: Path, run: Run) -> None:
     flat: dict[str, Any] = {
         f"{table}/{name}": column for table, columns in tables.items() for name, column in columns.items()
     }
+    if run.likeness is not None:
+        flat |= {f"likeness/{name}": np.asarray(part) for name, part in run.likeness._asdict().items()}
     np.savez(folder / "record.npz", **flat)
     _require_room(folder, [leaf.nbytes for leaf in jax.tree.leaves(run.state)])
     with _muted(), ocp.StandardCheckpointer() as checkpointer:
@@ -172,6 +180,14 @@ def load(folder: str | Path) -> Run:
     except Exception as error:  # of a damaged archive numpy, zipfile and zlib raise anything
         raise _unreadable(folder, "record.npz", error) from error
     try:
+        look = _look(told.get("look"))
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise _unreadable(folder, "settings.json", ValueError(f"field look: {error}")) from error
+    try:
+        likeness = _likeness(columns)
+    except (TypeError, KeyError, ValueError) as error:
+        raise _unreadable(folder, "record.npz", error) from error
+    try:
         with arithmetic(dtype=settings.dtype):
             recipe = build(settings, image_shape=image_shape, classes=len(classes), steps=told["num_steps"])
             like = jax.eval_shape(lambda key: recipe.descent.init(recipe.init(key)), jax.random.key(0))
@@ -212,7 +228,24 @@ def load(folder: str | Path) -> Run:
         told["versions"],
         recipe,
         signals,
+        look,
+        likeness,
     )
+
+
+def _look(told: dict[str, Any] | None) -> Appearance | None:
+    if told is None:
+        return None
+    pairs = {name: tuple(told[name]) for name in ("shape", "center", "thickness")}
+    return Appearance(**told | pairs)
+
+
+def _likeness(columns: dict[str, Any]) -> Likeness | None:
+    if "likeness/mean" not in columns:
+        return None
+    parts = (columns[f"likeness/{name}"] for name in Likeness._fields)
+    mean, components, rest, limit = parts
+    return Likeness(mean, components, float(rest), float(limit))
 
 
 REMEDY = "take the folder from a copy, or train again"
@@ -255,7 +288,7 @@ def _field(folder: Path, name: str, there: dict[str, Any], field: str, kind: Any
 def _settings(folder: Path, told: dict[str, Any]) -> tuple[Settings, tuple[int, ...], tuple[str, ...]]:
     """Settings, shape of an image and classes from the folder's settings.json, each field checked."""
     name = "settings.json"
-    there = _field(folder, name, told, "settings", dict)
+    there = {"test_fraction": 0.0} | _field(folder, name, told, "settings", dict)  # runs of before know none
     if unknown := [field for field in there if field not in Settings._fields]:
         raise _unreadable(folder, name, ValueError(f"there is no setting {', '.join(unknown)}"))
     values = {

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -156,8 +157,10 @@ def test_small_colored_images_with_long_names_go_all_the_way(tmp_path):
     result = commands.train(settings, out=tmp_path / "run")
     assert result["parameters"] == 144 * 5 + 5 + 5 * 12 + 12
     assert "pixel (row " in (tmp_path / "run" / "report.html").read_text()
-    with pytest.raises(ValueError, match=r"this network reads \(6, 8, 3\)"):
-        commands.predict(tmp_path / "run", [tmp_path / "a.png"])
+    Image.fromarray(rng.integers(0, 256, (60, 80, 3)).astype(np.uint8)).save(tmp_path / "a.png")
+    answer = commands.predict(tmp_path / "run", [tmp_path / "a.png"], out=tmp_path / "seen.png")[0]
+    assert answer.answer in classes
+    assert answer.image.shape == (6, 8, 3)
 
 
 def test_what_is_no_run_is_refused(tmp_path, finished):
@@ -234,6 +237,49 @@ def test_predict_reads_pictures(finished, mnist, tmp_path):
     assert (tmp_path / "seen.png").is_file()
     with pytest.raises(ValueError, match="no picture to read"):
         commands.predict(folder, [])
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        commands.predict(folder, files, out=tmp_path / "none" / "seen.png")
+
+
+def test_an_image_of_the_data_set_is_read_like_the_array(finished, mnist, tmp_path):
+    folder, _ = finished
+    files = [tmp_path / f"{i}.png" for i in range(30)]
+    for file, image in zip(files, mnist.test.images, strict=False):
+        Image.fromarray(image).save(file)
+    run = folders.load(folder)
+    originals = jax.vmap(run.recipe.apply, (None, 0))(run.params, mnist.test.images[:30]).argmax(-1)
+    answers = commands.predict(folder, files)
+    assert [answer.answer for answer in answers] == [run.classes[int(best)] for best in originals]
+    assert sum(bool(answer.remarks) for answer in answers) <= 1
+
+
+def test_a_blank_sheet_gets_no_answer_and_noise_a_remark(finished, tmp_path):
+    folder, _ = finished
+    Image.new("L", (90, 70), 240).save(tmp_path / "blank.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28)).astype(np.uint8)).save(tmp_path / "noise.png")
+    blank, noise = commands.predict(folder, [tmp_path / "blank.png", tmp_path / "noise.png"], as_is=True)
+    assert commands.UNLIKE in noise.remarks
+    blank = commands.predict(folder, [tmp_path / "blank.png"])[0]
+    assert blank.answer is None
+    assert blank.outputs == ()
+    assert "no digit to be seen" in blank.remarks[0]
+
+
+def test_a_run_that_does_not_know_its_images_look_still_reads(finished, mnist, tmp_path):
+    folder, _ = finished
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    told = json.loads((old / "settings.json").read_text())
+    del told["look"]
+    (old / "settings.json").write_text(json.dumps(told))
+    with np.load(old / "record.npz") as file:
+        columns = {name: column for name, column in file.items() if not name.startswith("likeness/")}
+    np.savez(old / "record.npz", **columns)
+    Image.fromarray(on_paper(mnist.test.images[0], np.random.default_rng(0))).save(tmp_path / "a.png")
+    new, before = commands.predict(folder, [tmp_path / "a.png"])[0], commands.predict(old, [tmp_path / "a.png"])[0]
+    assert new.answer == before.answer
+    assert before.image.shape == (28, 28)
+    assert not before.remarks
 
 
 @pytest.mark.slow
@@ -275,6 +321,16 @@ def test_the_command_line_trains_ranks_and_predicts(npz, tmp_path, mnist):
     told = jaxnet("predict", "runs/film-1", "digit.png", cwd=tmp_path).stdout
     assert re.search(r"^digit\.png: \d \(\d+ %\)$", told, re.M)
     assert "▀" in told
+    Image.new("L", (90, 70), 240).save(tmp_path / "blank.png")
+    (tmp_path / "notes.png").write_text("no picture")
+    files = ["blank.png", "notes.png", "none.png", "digit.png"]
+    done = jaxnet("predict", "runs/film-1", *files, "--json", cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert re.findall(r"^jaxnet: (\w+\.png): ", done.stderr, re.M)[:3] == ["notes.png", "none.png", "blank.png"]
+    assert "Traceback" not in done.stderr
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert [answer["answer"] is None for answer in answers] == [True, False]
+    assert answers[0]["remarks"]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 import json as json_format
 import math
+import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
@@ -74,25 +75,45 @@ def bang(
 def predict(
     run: tyro.conf.Positional[Path],
     files: tyro.conf.Positional[tuple[Path, ...]],
+    as_is: bool = False,
     out: Path | None = None,
     device: Device = None,
     json: bool = False,
 ) -> None:
     """Read photos or scans of single digits with a trained network, and show what it saw of them.
 
+    What speaks against an answer is said on stderr: nothing there, more than one digit, the edge touched, unlike the
+    training images. The exit code is 1 if a file could not be read or shows nothing; the others are answered.
+
     Args:
         run: The run folder.
-        files: Pictures of one digit each, dark on light or light on dark.
+        files: Pictures of one digit each, dark on light or light on dark, in any light, on plain, lined or squared paper.
+        as_is: Take the pictures as they are, only resized, instead of looking for a digit.
         out: Save a picture of what the network saw and answered, as PNG.
         device: Where to compute; by default jax's choice.
         json: Print the answers as one last line of JSON.
     """
     from jaxnet import commands
-    from jaxnet.scan import as_text
 
-    answers = commands.predict(run, files, out=out, device=device)
-    for answer in answers:
-        print(as_text(answer.image))
-        print(f"{answer.file}: {answer.answer} ({100 * answer.confidence:.0f} %)")
+    unread = []
+
+    def tell(error: ValueError | OSError) -> None:
+        unread.append(str(error))
+        print(f"jaxnet: {error}", file=sys.stderr)
+
+    answers = commands.predict(run, files, as_is=as_is, out=out, device=device, found=_print_answers, unread=tell)
     if json:
         print(json_format.dumps([answer._asdict() | {"image": answer.image.tolist()} for answer in answers]))
+    if unread or any(answer.answer is None for answer in answers):
+        sys.exit(1)
+
+
+def _print_answers(answers: tuple[Any, ...]) -> None:
+    from jaxnet.scan import as_text
+
+    for answer in answers:
+        if answer.answer is not None:
+            print(as_text(answer.image))
+            print(f"{answer.file}: {answer.answer} ({100 * answer.confidence:.0f} %)", flush=True)
+        for remark in answer.remarks:
+            print(f"jaxnet: {answer.file}: {remark}", file=sys.stderr)

@@ -227,7 +227,7 @@ def seen(
     Args:
         pages: The pictures as they were.
         images: What the network read.
-        outputs: (pictures, classes), in 0..1.
+        outputs: (pictures, classes), in 0..1; all 0 for a picture with nothing to read.
         names: What to call the pictures.
         classes: The labels' names.
         theme: DARK or LIGHT.
@@ -244,5 +244,6 @@ def seen(
         axes[1].set_title("seen", color=theme.ink, fontsize=8)
         _bars(axes[2], output, None, classes, theme)
         best = int(np.argmax(output))
-        axes[2].set_title(f"{classes[best]}, {100 * float(output[best]):.0f} %", color=theme.ink, fontsize=10)
+        told = f"{classes[best]}, {100 * float(output[best]):.0f} %" if np.any(output) else "nothing to read"
+        axes[2].set_title(told, color=theme.ink, fontsize=10)
     return figure

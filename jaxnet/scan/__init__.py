@@ -1,0 +1,23 @@
+"""From a photo or scan of one digit to the image that the network's training set would have made of it."""
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxnet.scan.digits import Drawn, find
+from jaxnet.scan.files import read
+from jaxnet.scan.fitting import Seen, cut, values
+
+__all__ = ["Drawn", "Seen", "as_text", "cut", "find", "read", "values"]
+
+
+def as_text(image: UInt8[np.ndarray, "height width *channels"]) -> str:
+    """Draw an image with characters, two pixels above each other in one: what a terminal can show.
+
+    Examples:
+        >>> print(as_text(np.array([[0, 255, 0], [255, 255, 0]], np.uint8)))
+        ▄█
+    """
+    gray = image if image.ndim == 2 else image[..., :3].mean(-1)
+    lit = np.vstack([gray, np.zeros((len(gray) % 2, gray.shape[1]), np.uint8)]) >= 96
+    signs = np.array([" ", "▄", "▀", "█"])[2 * lit[::2].astype(int) + lit[1::2]]
+    return "\n".join("".join(row).rstrip() for row in signs)

@@ -1,0 +1,202 @@
+"""One drawn thing on a page: found, cut out with even strokes, and with words on what is odd about it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from jaxnet.scan.ink import Layer, Piece, layers
+
+DETECTED = 800
+"""Ink is looked for on a page shrunk to at most about so many pixels."""
+
+CLOSE = 80
+"""What is smaller than this there is looked at again, closer."""
+
+SMALLEST = 8
+"""A page needs so many pixels a side."""
+
+NOTHING = "there is no digit to be seen: nothing stands out from the ground"
+SEVERAL = "there is more than one digit; the largest was read"
+EDGE = "the digit touches the edge of the picture; part of it may be missing"
+
+
+class Drawn(NamedTuple):
+    """What was found on a page.
+
+    Attributes:
+        mask: The ink, cut out close.
+        remarks: What is odd about it, in words.
+        box: Where on the page: top, left, bottom, right.
+    """
+
+    mask: Bool[np.ndarray, "height width"]
+    remarks: tuple[str, ...]
+    box: tuple[int, int, int, int]
+
+
+def find(page: UInt8[np.ndarray, "height width"]) -> Drawn:
+    """Find the one digit on a page, whatever the light, the paper and the pen.
+
+    Shadows, folds, desk, ruling, a box around the digit and what touches the edge are told from it by their outlines.
+
+    Args:
+        page: Gray levels; ink may be darker or lighter than its ground.
+
+    Returns:
+        The digit as a mask, with remarks if there are several or if it touches the edge.
+
+    Raises:
+        ValueError: If nothing is drawn there, or the page has fewer than 8 pixels a side.
+    """
+    if min(page.shape) < SMALLEST:
+        raise ValueError(
+            f"a picture of a digit needs at least {SMALLEST}x{SMALLEST} pixels, got {page.shape[1]}x{page.shape[0]}"
+        )
+    factor = max(1, -(-max(page.shape) // DETECTED))
+    found = _find(_reduced(page, factor))
+    if found is None:
+        raise ValueError(NOTHING)
+    mask, remarks, box = found
+    box = tuple(factor * side for side in box)
+    if factor > 1 and max(mask.shape) < CLOSE:
+        top, left, bottom, right = box
+        margin = max(bottom - top, right - left)
+        top, left = max(0, top - margin), max(0, left - margin)
+        closer = _find(page[top : bottom + margin, left : right + margin])
+        if closer is not None and 0.6 < max(closer[0].shape) / (factor * max(mask.shape)) < 1.5:
+            mask = closer[0]
+            box = tuple(side + offset for side, offset in zip(closer[2], (top, left, top, left), strict=True))
+    return Drawn(mask, remarks, box)
+
+
+def _reduced(page: np.ndarray, factor: int) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(page).reduce(factor)) if factor > 1 else page
+
+
+def _find(page: np.ndarray) -> tuple[np.ndarray, tuple[str, ...], tuple[int, int, int, int]] | None:
+    readings = layers(page)
+    ranked = sorted(
+        (
+            (_score(piece, page.shape), piece, layer)
+            for layer in readings
+            for piece in layer.pieces
+            if _like_a_digit(piece, page.shape)
+        ),
+        key=lambda scored: -scored[0],
+    )
+    if not ranked or ranked[0][0] <= 0:
+        return None
+    _, main, layer = ranked[0]
+    parts, others = _beside(main, layer, page.shape)
+    remarks = (EDGE,) * any(part.touches for part in parts) + (SEVERAL,) * (len(others) > 0 or _wide(parts))
+    top, left = min(p.box[0] for p in parts), min(p.box[1] for p in parts)
+    bottom, right = max(p.box[2] for p in parts), max(p.box[3] for p in parts)
+    mask = np.zeros((bottom - top, right - left), bool)
+    for part in parts:
+        mask[part.box[0] - top : part.box[2] - top, part.box[1] - left : part.box[3] - left] |= part.mask
+    if max(mask.shape) < CLOSE:
+        mask = _smoothly_enlarged(layer.contrast, mask, (top, left))
+    return mask, remarks, (top, left, bottom, right)
+
+
+def _smoothly_enlarged(contrast: np.ndarray, mask: np.ndarray, at: tuple[int, int]) -> np.ndarray:
+    """The mask of a small digit at a higher resolution, from its gray levels."""
+    from PIL import Image
+    from scipy import ndimage
+
+    pad = 2
+    rows, columns = mask.shape
+    top, left = at
+    part = np.pad(contrast, pad)[top : top + rows + 2 * pad, left : left + columns + 2 * pad]
+    wide = np.pad(mask, pad)
+    level = np.percentile(part[wide], 80)
+    near = np.asarray(ndimage.binary_dilation(wide, np.ones((3, 3), bool)), bool)
+    shade = np.where(near, part / level, 0).astype(np.float32)
+    times = -(-2 * CLOSE // max(mask.shape))
+    size = shade.shape[1] * times, shade.shape[0] * times
+    large = np.asarray(Image.fromarray(shade).resize(size, Image.Resampling.BICUBIC)) > 0.5
+    return cropped(large) if large.any() else mask
+
+
+def cropped(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "rows columns"]:
+    """The mask without empty rows and columns around it."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def thickness(mask: Bool[np.ndarray, "height width"]) -> float:
+    """The mean width of the strokes of a mask, in pixels: four times the mean distance to the ground."""
+    from scipy import ndimage
+
+    return 4 * float(np.asarray(ndimage.distance_transform_edt(np.pad(mask, 1)))[1:-1, 1:-1][mask].mean()) - 1
+
+
+def _like_a_digit(piece: Piece, page: tuple[int, ...]) -> bool:
+    if (
+        piece.size < max(8, 0.012 * max(page))
+        or min(piece.sharp, piece.lined) < 0.7
+        or piece.alone < 0.4
+        or piece.width > 2.6 * piece.height
+    ):
+        return False
+    if piece.touches and (piece.size > 0.9 * max(page) or _sides_touched(piece, page) > 1):
+        return False
+    if _is_box(piece):
+        return False
+    stroke = thickness(piece.mask)
+    if stroke > 0.5 * piece.size:
+        return False
+    if piece.height > 25 * piece.width:  # a ruler's edge, a fold
+        return False
+    return float(piece.mask.mean()) < 0.85 or piece.height > 2 * piece.width
+
+
+def _sides_touched(piece: Piece, page: tuple[int, ...]) -> int:
+    top, left, bottom, right = piece.box
+    return (top <= 1) + (left <= 1) + (bottom >= page[0] - 1) + (right >= page[1] - 1)
+
+
+def _is_box(piece: Piece) -> bool:
+    """Whether it is a drawn frame: ink in all four corners, and all along the four sides."""
+    rows, columns = max(1, round(0.12 * piece.height)), max(1, round(0.12 * piece.width))
+    mask = piece.mask
+    corners = (mask[:rows, :columns], mask[:rows, -columns:], mask[-rows:, :columns], mask[-rows:, -columns:])
+    sides = (mask[:rows].any(0), mask[-rows:].any(0), mask[:, :columns].any(1), mask[:, -columns:].any(1))
+    hollow = float(mask.mean()) < 0.5
+    return hollow and all(corner.any() for corner in corners) and min(float(side.mean()) for side in sides) > 0.85
+
+
+def _score(piece: Piece, page: tuple[int, ...]) -> float:
+    return piece.sharp**2 * piece.level**0.5 * (piece.size / max(page)) ** 0.7 * (0.3 if piece.touches else 1.0)
+
+
+def _beside(main: Piece, layer: Layer, page: tuple[int, ...]) -> tuple[list[Piece], list[Piece]]:
+    """The pieces that belong to the same digit, and those that are digits of their own."""
+    parts, others = [main], []
+    for piece in layer.pieces:
+        if piece is main or piece.sharp < 0.6 or piece.level < 0.5 * main.level or _is_box(piece):
+            continue
+        gap_y = max(piece.box[0] - main.box[2], main.box[0] - piece.box[2])
+        gap_x = max(piece.box[1] - main.box[3], main.box[1] - piece.box[3])
+        gap = max(gap_y, gap_x, 0)
+        narrower = min(piece.width, main.width)
+        together = -gap_x >= 0.3 * narrower
+        tall = piece.height >= 0.45 * main.height
+        apart = gap_y > 0.12 * main.height and tall
+        reach = 0.15 * main.size
+        inside = piece.box[1] > main.box[1] - reach and piece.box[3] < main.box[3] + reach
+        broken = gap <= max(3, 0.03 * main.size)  # a thin stroke with gaps: two halves of a 0
+        near = gap <= 0.2 * main.size and (together or not tall) and not apart and inside
+        if not piece.touches and (broken or near):
+            parts.append(piece)
+        elif tall and _like_a_digit(piece, page) and not piece.touches:
+            others.append(piece)
+    return parts, others
+
+
+def _wide(parts: list[Piece]) -> bool:
+    height = max(p.box[2] for p in parts) - min(p.box[0] for p in parts)
+    return max(p.box[3] for p in parts) - min(p.box[1] for p in parts) > 1.5 * height

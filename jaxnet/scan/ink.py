@@ -1,0 +1,202 @@
+"""Where the ink is on a page: evenly lit by its own background, without ruling, one candidate for each connected piece."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+WINDOWS = (0.12, 0.4)
+"""Sides of the background's window, as parts of the page's shorter side: thin strokes under shadows, thick strokes."""
+
+FAINTEST = 0.09
+"""Ink takes at least so much of the light that the paper gives back."""
+
+
+class Piece(NamedTuple):
+    """Connected ink.
+
+    Attributes:
+        box: Top, left, bottom, right, the last two exclusive.
+        mask: Which pixels of the box are ink.
+        level: How much darker (or lighter) than its ground the ink is, 0..1.
+        sharp: Part of its outline where gray really changes, 0..1; shadows and folds have little.
+        alone: Part of its surroundings that is nearer to the ground than to the ink, 0..1; little for the inside of a 0.
+        lined: The same along its outline only; half for the edge of a table or the step at a fold.
+        touches: Whether it reaches the page's edge.
+    """
+
+    box: tuple[int, int, int, int]
+    mask: Bool[np.ndarray, "height width"]
+    level: float
+    sharp: float
+    alone: float
+    lined: float
+    touches: bool
+
+    @property
+    def height(self) -> int:
+        """Rows of its box."""
+        return self.box[2] - self.box[0]
+
+    @property
+    def width(self) -> int:
+        """Columns of its box."""
+        return self.box[3] - self.box[1]
+
+    @property
+    def size(self) -> int:
+        """The longer side of its box."""
+        return max(self.height, self.width)
+
+
+class Layer(NamedTuple):
+    """One reading of a page: what is darker, or lighter, than the ground of one window.
+
+    Attributes:
+        dark: Whether it looks for dark ink.
+        contrast: How far each pixel is from its ground, as a part of the brighter of the two.
+        pieces: The ink.
+    """
+
+    dark: bool
+    contrast: Float[np.ndarray, "height width"]
+    pieces: list[Piece]
+
+
+def layers(page: UInt8[np.ndarray, "height width"]) -> list[Layer]:
+    """Read a page four times: dark ink and light ink, each with a small and a large window for the ground.
+
+    The ground under dark ink is a grey closing of the page, under light ink an opening: both follow the edge of a shadow
+    that is wider than the window, and leave no trace of it.
+    """
+    from scipy import ndimage
+
+    gray = page.astype(np.float32)
+    grain = 1.48 * float(np.median(np.abs(gray[1:, 1:] - gray[:-1, :-1]))) / 1.41
+    smooth = ndimage.gaussian_filter(gray, min(1.0, max(page.shape) / 800) if grain < 6 else 1.2)
+    slope = ndimage.gaussian_gradient_magnitude(gray, 1.0)
+    found = []
+    for part in WINDOWS:
+        side = max(3, round(part * min(page.shape)))
+        for dark in (True, False):
+            ground = (ndimage.grey_closing if dark else ndimage.grey_opening)(smooth, (side, side), mode="nearest")
+            difference = ground - smooth if dark else smooth - ground
+            contrast = difference / (np.maximum(ground, smooth) + (8 if dark else 40))
+            found.append(Layer(dark, contrast, _pieces(contrast, difference, slope, smooth if dark else 255 - smooth)))
+    return found
+
+
+def _pieces(contrast: np.ndarray, difference: np.ndarray, slope: np.ndarray, gray: np.ndarray) -> list[Piece]:
+    middle = float(np.median(contrast))
+    noise = 1.48 * float(np.median(np.abs(contrast - middle)))
+    faint = contrast > max(FAINTEST, min(0.4, middle + 7 * noise))
+    smallest = max(6, round(0.01 * max(contrast.shape)))
+    ink = np.zeros(faint.shape, bool)
+    for window, mask in _components(faint, smallest):
+        levels = contrast[window][mask]
+        ink[window] |= mask & (contrast[window] > 0.45 * np.percentile(levels, 97))
+    ink = unruled(ink)
+    pieces = []
+    for window, mask in _components(ink, smallest):
+        top, left = window[0].start, window[1].start
+        box = (top, left, window[0].stop, window[1].stop)
+        level = float(np.percentile(contrast[window][mask], 75))
+        touches = top <= 1 or left <= 1 or box[2] >= ink.shape[0] - 1 or box[3] >= ink.shape[1] - 1
+        sharp = _sharp(box, mask, difference, slope)
+        alone, lined = _surroundings(box, mask, difference, gray) if sharp > 0.5 else (0.0, 0.0)
+        pieces.append(Piece(box, mask, level, sharp, alone, lined, touches))
+    return pieces
+
+
+def _components(ink: np.ndarray, smallest: int) -> list[tuple[tuple[slice, slice], np.ndarray]]:
+    from scipy import ndimage
+
+    numbered = np.zeros(ink.shape, np.int32)
+    ndimage.label(ink, structure=np.ones((3, 3)), output=numbered)
+    return [
+        (window, numbered[window] == number)
+        for number, window in enumerate(ndimage.find_objects(numbered), start=1)
+        if window is not None and max(side.stop - side.start for side in window) >= smallest
+    ]
+
+
+def _sharp(box: tuple[int, int, int, int], mask: np.ndarray, difference: np.ndarray, slope: np.ndarray) -> float:
+    """The part of the outline where gray changes within a fifth of the piece's size, or within ten pixels."""
+    from scipy import ndimage
+
+    outline = mask & ~np.asarray(ndimage.binary_erosion(mask), bool)
+    window = np.s_[box[0] : box[2], box[1] : box[3]]
+    level = max(float(np.percentile(difference[window][mask], 75)), 1e-6)
+    steep = slope[window][outline] > level * min(0.1, 5 / max(mask.shape))
+    return float(steep.mean()) if steep.size else 0.0
+
+
+def _surroundings(
+    box: tuple[int, int, int, int], mask: np.ndarray, difference: np.ndarray, gray: np.ndarray
+) -> tuple[float, float]:
+    from scipy import ndimage
+
+    reach = max(mask.shape) // 3 + 3
+    top, left = max(0, box[0] - reach), max(0, box[1] - reach)
+    around = gray[top : box[2] + reach, left : box[3] + reach]
+    ink = np.zeros(around.shape, bool)
+    ink[box[0] - top : box[2] - top, box[1] - left : box[3] - left] = mask
+    window = np.s_[box[0] : box[2], box[1] : box[3]]
+    ground = around > np.median(gray[window][mask]) + 0.4 * np.median(difference[window][mask])
+    near = max(2, round(0.03 * max(mask.shape)))
+    inner = np.asarray(ndimage.binary_dilation(ink, np.ones((3, 3), bool), iterations=near), bool)
+    outline = np.asarray(ndimage.binary_dilation(inner, np.ones((3, 3), bool), iterations=2), bool) & ~inner
+    return float(ground[~ink].mean()) if not ink.all() else 0.0, float(ground[outline].mean()) if outline.any() else 0.0
+
+
+def unruled(ink: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+    """Remove the lines of ruled and squared paper: straight, thin, nearly as long as the page, and more than one.
+
+    The mask is sheared by small angles, so that a tilted line lies along rows; a line is a narrow peak of the number of
+    ink pixels a row. A stroke that crosses a line stays, as it is longer across the line than the line is thick.
+    """
+    return _without_rows(_without_rows(ink).T).T
+
+
+TILTS = np.arange(-0.096, 0.097, 0.008)
+"""Slopes at which lines are looked for."""
+
+
+def _without_rows(ink: np.ndarray) -> np.ndarray:
+    from scipy import ndimage
+
+    factor = max(1, max(ink.shape) // 400)
+    padded = np.pad(ink, [(0, -side % factor) for side in ink.shape])
+    small = padded.reshape(padded.shape[0] // factor, factor, -1, factor).any((1, 3))
+    small[1:] |= small[:-1]
+    height, width = small.shape
+    rows, columns = np.nonzero(small)
+    if not rows.size:
+        return ink
+    thick = max(2, round(0.012 * max(height, width)))
+    best, lines = 0.0, None
+    for tilt in TILTS:
+        at = np.round(rows + tilt * (columns - width / 2)).astype(int)
+        inside = (at >= 0) & (at < height)
+        counts = np.bincount(at[inside], minlength=height) / width
+        peak = counts - np.maximum(np.roll(counts, thick + 2), np.roll(counts, -thick - 2))
+        # A line fills its row, and the rows a little above and below it do not.
+        strong = (counts > 0.55) & (peak > 0.3)
+        energy = float((counts[strong] ** 2).sum())
+        if strong.any() and energy > best:
+            best, lines = energy, (tilt, strong, (counts > 0.3) & (peak > 0.2))
+    if lines is None:
+        return ink
+    tilt, strong, likely = lines
+    starts = np.flatnonzero(strong & ~np.roll(strong, 1))
+    if len(starts) < 2:
+        return ink
+    strong |= likely  # where there are two, shorter ones of the same tilt are lines as well
+    near = np.asarray(ndimage.binary_dilation(strong, iterations=1), bool)
+    at = np.round(np.arange(height)[:, None] + tilt * (np.arange(width) - width / 2)).astype(int)
+    band = near[at.clip(0, height - 1)] & (at >= 0) & (at < height)
+    band = band.repeat(factor, 0).repeat(factor, 1)[: ink.shape[0], : ink.shape[1]]
+    long = (thick + 1) * factor
+    # What is longer across the line than any line is thick belongs to a stroke.
+    upright = np.asarray(ndimage.binary_opening(ink, np.ones((long, 1), bool)), bool)
+    return ink & (~band | upright)
