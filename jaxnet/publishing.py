@@ -12,6 +12,7 @@ from jaxnet import bang, losses, portraits, report
 from jaxnet import run as folders
 from jaxnet._types import Batch, Dataset, Params
 from jaxnet.dossier import Dossier
+from jaxnet.pages import Frames
 from jaxnet.report import Picture
 
 MOST_ROWS = 20_000
@@ -77,8 +78,9 @@ def _write(folder: Path, run: folders.Run, pictures: Mapping[str, Picture], nudg
 
 
 def publish_bang(
-    folder: Path, run: folders.Run, found: Dossier, *, title: str, lead: str, film: Path | None = None, moving: str = ""
-) -> Path:
+    folder: Path, run: folders.Run, found: Dossier, *, title: str, lead: str, film: Path | None = None,
+    frames: Frames | None = None,
+) -> Path:  # fmt: skip
     """Write what the instruments found into a run's folder: `bang.html`, and `bang/` with pictures, table and arrays.
 
     Args:
@@ -88,16 +90,20 @@ def publish_bang(
         title: The page's headline.
         lead: What was done, in a sentence or two.
         film: The film, already in `bang/`, None for none.
-        moving: HTML that shows it.
+        frames: Its frames, for the page.
 
     Returns:
         The path of `bang.html`.
     """
     (folder / "bang").mkdir(exist_ok=True)
-    drawn = {}
+    drawn: dict[str, tuple[bytes | Frames, str]] = {}
+    if frames is not None:
+        told = "The negative gradient from the start of the run to its end. Every frame has its own scale."
+        drawn["film"] = (frames, told)
     for name, (figure, caption) in found.pictures.items():
-        drawn[name] = (report.png(figure), caption)
-        folders.write_file(folder / "bang" / f"{name}.png", drawn[name][0])
+        image = report.png(figure)
+        drawn[name] = (image, caption)
+        folders.write_file(folder / "bang" / f"{name}.png", image)
     columns = {name: list(values) for name, values in found.columns.items()}
     archive, table = io.BytesIO(), io.StringIO(newline="")
     arrays: dict[str, Any] = {name.replace("/", "."): array for name, array in found.arrays.items()}
@@ -115,8 +121,7 @@ def publish_bang(
         if count <= MOST_ROWS
         else f"The {MOST_ROWS:,} with the largest gradient of {count:,} parameters"
     )
-    tables = {"The film": moving} if moving else {}
-    tables |= {name: report.table(heads, rows) for name, (heads, rows) in found.tables.items()}
+    tables = {name: report.table(heads, rows) for name, (heads, rows) in found.tables.items()}
     tables |= {f"{heading}, by the size of its gradient": report.sortable(list(shown), list(shown.values()))}
     tables |= {"Settings of the run": report.table(("setting", "value"), run.settings._asdict().items())}
     kept = {"arrays.npz", "parameters.csv", *(f"{name}.png" for name in found.pictures), *([film.name] if film else [])}

@@ -11,6 +11,7 @@ from jaxnet import data, filming, keeping, report
 from jaxnet import run as folders
 from jaxnet.exhibits import EXHIBITS, FILM, Exhibit, Moving
 from jaxnet.experiments.findings import Answer, Finding, number, told
+from jaxnet.pages import Frames
 from jaxnet.walking import Seen
 
 WRITTEN = frozenset((keeping.TOLD, "parts", "pictures", "answer.json", "report.html"))
@@ -222,17 +223,17 @@ def _row(finding: Finding) -> tuple[str, ...]:
     return finding.what, finding.published, finding.source, ours, str(finding.seeds or ""), finding.verdict
 
 
-def _draw(folder: Path, pictures: Mapping[str, report.Picture | Moving]) -> dict[str, tuple[bytes, str]]:
+def _draw(folder: Path, pictures: Mapping[str, report.Picture | Moving]) -> dict[str, tuple[bytes | Frames, str]]:
     (folder / "pictures").mkdir(exist_ok=True)
-    drawn = {}
+    drawn: dict[str, tuple[bytes | Frames, str]] = {}
     for name, picture in pictures.items():
         if isinstance(picture, Moving):
             path = folder / "pictures" / f"{name}.gif"
-            filming.write(picture.film, path)
-            drawn[name] = (path.read_bytes(), picture.caption)
+            drawn[name] = (filming.write(picture.film, path), picture.caption)
         else:
-            drawn[name] = (report.png(picture.figure), picture.caption)
-            folders.write_file(folder / "pictures" / f"{name}.png", drawn[name][0])
+            image = report.png(picture.figure)
+            drawn[name] = (image, picture.caption)
+            folders.write_file(folder / "pictures" / f"{name}.png", image)
     return drawn
 
 
