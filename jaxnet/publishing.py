@@ -115,7 +115,8 @@ def publish_bang(
     folders.write_file(folder / "bang" / "parameters.csv", table.getvalue().encode())
     count = len(next(iter(columns.values())))
     best = np.argsort(-np.abs(np.asarray(columns["dC/dp"])), kind="stable")[:MOST_ROWS]
-    shown = {name: [values[i] for i in best] for name, values in columns.items()}
+    left_out = {"array"} if run.settings.model == "dense" else set()  # the first column says it already
+    shown = {name: [values[i] for i in best] for name, values in columns.items() if name not in left_out}
     heading = (
         "Every parameter"
         if count <= MOST_ROWS

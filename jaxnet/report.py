@@ -65,7 +65,7 @@ def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _scrolled(content: str) -> str:
     """A table that a narrow screen pans; the keyboard reaches it too."""
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="table">{content}</div>'
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="table">{content}</div>'
 
 
 def terms(text: str, known: set[str] | None = None) -> str:
@@ -100,9 +100,9 @@ def sortable(names: Sequence[str], columns: Sequence[Sequence[object]]) -> str:
     head = "".join(f'<th scope="col"><button type="button">{html.escape(name)}</button></th>' for name in names)
     return (
         '<div class="sortable"><label>Search, for example: layer 2 neuron 7<br><input type="search"></label>'
-        '<p class="told" role="status"></p>'
+        f'{terms(" ; ".join(names))}<p class="told" role="status"></p>'
         f"{_scrolled(f'<table><thead><tr>{head}</tr></thead><tbody></tbody></table>')}"
-        f'<button type="button" class="more">more</button>{terms(" ; ".join(names))}'
+        f'<button type="button" class="more">more</button>'
         '<p class="paper">The first forty rows; the page on a screen holds them all, to sort and to search.</p>'
         f'<script type="application/json">{data}</script>'
         f"<script>{asset('table.js')}jaxnetTable(document.currentScript.parentElement);</script></div>"
@@ -211,6 +211,6 @@ def _figure(name: str, image: bytes | Frames, caption: str, known: set[str] | No
         kind = ' class="drawn"' if turned else ""
         shown = f'<img{kind} alt="{text}" src="{embedded(webp(image), "webp")}">'
     return (
-        f'<figure id="{html.escape(name)}"><div class="pan" tabindex="0" role="region" aria-label="picture">{shown}</div>'
+        f'<figure id="{html.escape(name)}"><div class="pan" tabindex="0" role="group" aria-label="picture">{shown}</div>'
         f"<figcaption>{text}</figcaption>{terms(caption, known)}</figure>"
     )

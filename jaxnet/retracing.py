@@ -17,7 +17,8 @@ from jaxnet.report import Picture
 def of_credit(of: Subject, *, points: int = 400, show: Callable[[int], None] = lambda step: None) -> Dossier:
     """Who earned the fall of the cost over the run, which is walked again for it."""
     steps = _chosen_steps(int(of.run.result["steps"]), points)
-    walked = (params for step, params in _replayed(of, show) if step in set(steps))
+    chosen = set(steps)
+    walked = (params for step, params in _replayed(of, show) if step in chosen)
     ledger = bang.credit(of.run.recipe.cost, labels=len(of.classes))(walked, of.batch)
     fall = ledger.cost[0] - ledger.cost[-1]
     total = int(of.run.result["steps"])
@@ -57,7 +58,8 @@ def film(of: Subject, *, frames: int = 40, show: Callable[[int], None] = lambda 
     require_film(of)
     steps = _chosen_steps(int(of.run.result["steps"]), frames, dense=6)
     measure = mean_gradient(of.run.recipe.cost)
-    found = [measure(params, of.batch) for step, params in _replayed(of, show) if step in set(steps)]
+    chosen = set(steps)
+    found = [measure(params, of.batch) for step, params in _replayed(of, show) if step in chosen]
     return plot.film(
         [jax.tree.map(lambda leaf: -np.asarray(leaf, np.float64), grads) for _, grads in found], steps,
         [float(cost) for cost, _ in found], title="Where the bang for the buck is",

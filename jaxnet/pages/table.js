@@ -38,6 +38,7 @@ const jaxnetTable = box => {
     const way = x < y ? -1 : x > y ? 1 : 0;
     return (up ? way : -way) || a - b;
   };
+  const short = value => Math.abs(value) < 1e-3 ? value.toExponential(3) : value.toPrecision(4);
   const draw = () => {
     const found = jaxnetSearch.find(prepared, search.value);
     if (column >= 0) found.sort(order);
@@ -46,7 +47,7 @@ const jaxnetTable = box => {
       for (const value of all[i]) {
         const cell = row.insertCell();
         cell.textContent = value === null ? "" : value === "inf" ? "∞" : value === "-inf" ? "-∞" :
-          typeof value === "number" && !Number.isInteger(value) ? value.toPrecision(4) : value;
+          typeof value === "number" && !Number.isInteger(value) ? short(value) : value;
         if (typeof value === "number" || /^-?inf$/.test(value)) cell.className = "number";
       }
       return row;
