@@ -70,6 +70,7 @@ def _write(folder: Path, run: folders.Run, pictures: Mapping[str, Picture], nudg
         "The fifty largest components of the gradient, before training": report.table(
             ("rank", "what to do", "array", "position", "dC/dp", "times the next"), ranking
         ),
+        **_classes(run.classes),
         "Settings, enough to repeat the run": report.table(("setting", "value"), settings._asdict().items()),
         "Versions": report.table(("package", "version"), run.versions.items()),
     }
@@ -124,6 +125,7 @@ def publish_bang(
     )
     tables = {name: report.table(heads, rows) for name, (heads, rows) in found.tables.items()}
     tables |= {f"{heading}, by the size of its gradient": report.sortable(list(shown), list(shown.values()))}
+    tables |= _classes(run.classes)
     tables |= {"Settings of the run": report.table(("setting", "value"), run.settings._asdict().items())}
     kept = {"arrays.npz", "parameters.csv", *(f"{name}.png" for name in found.pictures), *([film.name] if film else [])}
     for path in (folder / "bang").iterdir():
@@ -132,6 +134,13 @@ def publish_bang(
     page = folder / "bang.html"
     folders.write_file(page, report.page(title, lead, found.facts, drawn, tables).encode())
     return page
+
+
+def _classes(classes: Sequence[str]) -> dict[str, str]:
+    """The names of the classes by number, where they are more than that: pictures show numbers for letters they lack."""
+    if all(name == str(i) for i, name in enumerate(classes)):
+        return {}
+    return {"Classes": report.table(("number of the class", "name"), list(enumerate(classes)))}
 
 
 def _told(nudge: bang.Nudge) -> tuple[str, str, str, float, float]:

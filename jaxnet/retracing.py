@@ -27,7 +27,7 @@ def of_credit(of: Subject, *, points: int = 400, show: Callable[[int], None] = l
     )
     pictures = {
         "credit": Picture(
-            plot.credit(ledger, steps=steps[1:], title="Who earned the fall of the cost"),
+            plot.credit(ledger, steps=steps[1:], classes=of.classes, title="Who earned the fall of the cost"),
             f"The gradient integrated over the run on {len(of.batch.labels):,} training images ({told}); the integration "
             f"missed {abs(ledger.gap):.2g} of {fall:.3g}.",
         )

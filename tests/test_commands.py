@@ -228,7 +228,7 @@ def test_a_watched_run_walks_the_same_and_keeps_its_signals(finished, npz, tmp_p
     assert list(latest) == [name for name, _ in bang.named_leaves(loaded.params)]
     text = rich.console.Console(width=140, record=True, file=io.StringIO())
     text.print(signals_table(latest))
-    assert "0/weights" in text.export_text()
+    assert "layer 1, weights" in text.export_text()
     assert not folders.load(finished[0]).signals
 
 
