@@ -7,7 +7,7 @@ import zipfile
 import tyro
 
 from jaxnet._version import __version__
-from jaxnet.cli import bang, film, predict, reproduce, sweep, train
+from jaxnet.cli import add_times, bang, film, predict, reproduce, speak_plainly, sweep, train
 
 USER_ERRORS = (ValueError, OSError, ModuleNotFoundError, FloatingPointError, zipfile.BadZipFile)
 
@@ -22,6 +22,7 @@ def main() -> None:
     Ctrl-C or SIGTERM, with what there was by then saved.
     """
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that temporary folders are removed
+    speak_plainly()
     if sys.argv[1:] == ["--version"]:
         print(f"jaxnet {__version__}")
         return
@@ -29,6 +30,8 @@ def main() -> None:
         from jaxnet.devices import keep_compilations
 
         keep_compilations()
+    elif sys.argv[1:2] == ["reproduce"]:
+        add_times()
     try:
         tyro.extras.subcommand_cli_from_dict(
             {f.__name__: f for f in (train, sweep, bang, predict, film, reproduce)},

@@ -4,6 +4,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 MEASURED = 2.0
@@ -65,6 +66,24 @@ def _time(seconds: float) -> str:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)
     return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def show_file(path: Path, console: Any = None) -> None:
+    """Print where a file is: on a terminal as an address to click on, else as the path alone.
+
+    Args:
+        path: The file.
+        console: A rich console instead of standard output.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console() if console is None else console
+    if not console.is_terminal:
+        print(path, file=console.file)
+        return
+    address = path.resolve().as_uri()
+    console.print(Text.assemble("open ", (address, f"link {address}")), soft_wrap=True)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,6 +55,19 @@ def plan(name: str, *, full: bool = False, settings: Any = None) -> str:
     chosen = settings or (asked.full if full else asked.quick)
     length = {asked.quick: asked.seconds[0], asked.full: asked.seconds[1]}.get(chosen)
     return f"{asked.plan(chosen)}; " + (f"about {duration(length)} on two cores" if length else "settings of your own")
+
+
+def experiment_of(file: str | Path) -> str:
+    """Which experiment a file of settings is of.
+
+    Raises:
+        ValueError: If it does not say so.
+    """
+    try:
+        there = json.loads(Path(file).read_text(encoding="utf-8"))
+        return exhibit(there["experiment"]).name
+    except (UnicodeDecodeError, json.JSONDecodeError, TypeError, KeyError) as error:
+        raise ValueError(f"{file} does not say which experiment it is of; name it before --settings") from error
 
 
 def settings_from(name: str, file: str | Path) -> Any:
@@ -116,7 +130,7 @@ def reproduce(
     shelf = keeping.shelf(
         folder, {"experiment": name, "settings": chosen._asdict(), **versions}, tell=lambda part: at.append(part)
     )
-    show(Seen("loading"))
+    show(Seen(f"{name}: loading"))
     arrays = asked.experiment.measure(
         chosen, data.mnist(), keep=shelf.keep, show=lambda seen: show(seen._replace(phase=f"{name}: {at[-1]}"))
     )
@@ -175,9 +189,19 @@ def film(
         The answers, also written: a folder an experiment, `film.html`, `ledger.md`.
     """
     folder = Path(out) if out is not None else Path("runs") / ("film-quick" if quick else "film-full")
-    done = []
-    for name in names or FILM:
-        done.append(reproduce(name, full=not quick, out=folder / name, again=again, show=show))
+    done, asked = [], list(names or FILM)
+    expected = {name: exhibit(name).experiment.seconds[0 if quick else 1] for name in asked}
+    computed: dict[str, float] = {}  # seconds of the questions that were not found in the folder
+    for place, name in enumerate(asked, start=1):
+        begun = time.monotonic()
+
+        def told(seen: Seen, name: str = name, place: int = place, begun: float = begun) -> None:
+            left = _left(expected, computed, asked[place - 1 :], time.monotonic() - begun)
+            show(seen._replace(phase=f"{place} of {len(asked)}, {seen.phase}", left=left))
+
+        done.append(reproduce(name, full=not quick, out=folder / name, again=again, show=told))
+        if not done[-1].found:
+            computed[name] = time.monotonic() - begun
         found(done[-1])
     total = sum(one.seconds for one in done)
     lead = (
@@ -191,6 +215,16 @@ def film(
     folders.write_file(folder / "film.html", page.encode())
     folders.write_file(folder / "ledger.md", markdown(done).encode())
     return Filmed(tuple(done), folder / "film.html", folder / "ledger.md")
+
+
+def _left(
+    expected: Mapping[str, float | int], computed: Mapping[str, float], asked: Sequence[str], spent: float
+) -> float | None:
+    """Seconds that the questions still take: what they took on two cores, times what this machine needed of it so far."""
+    if not computed:
+        return None
+    pace = sum(computed.values()) / sum(expected[name] for name in computed)
+    return max(0.0, pace * expected[asked[0]] - spent) + pace * sum(expected[name] for name in asked[1:])
 
 
 HEADS = ("what", "published", "where", "ours, 95 % interval", "networks", "verdict")

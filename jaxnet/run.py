@@ -75,7 +75,7 @@ def write(folder: Path, run: Run) -> None:
     """Write a run into an existing folder.
 
     Args:
-        folder: Where to; use `fresh` so that it appears whole.
+        folder: Where to; make it with `temporary_folder` and `settle` it, so that it appears whole.
         run: The run.
     """
     import orbax.checkpoint as ocp

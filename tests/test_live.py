@@ -64,7 +64,23 @@ def test_a_phase_without_steps_shows_no_percents_even_after_one_with():
         show(Seen("training", 1, 2))
         show(Seen("training", 2, 2))
         show(Seen("drawing"))
-    last = next(line for line in reversed(console.file.getvalue().splitlines()) if "drawing" in line or "training" in line)
+    last = next(
+        line for line in reversed(console.file.getvalue().splitlines()) if "drawing" in line or "training" in line
+    )
     assert "drawing" in last
     assert "%" not in last
     assert "for 0 s" in last
+
+
+def test_a_report_is_an_address_to_click_on_a_terminal_and_a_path_elsewhere(tmp_path):
+    path = tmp_path / "a folder" / "report.html"
+    terminal = Console(width=40, file=io.StringIO(), force_terminal=True)
+    live.show_file(path, terminal)
+    text = terminal.file.getvalue()
+    assert "]8;id=" in text
+    assert f";{path.as_uri()}" in text
+    assert text.startswith("open ")
+    assert len(text.splitlines()) == 1, "an address is never broken"
+    pipe = Console(file=io.StringIO(), force_terminal=False)
+    live.show_file(path, pipe)
+    assert pipe.file.getvalue() == f"{path}\n"

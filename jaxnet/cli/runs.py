@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypedDict
 
 import tyro
 
-from jaxnet.live import progress
+from jaxnet.live import progress, show_file
 from jaxnet.recipes import PRESETS, Preset, Settings
 
 
@@ -18,8 +18,20 @@ def _explained() -> dict[str, str]:
     return dict(line.strip().split(": ", 1) for line in lines if ": " in line)
 
 
+def _of_presets(name: str) -> str:
+    """The values that the presets have of a setting: one value, or which preset has which."""
+    by_value: dict[str, list[str]] = {}
+    for preset, settings in PRESETS.items():
+        value = getattr(settings, name)
+        told = " ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
+        by_value.setdefault(told, []).append(preset)
+    if len(by_value) == 1:
+        return f"(all presets: {next(iter(by_value))})"
+    return "(" + "; ".join(f"{', '.join(presets)}: {value}" for value, presets in by_value.items()) + ")"
+
+
 _FIELDS: dict[str, Any] = {
-    name: Annotated[kind, tyro.conf.arg(help=_explained()[name])]
+    name: Annotated[kind, tyro.conf.arg(help=_explained()[name], help_behavior_hint=_of_presets(name))]
     for name, kind in Settings.__annotations__.items()
     if name != "preset"
 }
@@ -73,7 +85,8 @@ def train(
         print(f"stopped after {result['steps']:,} of {result['num_steps']:,} steps; what there was is saved")
     cost = math.nan if result["cost"] is None else result["cost"]
     print(f"average cost {cost:.4g} over {result['train_images']:,} training images")
-    print(result["out"] + ("/report.html" if pictures else ""))
+    written = Path(result["out"], "report.html")
+    show_file(written if written.is_file() else Path(result["out"]))
     if json:
         print(json_format.dumps(result))
     if result["interrupted"]:
@@ -83,7 +96,8 @@ def train(
 _VARIED = ("learning_rate", "gain", "initializer", "optimizer", "weight_decay", "batch_size", "activation")
 _AXES: dict[str, Any] = {
     name: Annotated[
-        tuple[Settings.__annotations__[name], ...], tyro.conf.arg(help=f"Values to try. {_explained()[name]}")
+        tuple[Settings.__annotations__[name], ...],
+        tyro.conf.arg(help=f"Values to try. {_explained()[name]}", help_behavior_hint=_of_presets(name)),
     ]
     for name in _VARIED
 }
@@ -152,7 +166,7 @@ def sweep(
     print(f"{len(results.members)} networks judged by {results.judged_by}, {results.seconds:.1f} s of training")
     if found.interrupted:
         print("stopped early; what there was is saved")
-    print(found.folder / "sweep.png")
+    show_file(found.folder / "sweep.png")
     if json:
         print(json_format.dumps(for_json(found.rows)))
     if found.interrupted:
