@@ -66,10 +66,11 @@ def _write(folder: Path, run: folders.Run, pictures: Mapping[str, Picture], nudg
         f"test images it has never seen.{ended}"
     )
     ranking = [(i, *_told(nudge)) for i, nudge in enumerate(nudges, start=1)]
+    heads = ("rank", "what to do", "array", "position", "dC/dp", "times the next")
+    if settings.model == "dense":  # what to do says it in words
+        heads, ranking = (*heads[:2], *heads[4:]), [(*row[:2], *row[4:]) for row in ranking]
     tables = {
-        "The fifty largest components of the gradient, before training": report.table(
-            ("rank", "what to do", "array", "position", "dC/dp", "times the next"), ranking
-        ),
+        "The fifty largest components of the gradient, before training": report.table(heads, ranking),
         **_classes(run.classes),
         "Settings, enough to repeat the run": report.table(("setting", "value"), settings._asdict().items()),
         "Versions": report.table(("package", "version"), run.versions.items()),

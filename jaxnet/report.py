@@ -76,8 +76,9 @@ def terms(text: str, known: set[str] | None = None) -> str:
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f'<td class="number">{value:.4g}</td>'
+    if isinstance(value, float | np.floating):
+        told = f"{value:.4g}".replace("inf", "∞") if not np.isnan(value) else ""
+        return f'<td class="number">{told}</td>'
     kind = ' class="number"' if isinstance(value, int) and not isinstance(value, bool) else ""
     return f"<td{kind}>{html.escape(str(value))}</td>"
 

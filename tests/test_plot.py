@@ -152,6 +152,7 @@ def test_a_report_escapes_what_it_is_given():
     assert "1 &lt; 2" in page
     assert "<i>" not in page
     assert '<td class="number">0.5</td>' in page
+    assert '<td class="number">∞</td>' in report.table(("n",), [(np.float32("inf"),)])
 
 
 @pytest.fixture(scope="module")

@@ -138,7 +138,7 @@ def test_the_command_compares_and_names_the_lowest(npz, tmp_path):
     )
     lines = done.stdout.splitlines()
     assert sum("<- lowest" in line for line in lines) == 1
-    assert lines[-2] == "runs/sweep-1/sweep.png"
+    assert lines[-2] == "runs/sweep-1/sweep.html"
     rows = json.loads(lines[-1])
     assert [row["sizes"] for row in rows] == [[8, 8]] * 2
     assert run.first_free(tmp_path / "runs", "sweep").name == "sweep-2"

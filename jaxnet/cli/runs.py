@@ -166,7 +166,7 @@ def sweep(
     print(f"{len(results.members)} networks judged by {results.judged_by}, {results.seconds:.1f} s of training")
     if found.interrupted:
         print("stopped early; what there was is saved")
-    show_file(found.folder / "sweep.png")
+    show_file(found.folder / "sweep.html")
     if json:
         print(json_format.dumps(for_json(found.rows)))
     if found.interrupted:

@@ -18,13 +18,13 @@ def _picture(axes: Axes, image: Any, theme: Theme) -> None:
 
 def _bars(axes: Axes, values: Any, label: int | None, classes: Sequence[str], theme: Theme) -> None:
     shown = largest_classes(values, *(() if label is None else (label,)))
-    values, classes = np.asarray(values, np.float64)[shown], [classes[i] for i in shown]
+    values, names = np.asarray(values, np.float64)[shown], [classes[i] for i in shown]
     best = int(values.argmax())
     colors = [theme.faint] * len(values)
     colors[best] = theme.positive if label in (None, shown[best]) else theme.negative
     quiet(axes, theme)
     axes.bar(range(len(values)), values, color=colors)
-    axes.set_xticks(range(len(values)), classes, fontsize=7, rotation=0 if max(map(len, classes)) < 3 else 90)
+    axes.set_xticks(range(len(values)), names, fontsize=7, rotation=0 if max(map(len, names)) < 3 else 90)
     axes.set_ylim(0, max(1.0, float(values.max())))
     axes.set_yticks([0, 1])
 
