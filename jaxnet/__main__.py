@@ -58,8 +58,11 @@ def _run() -> None:
         return
     import tyro  # here, so that a signal that comes meanwhile ends with its exit code too
 
-    from jaxnet.cli import bang, film, predict, reproduce, sweep, train
+    from jaxnet.cli import add_times, bang, film, predict, reproduce, speak_plainly, sweep, train
 
+    speak_plainly()
+    if sys.argv[1:2] == ["reproduce"] and {"-h", "--help"} & set(sys.argv):
+        add_times()
     if not {"-h", "--help"} & set(sys.argv):
         import jax
 

@@ -305,29 +305,34 @@ def bang(
         of = dossier.subject(loaded, dataset, count=images, at=at)
         if film:
             retracing.require_film(of)
+        steps = int(loaded.result["steps"])
+        stepping = lambda phase: lambda step: show(Seen(phase, step, steps))
         asked: dict[str, Callable[[], dossier.Dossier]] = {"gradient": lambda: dossier.of_gradient(of)}
         asked |= {"worth": lambda: dossier.of_worth(of)} if worth else {}
         asked |= {"budget": lambda: dossier.of_budget(of)} if budget else {}
         asked |= {"examples": lambda: dossier.of_examples(of)} if examples else {}
-        asked |= {"credit": lambda: retracing.of_credit(of, points=points)} if credit else {}
+        asked |= {"credit": lambda: retracing.of_credit(of, points=points, show=stepping("credit"))} if credit else {}
         parts = []
         for name, measure in asked.items():
             show(Seen(name))
             parts.append(measure())
-        moving, path = "", None
+        moving, path = None, None
         if film:
-            show(Seen("film"))
+            show(Seen("film: walking the run again"))
             path = folder / "bang" / f"film.{film_as}"
             path.parent.mkdir(exist_ok=True)
-            moving = filming.write(retracing.film(of, frames=frames), path)
-        show(Seen("drawing"))
+            drawn = lambda frame, of: show(Seen("film: drawing its frames", frame, of))
+            moving = filming.write(
+                retracing.film(of, frames=frames, show=stepping("film: walking the run again")), path, show=drawn
+            )
+        show(Seen("drawing the page"))
         found = dossier.merged(parts)
         title = f"Bang for the buck: {loaded.settings.preset} on {loaded.settings.data}, {of.moment}"
         lead = (
             f"What each of {found.facts['parameters']} parameters' gradient is worth, looked at with {', '.join(asked)}; costs and "
             f"gradients are averages over {len(of.batch.labels):,} training images."
         )
-        page = publishing.publish_bang(folder, loaded, found, title=title, lead=lead, film=path, moving=moving)
+        page = publishing.publish_bang(folder, loaded, found, title=title, lead=lead, film=path, frames=moving)
         nudges = bang_for_buck.top(of.grads, k, image_shape=loaded.image_shape)
     return Inspection(nudges, found.facts, page, path)
 

@@ -16,6 +16,7 @@ from jaxnet.bang.names import place
 from jaxnet.bang.streaming import flattened, mean_gradient, widened
 from jaxnet.devices import double_precision
 from jaxnet.leaves import leaves_with_paths, names
+from jaxnet.plot.style import legible
 from jaxnet.report import Picture
 
 MOST_MEASURED = 50_000
@@ -159,7 +160,7 @@ def of_worth(of: Subject) -> Dossier:
     if entries is None:
         pictures |= _edges(
             of, "worth", spread(found.best_fall), "fall of the cost by the parameter's best step alone",
-            "What every parameter could buy alone", "Brightness is the largest fall of the cost by moving that one parameter.",
+            "What every parameter could buy alone", "The stronger the color, the more that one parameter can buy.",
         )  # fmt: skip
     finite = found.radius[np.isfinite(found.radius)]
     facts = {} if entries is None else {"nudged": f"{len(entries)} of {total:,}, over {len(batch.labels)} images"}
@@ -205,7 +206,8 @@ def of_examples(of: Subject) -> Dossier:
     ]
     lengths = bang.lengths(cost)(of.params, of.batch)
     hardest = np.argsort(-lengths, kind="stable")[:32]
-    named = [f"{of.classes[int(of.batch.labels[i])]}   {lengths[i]:.2f}" for i in hardest]
+    classes = legible(of.classes)
+    named = [f"{classes[int(of.batch.labels[i])]}   {lengths[i]:.2f}" for i in hardest]
     pictures = {
         "tug_of_war": Picture(
             plot.tug_of_war(pulls, words, classes=of.classes, unit="part of -dC/dp by the images' label",

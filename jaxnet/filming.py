@@ -1,16 +1,23 @@
-"""Films to files: GIF everywhere, MP4 where ffmpeg is, HTML with its own player."""
+"""Films to files: GIF everywhere, MP4 where ffmpeg is, HTML with its own player; and to the frames of a page."""
 
-import base64
+import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
+import numpy as np
+from matplotlib.animation import FFMpegWriter, FuncAnimation
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
+from jaxnet.pages import Frames, player, whole
 from jaxnet.run import unfinished
 
 FPS = 8
 DPI = 64
+
+QUALITY = 70
+"""Of a frame on a page."""
 
 
 def require(kind: str) -> None:
@@ -25,33 +32,55 @@ def require(kind: str) -> None:
         raise ValueError("an mp4 needs ffmpeg on the PATH, which is not there; install it, or take a gif or html")
 
 
-def write(film: FuncAnimation, path: Path) -> str:
+def write(film: FuncAnimation, path: Path, *, show: Callable[[int, int], None] = lambda frame, of: None) -> Frames:
     """Draw every frame and write the film, whole or not at all.
 
     Args:
         film: From `plot.film`.
         path: Ends in .gif, .mp4 or .html.
+        show: Called with the number of frames drawn, and of all.
 
     Returns:
-        HTML that shows it inside a page.
+        Its frames, for a page.
     """
     kind = path.suffix[1:]
     require(kind)
-    figure: Any = film._fig  # pyright: ignore[reportAttributeAccessIssue]
-    look: dict[str, Any] = {"savefig_kwargs": {"facecolor": figure.get_facecolor()}, "dpi": DPI}
+    pictures = _drawn(film, show)
+    frames = Frames(tuple(_webp(picture) for picture in pictures), FPS)
     with unfinished(path) as temporary:
         if kind == "html":
-            figure.set_dpi(DPI)
-            with matplotlib.rc_context({"animation.embed_limit": 10_000}):  # MB: leave out no frame
-                temporary.write_text(film.to_jshtml(fps=FPS, embed_frames=True))
-        else:
-            writer = (
-                PillowWriter(fps=FPS) if kind == "gif" else FFMpegWriter(fps=FPS, extra_args=["-pix_fmt", "yuv420p"])
+            temporary.write_text(whole(path.stem, [player(frames, path.stem)]), encoding="utf-8")
+        elif kind == "gif":
+            pictures[0].save(
+                temporary, "GIF", save_all=True, append_images=pictures[1:], duration=round(1000 / FPS), loop=0
             )
-            film.save(str(temporary), writer=writer, **look)
-    if kind == "html":
-        return f'<p><a href="bang/{path.name}">the film, with its own player</a></p>'
-    data = base64.b64encode(path.read_bytes()).decode()
-    if kind == "gif":
-        return f'<figure><img alt="film" src="data:image/gif;base64,{data}"></figure>'
-    return f'<figure><video controls loop autoplay muted src="data:video/mp4;base64,{data}"></video></figure>'
+        else:
+            _write_mp4(film, temporary)
+    return frames
+
+
+def _drawn(film: FuncAnimation, show: Callable[[int, int], None]) -> list[Image.Image]:
+    """Every frame as a picture."""
+    figure: Any = film._fig  # pyright: ignore[reportAttributeAccessIssue]
+    figure.set_dpi(DPI)
+    canvas, pictures = FigureCanvasAgg(figure), []
+    film._init_draw()  # pyright: ignore[reportAttributeAccessIssue]
+    places = list(film.new_frame_seq())
+    for place in places:
+        film._draw_next_frame(place, blit=False)  # pyright: ignore[reportAttributeAccessIssue]
+        canvas.draw()
+        pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
+        show(len(pictures), len(places))
+    return pictures
+
+
+def _webp(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "WEBP", quality=QUALITY)
+    return file.getvalue()
+
+
+def _write_mp4(film: FuncAnimation, path: Path) -> None:
+    figure: Any = film._fig  # pyright: ignore[reportAttributeAccessIssue]
+    look: dict[str, Any] = {"savefig_kwargs": {"facecolor": figure.get_facecolor()}, "dpi": DPI}
+    film.save(str(path), writer=FFMpegWriter(fps=FPS, extra_args=["-pix_fmt", "yuv420p"]), **look)

@@ -4,54 +4,139 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
+
+MEASURED = 2.0
+"""Seconds of a phase before its rate says how long it will take."""
+
+
+class Clock(NamedTuple):
+    """What has been measured of the phase that is at work.
+
+    Attributes:
+        phase: Its name.
+        since: When it began, in seconds of a monotonic clock.
+        step: Where it was then.
+        last: The step that was told last.
+        changed: When that was.
+    """
+
+    phase: str
+    since: float
+    step: int
+    last: int
+    changed: float
+
+
+def clock(before: Clock | None, seen: Any, now: float) -> Clock:
+    """The clock after one more thing was seen: a new phase, or one that begins again, starts at zero.
+
+    Args:
+        before: The clock so far.
+        seen: A `walking.Seen`.
+        now: Seconds of a monotonic clock.
+    """
+    if before is None or seen.phase != before.phase or seen.step < before.last:
+        return Clock(seen.phase, now, seen.step, seen.step, now)
+    return before._replace(last=seen.step, changed=now)
+
+
+def time_words(of: Clock, num_steps: int, now: float) -> str:
+    """For how long a phase has been at work and how much longer it will, as far as that was measured.
+
+    Examples:
+        >>> time_words(Clock("training", 0.0, 0, 250, 10.0), 1000, 10.0)
+        'for 10 s, about 30 s left'
+        >>> time_words(Clock("worth", 0.0, 0, 0, 0.0), 0, 83.0)
+        'for 1:23'
+    """
+    spent, done = now - of.since, of.last - of.step
+    told = f"for {_time(spent)}"
+    if not of.step < of.last < num_steps or spent < MEASURED:
+        return told
+    # Since the last step was told no other one is done; the estimate counts down meanwhile, but not below zero.
+    left = (of.changed - of.since) / done * (num_steps - of.last) - (now - of.changed)
+    return f"{told}, about {_time(left)} left" if left >= 1 else told
+
+
+def _time(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def show_file(path: Path, console: Any = None) -> None:
+    """Print where a file is: on a terminal as an address to click on, else as the path alone.
+
+    Args:
+        path: The file.
+        console: A rich console instead of standard output.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console() if console is None else console
+    if not console.is_terminal:
+        print(path, file=console.file)
+        return
+    address = path.resolve().as_uri()
+    console.print(Text.assemble("open ", (address, f"link {address}")), soft_wrap=True)
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Callable[[Any], None]]:
+def progress(console: Any = None) -> Iterator[Callable[[Any], None]]:
     """A progress bar on standard error while it is a terminal, and the table of a watched run above it; else nothing.
+
+    A phase whose steps are known has a bar and percents; any other one says what it does and for how long.
+
+    Args:
+        console: A rich console instead of standard error.
 
     Yields:
         A function to call with every `walking.Seen`.
     """
     from rich.console import Console, Group
     from rich.live import Live
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
     from rich.text import Text
 
-    class Compiling(ProgressColumn):
-        """For how long it has been compiling; the bar is drawn again while the compiler works."""
+    class Clocks(ProgressColumn):
+        """Drawn again while a phase works, also where it tells nothing."""
 
         def render(self, task: Task) -> Text:
-            since = task.fields["compiling"]
-            return Text("" if since is None else f"for {time.monotonic() - since:.1f} s,")
+            of = task.fields["clock"]
+            if of is None:
+                return Text("")
+            return Text(time_words(of, task.fields["num_steps"], time.monotonic()))
 
-    console = Console(stderr=True)
+    class Percents(ProgressColumn):
+        """Nothing where there is nothing to count."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.percentage:3.0f} %" if task.total else "")
+
+    console = Console(stderr=True) if console is None else console
     if not console.is_terminal:
         yield lambda seen: None
         return
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[seen]}"), Compiling(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-        console=console,
+        TextColumn("{task.description}"), BarColumn(bar_width=None if console.width < 100 else 40), Percents(),
+        TextColumn("{task.fields[seen]}"), Clocks(), console=console, expand=console.width < 100,
     )  # fmt: skip
-    task = bar.add_task("starting", total=None, seen="", compiling=None)
-    shown = 0.0
+    task = bar.add_task("starting", total=None, seen="", clock=None, num_steps=0)
+    shown, now = 0.0, None
     with Live(bar, console=console, refresh_per_second=10) as live:
 
         def show(seen: Any) -> None:
-            nonlocal shown
-            if seen.phase == "training" and seen.step < seen.num_steps and time.monotonic() - shown < 0.1:
+            nonlocal shown, now, task
+            moment = time.monotonic()
+            same = now is not None and seen.phase == now.phase and seen.step >= now.last
+            if same and 0 < seen.step < seen.num_steps and moment - shown < 0.1:
                 return
-            shown = time.monotonic()
+            shown, now = moment, clock(now, seen, moment)
             parts = []
             if not math.isnan(seen.cost):
                 parts.append(f"cost {seen.cost:.4f}")
@@ -59,39 +144,57 @@ def progress() -> Iterator[Callable[[Any], None]]:
                 parts.append(f"right {100 * seen.accuracy:.2f} %")
             if seen.examples_per_second:
                 parts.append(f"{seen.examples_per_second:,.0f} images/s")
-            compiling = shown if seen.phase == "compiling" else None
-            bar.update(
-                task,
-                compiling=compiling,
-                description=seen.phase,
-                completed=seen.step,
-                total=seen.num_steps or None,
-                seen="  ".join(parts),
-            )
+            if seen.left is not None:
+                parts.append(f"about {_time(seen.left)} left in all")
+            known = {"clock": now, "num_steps": seen.num_steps, "seen": "  ".join(parts)}
+            # A bar that is full says "done"; what still works after its last step has none.
+            counted = seen.num_steps if seen.step < seen.num_steps else None
+            if bar.tasks[0].total is not None and counted is None:  # rich takes None for "as before"
+                bar.remove_task(task)
+                task = bar.add_task(seen.phase, total=None, **known)
+            else:
+                bar.update(task, description=seen.phase, completed=seen.step, total=counted, **known)
             if seen.signals:
-                live.update(Group(signals_table(seen.signals), bar))
+                live.update(Group(signals_table(seen.signals, width=console.width), bar))
 
         yield show
 
 
-def signals_table(signals: Mapping[str, Mapping[str, float]]) -> Any:
+EXPLAINED = (
+    "dead: parameters that had a gradient once, but none in the last 100 watched steps; "
+    "never lit: parameters that had none so far"
+)
+"""The two counts of the table of a watched run."""
+
+
+def signals_table(signals: Mapping[str, Mapping[str, float]], *, width: int = 120) -> Any:
     """The latest signals of a watched run as a table: a row an array of parameters, with a bar for its share.
 
     Args:
         signals: By array, by signal, as `walking.Seen` has them.
+        width: Of the terminal, in characters; at 80 every number is whole.
     """
     from rich.table import Table
 
-    table = Table(title="where the bang is now", title_justify="left", box=None, padding=(0, 2))
-    heads = ("array", "gradient", "update/parameters", "share of the decrease", "", "signal/noise", "dead", "never lit")
+    from jaxnet.bang.names import in_words
+
+    long = 24 if width >= 110 else 6 if width >= 76 else 0
+    table = Table(
+        title="where the bang is now", title_justify="left", box=None, padding=(0, 2 if width >= 100 else 1, 0, 0),
+        caption=EXPLAINED, caption_justify="left",
+    )  # fmt: skip
+    heads = ("array", "gradient", "update / parameters", "share of decrease", "", "signal / noise", "dead", "never lit")
     for name in heads:
-        table.add_column(name, justify="left" if name in ("array", "") else "right")
+        values = {"justify": "left" if name in ("array", "") else "right", "no_wrap": name in ("array", "")}
+        # Only words may be broken into lines, never a number.
+        least = max((len(word) for word in name.split()), default=0)
+        table.add_column(name, min_width=max(least, 8 if name in ("gradient", "update / parameters") else 0), **values)
     told = lambda value, form: "" if value is None or math.isnan(value) else format(value, form)
     for array, values in signals.items():
         share = values.get("share", math.nan)
-        length = 0 if math.isnan(share) else round(24 * min(1.0, abs(share)))
+        length = 0 if math.isnan(share) else round(long * min(1.0, abs(share)))
         table.add_row(
-            array, told(values.get("gradient"), ".2e"), told(values.get("ratio"), ".1e"), told(100 * share, ".1f") + " %",
+            in_words(array), told(values.get("gradient"), ".2e"), told(values.get("ratio"), ".1e"), told(100 * share, ".1f") + " %",
             ("█" if share > 0 else "░") * length, told(values.get("clarity"), ".2f"), told(values.get("dead"), ",.0f"),
             told(values.get("never_lit"), ",.0f"),
         )  # fmt: skip

@@ -47,9 +47,7 @@ def retraced() -> tuple[str, ...]:
 def _note_tracing(update: Callable[..., Any], **arguments: Any) -> None:
     """Called while tracing: once for every program."""
     paths = jax.tree_util.tree_leaves_with_path(arguments)
-    shapes = {
-        jax.tree_util.keystr(path, simple=True, separator="/"): jax.typeof(leaf).str_short() for path, leaf in paths
-    }
+    shapes = {jax.tree_util.keystr(path, simple=True, separator="/"): _kind(leaf) for path, leaf in paths}
     earlier = _shapes.setdefault(update, [])
     if earlier:
         differences = [
@@ -71,6 +69,13 @@ def _note_tracing(update: Callable[..., Any], **arguments: Any) -> None:
         _again.append(f"the step is compiled for the {_ordinal(len(earlier) + 1)} time: changed {reason}")
         logging.getLogger("jaxnet").warning(_again[-1])
     earlier.append(shapes)
+
+
+def _kind(leaf: Any) -> str:
+    """Shape and type in words; a type that came from a Python number gives way to others, which makes another program."""
+    kind = jax.typeof(leaf)
+    weak = " of a Python number, which jnp.asarray(value, dtype) makes an ordinary array" if kind.weak_type else ""
+    return kind.str_short() + weak
 
 
 def _ordinal(number: int) -> str:

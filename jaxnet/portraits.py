@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxnet import bang, losses, network, plot
 from jaxnet._types import Batch, Dataset, Params
+from jaxnet.plot.style import legible
 from jaxnet.recipes import ACTIVATIONS, Recipe, Settings
 from jaxnet.record import Columns
 from jaxnet.report import Picture
@@ -73,7 +74,7 @@ def of_gradients(
         mean = np.asarray(train.images[: found.images]).reshape(found.images, -1).mean(0)
         look = {"unit": unit, "image": mean, "image_shape": shape, "classes": classes}
         first = f"Where the bang for the buck is: all {count:,} components of the negative gradient"
-        told = f"Blue: nudge up; orange: nudge down; the brighter and thicker, the more the cost falls per unit ({average})."
+        told = f"Blue: nudge up; orange: nudge down; the stronger and thicker, the more the cost falls per unit ({average})."
         if drawn:
             yield (
                 "bang",
@@ -185,9 +186,11 @@ def of_reading(
             "lit",
             Picture(
                 plot.activations(
-                    [*lit[:-1], after[0]], title=f"One image on its way: {classes[after[0].argmax()]}", classes=classes
+                    [*lit[:-1], after[0]],
+                    title=f"One image on its way: {legible(classes)[after[0].argmax()]}",
+                    classes=classes,
                 ),
-                "The first test image: every neuron as bright as it is lit.",
+                "The first test image: every neuron as strong as it is lit.",
             ),
         )
     wrong = losses.mistakes(outputs, labels)
@@ -212,7 +215,7 @@ def of_reading(
         "confusion",
         Picture(
             plot.confusion(judged.confusion, classes=classes, title="What is read as what"),
-            "Test images by label (row) and answer (column); brightness shows mistakes only.",
+            "Test images by label (row) and answer (column); the shade shows mistakes only.",
         ),
     )
 

@@ -12,6 +12,7 @@ from jaxnet import bang, losses, portraits, report
 from jaxnet import run as folders
 from jaxnet._types import Batch, Dataset, Params
 from jaxnet.dossier import Dossier
+from jaxnet.pages import Frames
 from jaxnet.report import Picture
 
 MOST_ROWS = 20_000
@@ -70,10 +71,12 @@ def _write(folder: Path, run: folders.Run, pictures: Mapping[str, Picture], nudg
         f"test images it has never seen.{ended}"
     )
     ranking = [(i, *_told(nudge)) for i, nudge in enumerate(nudges, start=1)]
+    heads = ("rank", "what to do", "array", "position", "dC/dp", "times the next")
+    if settings.model == "dense":  # what to do says it in words
+        heads, ranking = (*heads[:2], *heads[4:]), [(*row[:2], *row[4:]) for row in ranking]
     tables = {
-        "The fifty largest components of the gradient, before training": report.table(
-            ("rank", "what to do", "array", "position", "dC/dp", "times the next"), ranking
-        ),
+        "The fifty largest components of the gradient, before training": report.table(heads, ranking),
+        **_classes(run.classes),
         "Settings, enough to repeat the run": report.table(("setting", "value"), settings._asdict().items()),
         "Versions": report.table(("package", "version"), run.versions.items()),
     }
@@ -82,8 +85,9 @@ def _write(folder: Path, run: folders.Run, pictures: Mapping[str, Picture], nudg
 
 
 def publish_bang(
-    folder: Path, run: folders.Run, found: Dossier, *, title: str, lead: str, film: Path | None = None, moving: str = ""
-) -> Path:
+    folder: Path, run: folders.Run, found: Dossier, *, title: str, lead: str, film: Path | None = None,
+    frames: Frames | None = None,
+) -> Path:  # fmt: skip
     """Write what the instruments found into a run's folder: `bang.html`, and `bang/` with pictures, table and arrays.
 
     Args:
@@ -93,16 +97,20 @@ def publish_bang(
         title: The page's headline.
         lead: What was done, in a sentence or two.
         film: The film, already in `bang/`, None for none.
-        moving: HTML that shows it.
+        frames: Its frames, for the page.
 
     Returns:
         The path of `bang.html`.
     """
     (folder / "bang").mkdir(exist_ok=True)
-    drawn = {}
+    drawn: dict[str, tuple[bytes | Frames, str]] = {}
+    if frames is not None:
+        told = "The negative gradient from the start of the run to its end. Every frame has its own scale."
+        drawn["film"] = (frames, told)
     for name, (figure, caption) in found.pictures.items():
-        drawn[name] = (report.png(figure), caption)
-        folders.write_file(folder / "bang" / f"{name}.png", drawn[name][0])
+        image = report.png(figure)
+        drawn[name] = (image, caption)
+        folders.write_file(folder / "bang" / f"{name}.png", image)
     columns = {name: list(values) for name, values in found.columns.items()}
     archive, table = io.BytesIO(), io.StringIO(newline="")
     arrays: dict[str, Any] = {name.replace("/", "."): array for name, array in found.arrays.items()}
@@ -114,15 +122,16 @@ def publish_bang(
     folders.write_file(folder / "bang" / "parameters.csv", table.getvalue().encode())
     count = len(next(iter(columns.values())))
     best = np.argsort(-np.abs(np.asarray(columns["dC/dp"])), kind="stable")[:MOST_ROWS]
-    shown = {name: [values[i] for i in best] for name, values in columns.items()}
+    left_out = {"array"} if run.settings.model == "dense" else set()  # the first column says it already
+    shown = {name: [values[i] for i in best] for name, values in columns.items() if name not in left_out}
     heading = (
         "Every parameter"
         if count <= MOST_ROWS
         else f"The {MOST_ROWS:,} with the largest gradient of {count:,} parameters"
     )
-    tables = {"The film": moving} if moving else {}
-    tables |= {name: report.table(heads, rows) for name, (heads, rows) in found.tables.items()}
+    tables = {name: report.table(heads, rows) for name, (heads, rows) in found.tables.items()}
     tables |= {f"{heading}, by the size of its gradient": report.sortable(list(shown), list(shown.values()))}
+    tables |= _classes(run.classes)
     tables |= {"Settings of the run": report.table(("setting", "value"), run.settings._asdict().items())}
     kept = {"arrays.npz", "parameters.csv", *(f"{name}.png" for name in found.pictures), *([film.name] if film else [])}
     for path in (folder / "bang").iterdir():
@@ -131,6 +140,13 @@ def publish_bang(
     page = folder / "bang.html"
     folders.write_file(page, report.page(title, lead, found.facts, drawn, tables).encode())
     return page
+
+
+def _classes(classes: Sequence[str]) -> dict[str, str]:
+    """The names of the classes by number, where they are more than that: pictures show numbers for letters they lack."""
+    if all(name == str(i) for i, name in enumerate(classes)):
+        return {}
+    return {"Classes": report.table(("number of the class", "name"), list(enumerate(classes)))}
 
 
 def _told(nudge: bang.Nudge) -> tuple[str, str, str, float, float]:

@@ -5,6 +5,7 @@ import json
 import math
 import reprlib
 import shutil
+import time
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from jaxnet import run as folders
 from jaxnet.exhibits import EXHIBITS, FILM, Exhibit, Moving
 from jaxnet.experiments.findings import Answer, Finding, number, told
 from jaxnet.json_types import as_tuples, fits, in_words
+from jaxnet.pages import Frames
 from jaxnet.walking import Seen, unheeded
 
 WRITTEN = frozenset((keeping.TOLD, "parts", "pictures", "answer.json", "report.html"))
@@ -59,6 +61,19 @@ def plan(name: str, *, full: bool = False, settings: Any = None) -> str:
     with _answering_for(settings, name):
         planned = asked.plan(chosen)
     return f"{planned}; " + (f"about {duration(length)} on two cores" if length else "settings of your own")
+
+
+def experiment_of(file: str | Path) -> str:
+    """Which experiment a file of settings is of.
+
+    Raises:
+        ValueError: If it does not say so.
+    """
+    try:
+        there = json.loads(Path(file).read_text(encoding="utf-8"))
+        return exhibit(there["experiment"]).name
+    except (UnicodeDecodeError, json.JSONDecodeError, TypeError, KeyError) as error:
+        raise ValueError(f"{file} does not say which experiment it is of; name it before --settings") from error
 
 
 def settings_from(name: str, file: str | Path) -> Any:
@@ -171,7 +186,7 @@ def _reproduced(
     shelf = keeping.shelf(
         folder, {"experiment": name, "settings": chosen._asdict(), **versions}, tell=lambda part: at.append(part)
     )
-    show(Seen("loading"))
+    show(Seen(f"{name}: loading"))
     with _answering_for(own, name):
         arrays = asked.experiment.measure(
             chosen, data.mnist(), keep=shelf.keep, show=lambda seen: show(seen._replace(phase=f"{name}: {at[-1]}"))
@@ -247,9 +262,19 @@ def film(
     """
     default = Path("runs") / ("film-quick" if quick else "film-full")
     folder = folders.place(out if out is not None else default, default.name)
-    done = []
-    for name in names or FILM:
-        done.append(reproduce(name, full=not quick, out=folder / name, again=again, show=show))
+    done, asked = [], list(names or FILM)
+    expected = {name: exhibit(name).experiment.seconds[0 if quick else 1] for name in asked}
+    computed: dict[str, float] = {}  # seconds of the questions that were not found in the folder
+    for place, name in enumerate(asked, start=1):
+        begun = time.monotonic()
+
+        def told(seen: Seen, name: str = name, place: int = place, begun: float = begun) -> None:
+            left = _left(expected, computed, asked[place - 1 :], time.monotonic() - begun)
+            show(seen._replace(phase=f"{place} of {len(asked)}, {seen.phase}", left=left))
+
+        done.append(reproduce(name, full=not quick, out=folder / name, again=again, show=told))
+        if not done[-1].found:
+            computed[name] = time.monotonic() - begun
         found(done[-1])
     total = sum(one.seconds for one in done)
     lead = (
@@ -263,6 +288,16 @@ def film(
     folders.write_file(folder / "film.html", page.encode())
     folders.write_file(folder / "ledger.md", markdown(done).encode())
     return Filmed(tuple(done), folder / "film.html", folder / "ledger.md")
+
+
+def _left(
+    expected: Mapping[str, float | int], computed: Mapping[str, float], asked: Sequence[str], spent: float
+) -> float | None:
+    """Seconds that the questions still take: what they took on two cores, times what this machine needed of it so far."""
+    if not computed:
+        return None
+    pace = sum(computed.values()) / sum(expected[name] for name in computed)
+    return max(0.0, pace * expected[asked[0]] - spent) + pace * sum(expected[name] for name in asked[1:])
 
 
 HEADS = ("what", "published", "where", "ours, 95 % interval", "networks", "verdict")
@@ -295,17 +330,17 @@ def _row(finding: Finding) -> tuple[str, ...]:
     return finding.what, finding.published, finding.source, ours, str(finding.seeds or ""), finding.verdict
 
 
-def _draw(folder: Path, pictures: Mapping[str, report.Picture | Moving]) -> dict[str, tuple[bytes, str]]:
+def _draw(folder: Path, pictures: Mapping[str, report.Picture | Moving]) -> dict[str, tuple[bytes | Frames, str]]:
     (folder / "pictures").mkdir(exist_ok=True)
-    drawn = {}
+    drawn: dict[str, tuple[bytes | Frames, str]] = {}
     for name, picture in pictures.items():
         if isinstance(picture, Moving):
             path = folder / "pictures" / f"{name}.gif"
-            filming.write(picture.film, path)
-            drawn[name] = (path.read_bytes(), picture.caption)
+            drawn[name] = (filming.write(picture.film, path), picture.caption)
         else:
-            drawn[name] = (report.png(picture.figure), picture.caption)
-            folders.write_file(folder / "pictures" / f"{name}.png", drawn[name][0])
+            image = report.png(picture.figure)
+            drawn[name] = (image, picture.caption)
+            folders.write_file(folder / "pictures" / f"{name}.png", image)
     return drawn
 
 

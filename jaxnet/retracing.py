@@ -1,7 +1,7 @@
 """A run walked again: who earned the fall of its cost, and the film of where the bang for the buck was."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -14,10 +14,11 @@ from jaxnet.dossier import Dossier, Subject, drawable
 from jaxnet.report import Picture
 
 
-def of_credit(of: Subject, *, points: int = 400) -> Dossier:
+def of_credit(of: Subject, *, points: int = 400, show: Callable[[int], None] = lambda step: None) -> Dossier:
     """Who earned the fall of the cost over the run, which is walked again for it."""
     steps = _chosen_steps(int(of.run.result["steps"]), points)
-    walked = (params for step, params in _replayed(of) if step in set(steps))
+    chosen = set(steps)
+    walked = (params for step, params in _replayed(of, show) if step in chosen)
     ledger = bang.credit(of.run.recipe.cost, labels=len(of.classes))(walked, of.batch)
     fall = ledger.cost[0] - ledger.cost[-1]
     total = int(of.run.result["steps"])
@@ -26,7 +27,7 @@ def of_credit(of: Subject, *, points: int = 400) -> Dossier:
     )
     pictures = {
         "credit": Picture(
-            plot.credit(ledger, steps=steps[1:], title="Who earned the fall of the cost"),
+            plot.credit(ledger, steps=steps[1:], classes=of.classes, title="Who earned the fall of the cost"),
             f"The gradient integrated over the run on {len(of.batch.labels):,} training images ({told}); the integration "
             f"missed {abs(ledger.gap):.2g} of {fall:.3g}.",
         )
@@ -48,7 +49,7 @@ def of_credit(of: Subject, *, points: int = 400) -> Dossier:
     return Dossier(pictures, {"credit over the run": flat.tolist()}, facts, arrays)
 
 
-def film(of: Subject, *, frames: int = 40) -> Any:
+def film(of: Subject, *, frames: int = 40, show: Callable[[int], None] = lambda step: None) -> Any:
     """The bang for the buck from start to end, as a matplotlib animation; the run is walked again for it.
 
     Raises:
@@ -57,7 +58,8 @@ def film(of: Subject, *, frames: int = 40) -> Any:
     require_film(of)
     steps = _chosen_steps(int(of.run.result["steps"]), frames, dense=6)
     measure = mean_gradient(of.run.recipe.cost)
-    found = [measure(params, of.batch) for step, params in _replayed(of) if step in set(steps)]
+    chosen = set(steps)
+    found = [measure(params, of.batch) for step, params in _replayed(of, show) if step in chosen]
     return plot.film(
         [jax.tree.map(lambda leaf: -np.asarray(leaf, np.float64), grads) for _, grads in found], steps,
         [float(cost) for cost, _ in found], title="Where the bang for the buck is",
@@ -76,9 +78,10 @@ def require_film(of: Subject) -> None:
         raise ValueError(f"only fully connected networks of up to {plot.MOST_EDGES:,} weights can be filmed")
 
 
-def _replayed(of: Subject) -> Iterator[tuple[int, Params]]:
+def _replayed(of: Subject, show: Callable[[int], None]) -> Iterator[tuple[int, Params]]:
     steps = int(of.run.result["steps"])
     for step, params in itertools.islice(training.replay(of.plan, of.run.result["chosen"]), steps + 1):
+        show(step)
         if step == steps:
             _require_same_end(of, params)
         yield step, params

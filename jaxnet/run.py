@@ -87,8 +87,8 @@ def write(folder: Path, run: Run) -> None:
     """Write a run into an existing folder.
 
     Args:
-        folder: Where to; `save` makes it appear whole, or finds another place.
-        run: The run.
+            folder: Where to; `save` makes it appear whole, or finds another place.
+            run: The run.
     """
     import orbax.checkpoint as ocp
 

@@ -17,7 +17,7 @@ from jaxnet.walking import Seen, stoppable, unheeded
 HELD_OUT = 10_000
 """Where the settings hold out nothing, a sweep holds out so many training images, or a sixth of a smaller set."""
 
-WRITTEN = frozenset(("sweep.json", "members.csv", "curves.csv", "sweep.npz", "sweep.png"))
+WRITTEN = frozenset(("sweep.json", "members.csv", "curves.csv", "sweep.npz", "sweep.png", "sweep.html"))
 
 
 class Swept(NamedTuple):
@@ -71,7 +71,7 @@ def sweep(
 
     Returns:
         What it found, also written: `members.csv`, `curves.csv`, `sweep.npz` (with all trained parameters), `sweep.json`,
-        `sweep.png`.
+        `sweep.png`, and `sweep.html` with the picture and the table.
 
     Raises:
         ValueError: If a setting is unknown, makes no sense or has no values.
@@ -157,7 +157,7 @@ def for_json(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _write(
     folder: Path, results: ensemble.Results, rows: list[dict[str, Any]], names: list[str], own_order: bool
 ) -> None:
-    told = lambda value: "x".join(map(str, value)) if isinstance(value, tuple) else value
+    told = _told
     of = lambda member: {name: told(getattr(member, name)) for name in (*names, "seed")}
     ends = zip(results.members, results.costs[:, -1], results.accuracies[:, -1], results.diverged, strict=True)
     table = record.columns({**of(m), "cost": c, "accuracy": a, "diverged_at": d} for m, c, a, d in ends)
@@ -193,4 +193,34 @@ def _write(
         cost=f"cost on {results.judged_by}",
         title=f"{len(results.members)} networks: cost by {(x or others[0]).replace('_', ' ')}, and its spread over seeds",
     )  # fmt: skip
-    (folder / "sweep.png").write_bytes(report.png(figure))
+    picture = report.png(figure)
+    (folder / "sweep.png").write_bytes(picture)
+    (folder / "sweep.html").write_text(_page(results, rows, names, picture), encoding="utf-8")
+
+
+def _page(results: ensemble.Results, rows: list[dict[str, Any]], names: list[str], picture: bytes) -> str:
+    """The comparison as a page."""
+    known = [row for row in rows if math.isfinite(row["cost_median"])]
+    facts = {"networks": str(len(results.members)), "diverged": str(sum(row["diverged"] for row in rows))}
+    told = lambda row: ", ".join(f"{name.replace('_', ' ')} {_told(row[name])}" for name in names)
+    if known:
+        facts["lowest median cost"] = told(min(known, key=lambda row: row["cost_median"]))
+    facts["seconds of training"] = f"{results.seconds:.1f}"
+    lead = f"Every combination was trained from several seeds and judged by {results.judged_by}; no test image was looked at."
+    caption = (
+        "Left: a dot a network, the line through the medians, the band from quartile to quartile, crosses for networks that "
+        "diverged. Right: how the medians fell."
+    )
+    heads = [name.replace("_", " ") for name in rows[0]]
+    table = report.table(
+        [head.replace(" low", ", 95 % interval from").replace(" high", ", to") for head in heads],
+        [[_told(value) for value in row.values()] for row in rows],
+    )
+    settings = [(name, value) for name, value in results.members[0]._asdict().items() if name not in (*names, "seed")]
+    tables = {"The combinations": table, "What all networks share": report.table(("setting", "value"), settings)}
+    title = f"{len(results.members)} networks compared by {', '.join(name.replace('_', ' ') for name in names)}"
+    return report.page(title, lead, facts, {"sweep": (picture, caption)}, tables)
+
+
+def _told(value: Any) -> Any:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else value

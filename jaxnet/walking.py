@@ -26,6 +26,7 @@ class Seen(NamedTuple):
         accuracy: At the last evaluation that is known to be done, None before the first.
         examples_per_second: Since the first chunk was done.
         signals: Of a watched run the latest values: by array of parameters, by signal; else None.
+        left: Of several walks, the seconds that all still take, by what was measured of the finished ones; else None.
     """
 
     phase: str
@@ -35,6 +36,7 @@ class Seen(NamedTuple):
     accuracy: float | None = None
     examples_per_second: float = 0.0
     signals: dict[str, dict[str, float]] | None = None
+    left: float | None = None
 
 
 class Walked(NamedTuple):

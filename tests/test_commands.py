@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -86,7 +87,7 @@ def test_pictures_are_pictures(finished):
 def test_the_report_is_one_file_that_loads_nothing(finished):
     page = (finished[0] / "report.html").read_text()
     assert page.count("<img") == 12
-    assert page.count("data:image/png;base64,") == 12
+    assert page.count("data:image/webp;base64,") == 12
     assert "http" not in re.sub(r"base64,[^\"]*", "", page)
     assert "of 500 test images" in page
     assert "learning_rate" in page
@@ -210,7 +211,7 @@ def test_a_watched_run_walks_the_same_and_keeps_its_signals(finished, npz, tmp_p
     assert list(latest) == [name for name, _ in bang.named_leaves(loaded.params)]
     text = rich.console.Console(width=140, record=True, file=io.StringIO())
     text.print(signals_table(latest))
-    assert "0/weights" in text.export_text()
+    assert "layer 1, weights" in text.export_text()
     assert not folders.load(finished[0]).signals
 
 
@@ -331,6 +332,26 @@ def test_the_command_line_trains_ranks_and_predicts(npz, tmp_path, mnist):
     answers = json.loads(done.stdout.splitlines()[-1])
     assert [answer["answer"] is None for answer in answers] == [True, False]
     assert answers[0]["remarks"]
+
+
+def test_help_shows_what_each_preset_has(tmp_path):
+    told = " ".join(jaxnet("train", "--help", cwd=tmp_path).stdout.replace("│", " ").split())
+    assert "unset by default" not in told
+    assert "(film: 1.5; nielsen: 3.0; modern: 0.01; wide: 0.016; convnet: 0.003)" in told
+    assert "(film, modern: 16 16; nielsen: 30; wide: 256; convnet: none)" in told
+    assert "(all presets: mnist)" in told
+    assert "unset by default" not in jaxnet("sweep", "--help", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])
+def test_an_answer_comes_in_any_encoding(encoding, finished, mnist, tmp_path):
+    Image.fromarray(on_paper(mnist.test.images[0], np.random.default_rng(0))).save(tmp_path / "ü.png")
+    done = jaxnet(
+        "predict", finished[0], "ü.png", "--json", cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": encoding},
+        encoding=encoding,
+    )  # fmt: skip
+    assert re.search(r"^.\.png: \d \(\d+ %\)$", done.stdout.replace("u?", "u"), re.M)
+    assert json.loads(done.stdout.splitlines()[-1])[0]["answer"] in "0123456789"
 
 
 @pytest.mark.parametrize(

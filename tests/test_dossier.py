@@ -14,7 +14,7 @@ import optax
 import pytest
 from PIL import Image
 
-from jaxnet import bang, commands, dossier, recipes, report, retracing, run, training
+from jaxnet import bang, commands, dossier, glossary, recipes, report, retracing, run, training
 from jaxnet._types import Batch, Dataset
 
 EVERYTHING = {"worth": True, "budget": True, "credit": True, "examples": True, "film": True}
@@ -63,6 +63,9 @@ def test_everything_that_was_asked_for_is_there_and_the_table_holds_the_instrume
     for name in names:
         assert f'<figure id="{name}">' in page
     assert not re.search(r'(?:src|href)="(?!data:)', page), "the page loads nothing"
+    assert len(page) < 8e6, "short enough to be mailed"
+    for fact in ("Gini", "radius of trust", "twin neurons", "signal to noise", "not accounted for", "dC/dp"):
+        assert glossary.MEANINGS[fact] in html.unescape(page)
     assert found.film == finished / "bang" / "film.gif"
     with Image.open(found.film) as film:
         assert film.n_frames >= 3
@@ -156,8 +159,10 @@ def test_nonsense_is_refused_before_anything_is_computed(finished, monkeypatch):
 def test_a_film_with_its_own_player_is_one_file(finished):
     found = commands.bang(finished, images=200, frames=2, film=True, film_as="html")
     assert found.film.stat().st_size > 100_000
-    assert "data:image/png;base64" in found.film.read_text()
-    assert 'href="bang/film.html"' in found.report.read_text()
+    for page in (found.film.read_text(), found.report.read_text()):
+        assert page.count("data:image/webp;base64") >= 3
+        assert "jaxnetPlayer(document.currentScript.parentElement)" in page
+        assert not re.search(r"https?://", page), "nothing comes from elsewhere"
 
 
 @pytest.mark.slow
@@ -171,11 +176,49 @@ def test_the_command_prints_the_ranking_and_the_facts(finished):
     assert "with zero gradient" in done.stdout
 
 
-@pytest.mark.browser
-def test_the_table_sorts_and_searches_in_a_browser(tmp_path):
+def opened(page, folder):
+    """The title of a page after its scripts have run, in a browser without a window."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("there is no Chromium here")
+    path = folder / "page.html"
+    path.write_text(page, encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    done = subprocess.run(
+        [chromium, *flags, f"--user-data-dir={folder / 'profile'}", "--dump-dom", path.as_uri()],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    return html.unescape(re.search(r"<title>(.*?)</title>", done.stdout, re.S).group(1))
+
+
+@pytest.mark.browser
+def test_a_search_means_what_a_person_means(tmp_path):
+    names = [
+        f"layer 1, neuron {n}, weight from pixel (row {r}, column {c})"
+        for n in range(16)
+        for r in (1, 14)
+        for c in range(28)
+    ]
+    names += [f"layer 2, neuron {n}, weight from neuron {m}" for n in range(16) for m in range(16)]
+    names += [f"layer {layer}, neuron {n}, bias" for layer in (1, 2, 3) for n in range(16)]
+    names += ["dense/kernel[7, 1]", "dense/kernel[1, 7]"]
+    reasons = ["nothing behind its neuron listens" if "neuron 3, bias" in name else "alive" for name in names]
+    wanted = {
+        "layer 2 neuron 7": 17, "neuron 7, layer 2": 17, "row 14 column 14": 16, "layer 2 from neuron 7": 16, "layer 3": 16,
+        "LAYER 1,  neuron 1, weight from pixel (row 1, column 1)": 1, "layer 2, neuron 1, bias": 1, "dense/kernel[1, 7]": 1,
+        "listens layer 2": 1, "layer 2 neuron 7 bias": 1, "neuron 77": 0, "kern": 2, "": len(names), "layer 4": 0,
+    }  # fmt: skip
+    act = f"""<script>
+      const rows = {json.dumps(list(zip(names, reasons, range(len(names)), strict=True)))}, prepared = jaxnetSearch.prepare(rows);
+      document.title = JSON.stringify({json.dumps(list(wanted))}.map(words => jaxnetSearch.find(prepared, words).length));
+    </script>"""
+    table = report.sortable(["parameter"], [["a"]])
+    title = opened(report.page("t", "l", {}, {}, {"table": table}).replace("</body>", act + "</body>"), tmp_path)
+    assert dict(zip(wanted, json.loads(title), strict=True)) == wanted
+
+
+@pytest.mark.browser
+def test_the_table_sorts_and_searches_in_a_browser(tmp_path):
     names = ["layer 1, neuron 7, bias", "layer 2, neuron 7, bias", "layer 2, neuron 17, bias"]
     table = report.sortable(["parameter", "radius"], [names, [0.5, float("inf"), float("nan")]])
     act = """<script>
@@ -187,14 +230,7 @@ def test_the_table_sorts_and_searches_in_a_browser(tmp_path):
       search.value = "layer 2 neuron 7"; search.dispatchEvent(new Event("input")); log.push(rows());
       document.title = JSON.stringify(log) + document.querySelector(".told").textContent;
     </script>"""
-    page = tmp_path / "page.html"
-    page.write_text(report.page("t", "l", {}, {}, {"table": table}).replace("</body>", act + "</body>"))
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    done = subprocess.run(
-        [chromium, *flags, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    title = html.unescape(re.search(r"<title>(.*?)</title>", done.stdout, re.S).group(1))
+    title = opened(report.page("t", "l", {}, {}, {"table": table}).replace("</body>", act + "</body>"), tmp_path)
     log, told = json.JSONDecoder().raw_decode(title)
     first, second, third = "layer 1, neuron 7, bias0.5000", "layer 2, neuron 7, bias∞", "layer 2, neuron 17, bias"
     assert log == [

@@ -151,3 +151,12 @@ def test_compiling_again_is_counted_and_explained(caplog):
     other = gradient_descent(lambda p, batch: jnp.mean((batch["x"] - p) ** 2), 0.1)
     list(train(other, other.init(jnp.ones(())), [{"x": jnp.ones((4, 9))}]))
     assert len(loop.retraced()) == known + 3  # another descent has its own first time
+
+
+def test_a_parameter_that_was_a_python_number_is_named_as_the_reason():
+    descent = gradient_descent(lambda p, batch: (p["a"] - jnp.mean(batch["x"])) ** 2 + jnp.sum(p["b"] ** 2), 0.1)
+    known = len(loop.retraced())
+    list(train(descent, descent.init({"a": 0.0, "b": jnp.ones(2)}), [{"x": jnp.ones((4, 3))}] * 3, stacked=False))
+    (reason,) = loop.retraced()[known:]
+    assert "changed state/params/a from float32[] of a Python number" in reason
+    assert "the device, the precision" not in reason

@@ -152,6 +152,7 @@ def test_a_report_escapes_what_it_is_given():
     assert "1 &lt; 2" in page
     assert "<i>" not in page
     assert '<td class="number">0.5</td>' in page
+    assert '<td class="number">∞</td>' in report.table(("n",), [(np.float32("inf"),)])
 
 
 @pytest.fixture(scope="module")
@@ -203,11 +204,63 @@ def test_credit_is_added_up_by_array_and_by_label():
     left, right = plot.credit(ledger, steps=[10, 20]).axes
     lines = {line.get_label(): line.get_xydata().tolist() for line in left.lines}
     assert lines["the fall of the cost"] == [[10, 1.5], [20, 3.0]]
+    assert left.get_xscale() == right.get_xscale() == "log"
     assert lines["a  +3"] == [[10, 1], [20, 3]]
     assert lines["b  +0"] == [[10, 0.5], [20, 0]]
     assert right.lines[1].get_ydata().tolist() == [1, 1]
     with pytest.raises(ValueError, match="a step for each of the 2 segments, got 3"):
         plot.credit(ledger, steps=[1, 2, 3])
+
+
+def test_names_lie_on_the_ends_of_their_lines():
+    by_leaf, by_label = np.array([[1.0, 0.5], [2.0, -0.5]]), np.tile([[0.5, 0.50001, 0.1]], (2, 1))
+    ledger = bang.Ledger(None, ("0/weights", "b"), by_leaf, by_label, np.array([5.0, 3.5, 2.0]), 0.0)
+    left, right = plot.credit(ledger, steps=[10, 20], classes=("cat", "$5", "一")).axes
+    ends = {text.get_text(): text.xy[1] for text in left.texts}
+    assert ends == {"fall of the cost 3": 3.0, "layer 1, weights  +3": 3.0, "b  +0": 0.0}
+    assert {text.get_text(): text.xy for text in right.texts}.keys() == {"cat", r"\$5", "#2"}
+    places = sorted(text.get_position()[1] for text in right.texts)
+    low, high = right.get_ylim()
+    assert min(np.diff(places)) > 0.04 * (high - low), "no name stands on another one"
+
+
+def test_pictures_of_many_classes_stay_small():
+    many = 1500
+    classes = [f"class {i}" for i in range(many)]
+    counts = np.eye(many, dtype=int)
+    counts[700, 3] = 9
+    figure = plot.confusion(counts, classes=classes)
+    assert max(figure.get_size_inches()) < 20
+    axes = figure.axes[0]
+    assert {"class 3", "class 700"} <= {text.get_text() for text in axes.get_yticklabels()}
+    assert len(axes.get_yticklabels()) == 40
+    images, outputs = np.zeros((2, 8, 8), np.uint8), np.linspace(0, 1, 2 * many).reshape(2, many)
+    figure = plot.digits_read(images, [5, 6], outputs, outputs, classes=classes)
+    assert len(figure.axes[0].patches) == 4 * 40
+    figure = plot.cost_of_one(images[0], 5, outputs[0], classes=classes)
+    assert (
+        f"sum {(outputs[0] ** 2).sum() - outputs[0, 5] ** 2 + (1 - outputs[0, 5]) ** 2:.3g}"
+        in figure.axes[2].get_title()
+    )
+    figure = plot.tug_of_war(np.ones((1, many)), ["w"], classes=classes)
+    assert sum(patch.get_width() for patch in figure.axes[0].patches) == pytest.approx(many)
+    assert len(figure.axes[0].patches) == 41
+
+
+@pytest.mark.parametrize("name", ["$\\alpha$", "$\\mathds{R}$", "$1_", "$", "$$", "一", "émigré", "क", "😀"])
+def test_any_name_of_a_class_can_be_drawn(name, mnist):
+    classes, outputs = [name, *map(str, range(1, 10))], np.eye(10)[:2]
+    images, labels = mnist.test.images[:2], np.array([0, 1])
+    figures = (
+        plot.confusion(np.eye(10, dtype=int), classes=classes),
+        plot.digits_read(images, labels, outputs, outputs, classes=classes),
+        plot.cost_of_one(images[0], 0, outputs[0], classes=classes),
+        plot.mistakes_gallery(images, labels, labels, [1.0, 1.0], classes=classes),
+        plot.tug_of_war(np.ones((1, 10)), ["w"], classes=classes),
+        plot.seen(images, images, outputs, [name, "b"], classes=classes),
+    )
+    for figure in figures:
+        report.png(figure)  # a letter that the font lacks would be a warning, and so an error
 
 
 def test_the_tug_of_war_is_as_long_as_its_pulls():

@@ -42,3 +42,18 @@ def test_every_room_of_the_architecture_exists_and_none_is_missing():
     modules = {path.stem for path in (ROOT / "jaxnet").glob("*.py")}
     modules |= {path.parent.name for path in (ROOT / "jaxnet").glob("*/__init__.py")}
     assert modules - {"__init__", "_version"} == rooms
+
+
+def test_nobody_is_told_to_install_what_the_index_calls_jaxnet():
+    files = [
+        ROOT / "README.md",
+        *(ROOT / "jaxnet").rglob("*.py"),
+        *(ROOT / "notebooks").glob("*.*"),
+        *(ROOT / "benchmarks").glob("*.*"),
+    ]
+    for path in files:
+        if path.suffix in (".py", ".md", ".ipynb"):
+            found = re.search(
+                r"pip install\b[^\n`&]*(?<![/\w])jaxnet\b(?!')|['\"]jaxnet\[", path.read_text(encoding="utf-8")
+            )
+            assert not found, f"{path}: {found.group()}"

@@ -1,6 +1,7 @@
 """An experiment is computed once, goes on after a kill, refuses other settings' parts, and is written with its verdict."""
 
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from jaxnet import keeping, plot, reproducing
+from jaxnet.cli import films
 from jaxnet.exhibits import EXHIBITS, Exhibit
 from jaxnet.experiments.findings import Answer, Experiment, mean
 from jaxnet.json_types import as_tuples
@@ -61,7 +63,7 @@ def test_an_experiment_writes_its_verdict_pictures_and_report(tmp_path):
     page = (done.folder / "report.html").read_text()
     assert "Are they two?" in page
     assert "reproduced" in page
-    assert "data:image/png" in page
+    assert "data:image/webp" in page
 
 
 def test_a_killed_experiment_goes_on_where_it_was(tmp_path):
@@ -109,6 +111,57 @@ def test_settings_of_another_experiment_or_with_a_field_too_few_are_refused(tmp_
     other.write_text(json.dumps({"settings": {"numbers": [1]}}))
     with pytest.raises(ValueError, match="it has numbers; it takes numbers, fail"):
         reproducing.settings_from("numbers", other)
+
+
+def test_a_file_of_settings_names_its_experiment(tmp_path):
+    reproducing.reproduce("numbers", out=tmp_path / "n")
+    assert reproducing.experiment_of(tmp_path / "n" / "experiment.json") == "numbers"
+    (tmp_path / "other.json").write_text('{"settings": {"numbers": [1]}}')
+    with pytest.raises(ValueError, match="does not say which experiment it is of"):
+        reproducing.experiment_of(tmp_path / "other.json")
+    (tmp_path / "strange.json").write_text('{"experiment": "none"}')
+    with pytest.raises(ValueError, match="no experiment 'none'"):
+        reproducing.experiment_of(tmp_path / "strange.json")
+
+
+def test_the_command_takes_the_experiment_from_the_settings(tmp_path, capsys):
+    reproducing.reproduce("numbers", out=tmp_path / "n")
+    capsys.readouterr()
+    films.reproduce(settings=tmp_path / "n" / "experiment.json", out=tmp_path / "own")
+    assert capsys.readouterr().out.startswith("\nnumbers: reproduced.")
+
+
+def test_the_film_prints_a_line_a_question_and_every_number_on_demand(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(reproducing, "FILM", {"numbers": EXHIBITS["numbers"]})
+    films.film(quick=True, out=tmp_path)
+    assert capsys.readouterr().out.splitlines() == [
+        "numbers: reproduced.", str(tmp_path / "ledger.md"), str(tmp_path / "film.html"),
+    ]  # fmt: skip
+    films.film(quick=True, out=tmp_path, verbose=True)
+    assert "value | of all: 2" in capsys.readouterr().out
+
+
+def test_what_the_whole_film_still_takes_is_measured(tmp_path, monkeypatch):
+    asked = ["a", "b", "c"]
+    expected = {"a": 10, "b": 20, "c": 30}
+    assert reproducing._left(expected, {}, asked, 5.0) is None
+    assert reproducing._left(expected, {"a": 20.0}, asked[1:], 10.0) == 2 * 20 - 10 + 2 * 30
+    assert reproducing._left(expected, {"a": 20.0}, asked[1:], 100.0) == 2 * 30
+    told = []
+    monkeypatch.setitem(EXHIBITS, "again", EXHIBITS["numbers"]._replace(name="again"))
+    reproducing.film(quick=True, names=["numbers", "again"], out=tmp_path, show=told.append)
+    assert told[0].phase == "1 of 2, numbers: loading"
+    assert told[0].left is None
+    assert told[-1].phase.startswith("2 of 2, again: ")
+    assert told[-1].left is not None
+
+
+def test_the_help_says_how_long_each_experiment_takes(monkeypatch):
+    monkeypatch.setattr(films.reproduce, "__doc__", films.reproduce.__doc__)
+    films.add_times()
+    for name, one in EXHIBITS.items():
+        quick, full = map(reproducing.duration, one.experiment.seconds)
+        assert re.search(rf"- {name} +quick {quick}, --full {full}\n", films.reproduce.__doc__)
 
 
 def test_a_kill_in_the_middle_of_writing_stands_in_nobodys_way(tmp_path, monkeypatch):

@@ -36,6 +36,9 @@ def test_a_sweep_writes_what_it_found(npz, tmp_path):
     np.testing.assert_array_equal(costs, found.results.costs[:, -1])
     assert found.rows[0]["cost"] == pytest.approx(costs[:3].mean())
     assert found.rows[1]["cost_median"] == np.median(costs[3:])
+    page = (tmp_path / "out" / "sweep.html").read_text()
+    assert "6 networks compared by learning rate" in page
+    assert f'<td class="number">{found.rows[0]["cost_median"]:.4g}</td>' in page
     told = json.loads((tmp_path / "out" / "sweep.json").read_text())
     assert told["rows"] == sweeping.for_json(found.rows) == list(found.rows)
     assert told["judged_by"] == "333 held-out images"
@@ -128,7 +131,7 @@ def test_the_command_compares_and_names_the_lowest(npz, tmp_path):
     )
     lines = done.stdout.splitlines()
     assert sum("<- lowest" in line for line in lines) == 1
-    assert lines[-2] == "runs/sweep-1/sweep.png"
+    assert lines[-2] == "runs/sweep-1/sweep.html"
     rows = json.loads(lines[-1])
     assert [row["sizes"] for row in rows] == [[8, 8]] * 2
     assert run.first_free(tmp_path / "runs", "sweep").name == "sweep-2"

@@ -43,6 +43,17 @@ def place(
     return f"layer {layer + 1}, neuron {neuron}, weight from neuron {source}"
 
 
+def in_words(name: str) -> str:
+    """What a reader calls an array of parameters: in jaxnet's own layers by layer, counted from 1, else its name.
+
+    Examples:
+        >>> in_words("0/weights"), in_words("dense/kernel")
+        ('layer 1, weights', 'dense/kernel')
+    """
+    layer, _, field = name.partition("/")
+    return f"layer {int(layer) + 1}, {field}" if layer.isdigit() and field in ("weights", "biases") else name
+
+
 def first_largest(sizes: np.ndarray, k: int) -> np.ndarray:
     """Positions of the k largest, of equal ones the first, without sorting the rest."""
     if len(sizes) <= k:

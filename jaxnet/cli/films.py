@@ -9,10 +9,10 @@ from typing import Any
 
 import tyro
 
-from jaxnet.live import progress
+from jaxnet.live import progress, show_file
 
 
-def film(quick: bool = False, out: Path | None = None, again: bool = False) -> None:
+def film(quick: bool = False, out: Path | None = None, again: bool = False, verbose: bool = False) -> None:
     """Ask every question of the film, and write one report in its order.
 
     What was finished before a kill is found again by the same command.
@@ -21,13 +21,15 @@ def film(quick: bool = False, out: Path | None = None, again: bool = False) -> N
         quick: Settings of seconds each, a few minutes in all; otherwise full ones, which take an hour or two.
         out: The folder to write; by default runs/film-quick or runs/film-full.
         again: Compute everything anew, even what the folder already holds.
+        verbose: Print every number of every question; otherwise one line a question.
     """
     from jaxnet import reproducing
 
     with _resumable(), progress() as show:
-        done = reproducing.film(quick=quick, out=out, again=again, show=show, found=_tell)
-    print(done.ledger)
-    print(done.report)
+        tell = _tell if verbose else _tell_briefly
+        done = reproducing.film(quick=quick, out=out, again=again, show=show, found=tell)
+    show_file(done.ledger)
+    show_file(done.report)
 
 
 def reproduce(
@@ -44,9 +46,9 @@ def reproduce(
     What was finished before a kill is found again by the same command.
 
     Args:
-        name: The experiment; --list names them.
+        name: The experiment; --list names them. A file of --settings names its own.
         list: List the experiments, and how long they take.
-        full: The full settings, which take minutes; otherwise those that take seconds.
+        full: The full settings; otherwise quick ones.
         settings: A file with settings of your own: an experiment.json that was written before, changed as you like.
         out: The folder to write; by default runs/reproduce/NAME-quick, -full or -own.
         again: Compute everything anew, even what the folder already holds.
@@ -54,6 +56,8 @@ def reproduce(
     """
     from jaxnet import reproducing
 
+    if settings is not None and not name:
+        name = reproducing.experiment_of(settings)
     if list or not name:
         for one in reproducing.EXHIBITS.values():
             quick, whole = (reproducing.duration(seconds) for seconds in one.experiment.seconds)
@@ -64,9 +68,27 @@ def reproduce(
     with _resumable(), progress() as show:
         done = reproducing.reproduce(name, full=full, settings=own, out=out, again=again, show=show)
     _tell(done)
-    print(done.folder / "report.html")
+    show_file(done.folder / "report.html")
     if json:
         print(json_format.dumps(json_format.loads((done.folder / "answer.json").read_text())))
+
+
+def add_times() -> None:
+    """Put every experiment's own time into the help of `reproduce`; only that help needs to import them."""
+    from jaxnet import reproducing
+
+    width = max(map(len, reproducing.EXHIBITS))
+    lines = []
+    for one in reproducing.EXHIBITS.values():
+        quick, whole = (reproducing.duration(seconds) for seconds in one.experiment.seconds)
+        lines.append(f"{one.name:{width}s}  quick {quick}, --full {whole}")
+    head, _, arguments = (reproduce.__doc__ or "").partition("    Args:")
+    told = "\n    ".join(["On two CPU cores:", *(f"- {line}" for line in lines)])
+    reproduce.__doc__ = f"{head}    {told}\n\n    Args:{arguments}"
+
+
+def _tell_briefly(done: Any) -> None:
+    print(f"{done.name}: {done.answer.words.partition('. ')[0].rstrip('.')}.", flush=True)
 
 
 def _tell(done: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import tyro
 
-from jaxnet.live import progress
+from jaxnet.live import progress, show_file
 
 Device = Literal["cpu", "gpu", "tpu"] | None
 
@@ -41,7 +41,7 @@ def bang(
         credit: Walk the run again and account for the fall of its cost, by parameter, layer, pixel and label.
         examples: Gradients image by image: signal to noise, tug of war, hardest images, noise scale.
         film: Walk the run again and film where the bang for the buck was.
-        film_as: The film's format; mp4 needs ffmpeg.
+        film_as: The film's format in RUN/bang; html is one file with its own player, mp4 needs ffmpeg.
         at: Look at the parameters after training (end) or before (start).
         images: Average over so many of the first training images.
         points: For --credit: points of the path; with fewer than the run has steps it is coarse.
@@ -63,8 +63,8 @@ def bang(
     for name, value in found.facts.items():
         print(f"{name}: {value}")
     if found.film is not None:
-        print(found.film)
-    print(found.report)
+        show_file(found.film)
+    show_file(found.report)
     if json:
         rows = [
             nudge._asdict() | {"ratio": nudge.ratio if math.isfinite(nudge.ratio) else None} for nudge in found.nudges

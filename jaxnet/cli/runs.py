@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypedDict
 
 import tyro
 
-from jaxnet.live import progress
+from jaxnet.live import progress, show_file
 from jaxnet.recipes import PRESETS, Preset, Settings
 
 
@@ -21,8 +21,20 @@ def _explained() -> dict[str, str]:
     return {name: there.get(name, "") for name in Settings._fields}  # python -OO has no docstrings
 
 
+def _of_presets(name: str) -> str:
+    """The values that the presets have of a setting: one value, or which preset has which."""
+    by_value: dict[str, list[str]] = {}
+    for preset, settings in PRESETS.items():
+        value = getattr(settings, name)
+        told = " ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
+        by_value.setdefault(told, []).append(preset)
+    if len(by_value) == 1:
+        return f"(all presets: {next(iter(by_value))})"
+    return "(" + "; ".join(f"{', '.join(presets)}: {value}" for value, presets in by_value.items()) + ")"
+
+
 _FIELDS: dict[str, Any] = {
-    name: Annotated[kind, tyro.conf.arg(help=_explained()[name])]
+    name: Annotated[kind, tyro.conf.arg(help=_explained()[name], help_behavior_hint=_of_presets(name))]
     for name, kind in Settings.__annotations__.items()
     if name != "preset"
 }
@@ -88,7 +100,8 @@ def train(
             print(f"stopped after {result['steps']:,} of {result['num_steps']:,} steps; what there was is saved")
         cost = math.nan if result["cost"] is None else result["cost"]
         print(f"average cost {cost:.4g} over {result['train_images']:,} training images")
-        print(result["out"] + ("/report.html" if pictures and result["signal"] is None else ""))
+        written = Path(result["out"], "report.html")
+        show_file(written if written.is_file() else Path(result["out"]))
         if json:
             print(json_format.dumps(result))
     if result["signal"] is not None:
@@ -116,7 +129,8 @@ def kept(out: Any) -> Iterator[None]:
 _VARIED = ("learning_rate", "gain", "initializer", "optimizer", "weight_decay", "batch_size", "activation")
 _AXES: dict[str, Any] = {
     name: Annotated[
-        tuple[Settings.__annotations__[name], ...], tyro.conf.arg(help=f"Values to try. {_explained()[name]}")
+        tuple[Settings.__annotations__[name], ...],
+        tyro.conf.arg(help=f"Values to try. {_explained()[name]}", help_behavior_hint=_of_presets(name)),
     ]
     for name in _VARIED
 }
@@ -193,7 +207,7 @@ def sweep(
         print(f"{len(results.members)} networks judged by {results.judged_by}, {results.seconds:.1f} s of training")
         if found.interrupted:
             print("stopped early; what there was is saved")
-        print(found.folder / "sweep.png")
+        show_file(found.folder / "sweep.html")
         if json:
             print(json_format.dumps(for_json(found.rows)))
     if found.signal is not None:

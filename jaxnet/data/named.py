@@ -66,7 +66,7 @@ def load(
 
     Raises:
         ValueError: If there is no such set, or it is not one of labeled images of one shape with a train and test split.
-        ModuleNotFoundError: If preparing this set needs TensorFlow: `pip install 'jaxnet[prepare]'`.
+        ModuleNotFoundError: If preparing this set needs TensorFlow: `pip install '.[prepare]'` in jaxnet's clone.
         Offline: If the set must be fetched and its host cannot be reached, within seconds.
         CorruptFile: If a file's sum is wrong, or a prepared copy has lost examples.
 
@@ -126,7 +126,8 @@ def _builder(name: str, folder: Path) -> Any:
 
 def _needs_tensorflow(name: str) -> ModuleNotFoundError:
     return ModuleNotFoundError(
-        f"preparing {name!r} needs TensorFlow, once; reading it afterwards does not: pip install 'jaxnet[prepare]'"
+        f"preparing {name!r} needs TensorFlow, once; reading it afterwards does not: "
+        "run pip install '.[prepare]' in the folder of jaxnet's clone"
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxnet.bang import Nudge
+from jaxnet.bang.names import in_words
 from jaxnet.plot.style import DARK, Theme, canvas, headline, quiet
 
 
@@ -30,7 +31,7 @@ def by_layer(columns: Mapping[str, Mapping[str, float]], *, title: str = "", the
         shares = np.array([100 * values[name] for name in names])
         bars = axes.barh(np.arange(len(names)) + i * height, shares, height * 0.9, color=colors[i % 3], label=quantity)
         axes.bar_label(bars, fmt="%.1f %%", padding=4, color=theme.ink, fontsize=9)
-    axes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, names)
+    axes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, [in_words(name) for name in names])
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.set_xlabel("part of the predicted decrease (%)", color=theme.ink)

@@ -6,63 +6,98 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.transforms import offset_copy
 
 from jaxnet.bang import Ledger
-from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, key, quiet
+from jaxnet.bang.names import in_words
+from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, key, largest_classes, legible, quiet
+
+MOST_NAMED = 20
+"""Labels whose lines are named; of more, those with the largest part."""
 
 
-def credit(ledger: Ledger, *, steps: Any = None, title: str = "", theme: Theme = DARK) -> Figure:
+def credit(
+    ledger: Ledger, *, steps: Any = None, classes: Sequence[str] | None = None, title: str = "", theme: Theme = DARK
+) -> Figure:
     """What each array of parameters has earned of the fall of the cost, over a run.
 
     Args:
         ledger: From `bang.credit`.
         steps: The step at the end of each segment; None counts segments.
+        classes: Names of the labels; None counts them.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
         The figure: on the left the fall of the cost (thick) and, line by line, the part that each array earned, in units of
-        the cost; on the right each label's examples. A falling line works against the others.
+        the cost; on the right each label's examples. A falling line works against the others. Steps are on a logarithmic
+        scale, and every line has its name at its end.
     """
-    figure = canvas(12.0, 4.8, theme)
+    figure = canvas(13.0, 5.2, theme)
     axes = [quiet(part, theme) for part in figure.subplots(1, 2)]
     steps = np.arange(1, len(ledger.by_leaf) + 1) if steps is None else np.asarray(steps)
     if len(steps) != len(ledger.by_leaf):
         raise ValueError(f"there must be a step for each of the {len(ledger.by_leaf)} segments, got {len(steps)}")
-    earned = np.cumsum(ledger.by_leaf, axis=0)
-    axes[0].plot(steps, ledger.cost[0] - ledger.cost[1:], color=theme.ink, linewidth=3, label="the fall of the cost")
+    earned, fell = np.cumsum(ledger.by_leaf, axis=0), ledger.cost[0] - ledger.cost[1:]
+    axes[0].plot(steps, fell, color=theme.ink, linewidth=3, label="the fall of the cost")
+    beside = [(f"fall of the cost {fell[-1]:.3g}", float(fell[-1]), theme.ink)]
     for i in np.argsort(-earned[-1]):
-        line = "-" if i < len(theme.series) else "--"
-        axes[0].plot(
-            steps, earned[:, i], line, color=theme.series[i % len(theme.series)], linewidth=1.8,
-            label=f"{ledger.leaves[i]}  {earned[-1, i]:+.3g}",
-        )  # fmt: skip
-    shades = colormaps["viridis"](np.linspace(0.25, 1, ledger.by_label.shape[1]))
-    by_label = np.cumsum(ledger.by_label, axis=0)
+        line, color = "-" if i < len(theme.series) else "--", theme.series[i % len(theme.series)]
+        told = f"{in_words(ledger.leaves[i])}  {earned[-1, i]:+.3g}"
+        axes[0].plot(steps, earned[:, i], line, color=color, linewidth=1.8, label=told)
+        beside.append((told, float(earned[-1, i]), color))
+    _beside(axes[0], float(steps[-1]), beside)
+    by_label, names = np.cumsum(ledger.by_label, axis=0), legible(classes or map(str, range(ledger.by_label.shape[1])))
+    shades = colormaps["viridis"](np.linspace(0.25, 1, len(names)))
     for label, shade in enumerate(shades):
         axes[1].plot(steps, by_label[:, label], color=shade, linewidth=1.6)
-    _labels_beside(axes[1], float(steps[-1]), by_label[-1], shades)
+    most = np.argsort(-np.abs(by_label[-1]), kind="stable")[:MOST_NAMED]
+    _beside(axes[1], float(steps[-1]), [(names[i], float(by_label[-1, i]), shades[i]) for i in most])
     for part, name in zip(axes, ("earned by each array", "earned on each label's examples"), strict=True):
-        grid(part, theme, "step", f"{name} (units of the cost)")
+        part.set_xscale("log")
+        grid(part, theme, "step, on a logarithmic scale: most happens in the first ones", f"{name} (units of the cost)")
         part.axhline(0, color=theme.faint, linewidth=1)
-    key(axes[0], theme, loc="center right")
     headline(figure, title, theme)
     return figure
 
 
-def _labels_beside(axes: Any, x: float, heights: np.ndarray, colors: Any) -> None:
-    """The labels' numbers at the ends of their lines, moved apart where they would overlap."""
-    room = 0.045 * max(float(heights.max() - min(0.0, heights.min())), 1e-12)
-    order = np.argsort(heights)
-    places = [float(heights[order[0]])]
-    for label in order[1:]:
-        places.append(max(float(heights[label]), places[-1] + room))
-    shift = np.mean(np.array(places) - heights[order])
-    for label, place in zip(order, places, strict=True):
+def _beside(axes: Any, x: float, lines: Sequence[tuple[str, float, Any]]) -> None:
+    """Names beside the ends of their lines, moved apart where they would overlap, each tied to its line."""
+    low, high = axes.get_ylim()
+    heights = np.array([height for _, height, _ in lines])
+    places = apart(heights, 0.048 * (high - low))
+    for (name, height, color), place in zip(lines, places, strict=True):
         axes.annotate(
-            str(label), (x, place - shift), xytext=(5, 0), textcoords="offset points", color=colors[label], va="center",
-            fontsize=10, annotation_clip=False,
+            name, (x, height), xytext=(x * 1.0, place), textcoords=offset_copy(axes.transData, axes.figure, x=0.28),
+            color=color, va="center", fontsize=9, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0},
         )  # fmt: skip
+
+
+def apart(heights: Any, room: float) -> np.ndarray:
+    """Places as near to the heights as they can be with so much room between them: neighbors share what they must move.
+
+    Args:
+        heights: Where each would like to be.
+        room: The least distance.
+
+    Examples:
+        >>> apart([0.0, 0.2, 5.0], 1.0).tolist()
+        [-0.4, 0.6, 5.0]
+    """
+    heights = np.asarray(heights, np.float64)
+    order = np.argsort(heights, kind="stable")
+    groups: list[list[float]] = []  # of neighbors that touch: where the first would stand, and how many there are
+    for height in heights[order]:
+        start, count = float(height), 1
+        while groups and groups[-1][0] + groups[-1][1] * room > start:
+            below, others = groups.pop()
+            start = (below * others + (start - others * room) * count) / (others + count)
+            count += int(others)
+        groups.append([start, count])
+    places = np.empty(len(heights))
+    places[order] = [start + i * room for start, count in groups for i in range(int(count))]
+    return places
 
 
 def tug_of_war(
@@ -80,25 +115,32 @@ def tug_of_war(
 
     Returns:
         The figure: a row a parameter; each label's pull is a block with its name, to the right those that want it up, to
-        the left down, the strongest nearest to the middle. The small triangle is the sum: where the parameter goes.
+        the left down, the strongest nearest to the middle; of more than 40 labels the others are one gray block. The small
+        triangle is the sum: where the parameter goes.
     """
     pulls = np.asarray(pulls, np.float64)
     if pulls.shape != (len(names), len(classes)):
         raise ValueError(f"pulls must be ({len(names)} parameters, {len(classes)} labels), got {pulls.shape}")
     figure = canvas(12.0, 1.6 + 0.5 * len(names), theme)
     axes = quiet(figure.add_subplot(), theme)
+    classes = legible(classes)
     shades = colormaps["viridis"](np.linspace(0.2, 1, len(classes)))
     up, down = np.clip(pulls, 0, None).sum(1).max(), np.clip(-pulls, 0, None).sum(1).max()
     reach = max(up, down) or 1.0
+    named = largest_classes(np.abs(pulls).sum(0))
     for row, values in enumerate(pulls):
         ends = {True: 0.0, False: 0.0}
-        for label in np.argsort(-np.abs(values)):
+        for label in named[np.argsort(-np.abs(values[named]))]:
             value, upward = values[label], bool(values[label] > 0)
             axes.barh(row, value, 0.66, left=ends[upward], color=shades[label], edgecolor=theme.ground, linewidth=0.8)
-            if abs(value) > 0.016 * reach:
+            if abs(value) > 0.016 * reach * max(1, len(classes[label])):
                 middle = ends[upward] + value / 2
                 axes.text(middle, row, str(classes[label]), ha="center", va="center", fontsize=9, color="black")
             ends[upward] += value
+        others = np.delete(values, named)
+        for upward, value in ((True, others[others > 0].sum()), (False, others[others < 0].sum())):
+            if value:
+                axes.barh(row, value, 0.66, left=ends[upward], color=theme.faint)
     sums = pulls.sum(1)
     axes.scatter(
         sums, np.arange(len(names)) - 0.4, marker="v", s=60, color=theme.ink, edgecolors=theme.ground, zorder=3
@@ -147,7 +189,7 @@ def signals(columns: Mapping[str, Any], leaves: Sequence[str], *, title: str = "
             blocks = len(values) // width * width
             means = values[:blocks].reshape(-1, width).mean(1)
             color = theme.series[i % len(theme.series)]
-            axes.plot(steps[width - 1 : blocks : width], means, color=color, linewidth=1.4, label=leaf)
+            axes.plot(steps[width - 1 : blocks : width], means, color=color, linewidth=1.4, label=in_words(leaf))
         if name != "share":
             axes.set_yscale("log")
         grid(axes, theme, "step", told[name])

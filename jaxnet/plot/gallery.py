@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxnet.plot.style import DARK, Theme, canvas, headline, quiet, sheet
+from jaxnet.plot.style import DARK, MOST_CLASSES, Theme, canvas, headline, largest_classes, legible, quiet, sheet
 
 
 def _picture(axes: Axes, image: Any, theme: Theme) -> None:
@@ -17,13 +17,14 @@ def _picture(axes: Axes, image: Any, theme: Theme) -> None:
 
 
 def _bars(axes: Axes, values: Any, label: int | None, classes: Sequence[str], theme: Theme) -> None:
-    values = np.asarray(values, np.float64)
+    shown = largest_classes(values, *(() if label is None else (label,)))
+    values, names = np.asarray(values, np.float64)[shown], [classes[i] for i in shown]
     best = int(values.argmax())
     colors = [theme.faint] * len(values)
-    colors[best] = theme.positive if label in (None, best) else theme.negative
+    colors[best] = theme.positive if label in (None, shown[best]) else theme.negative
     quiet(axes, theme)
     axes.bar(range(len(values)), values, color=colors)
-    axes.set_xticks(range(len(values)), classes, fontsize=7, rotation=0 if max(map(len, classes)) < 3 else 90)
+    axes.set_xticks(range(len(values)), names, fontsize=7, rotation=0 if max(map(len, names)) < 3 else 90)
     axes.set_ylim(0, max(1.0, float(values.max())))
     axes.set_yticks([0, 1])
 
@@ -46,17 +47,19 @@ def digits_read(
         The figure: images above, untrained outputs in the middle, trained below; the strongest output is blue if it is
         right and orange if it is wrong.
     """
+    classes = legible(classes)
     figure, axes = sheet(1.25 * (1.15 * len(images) + 0.2), 1.25 * 3.8 + 0.45, theme)
     for i, (image, label) in enumerate(zip(images, labels, strict=True)):
         left = 1.15 * i
         axes.imshow(np.asarray(image), cmap="gray", vmin=0, vmax=brightest(image), extent=(left, left + 1, 2.5, 3.5))
         for bottom, outputs in ((1.25, before[i]), (0, after[i])):
-            values = np.asarray(outputs, np.float64)
+            which = largest_classes(outputs, int(label))
+            values = np.asarray(outputs, np.float64)[which]
             width = 1 / len(values)
             places = left + width * np.arange(len(values)) + width / 2
             colors = [theme.faint] * len(values)
             best = int(values.argmax())
-            colors[best] = theme.positive if best == label else theme.negative
+            colors[best] = theme.positive if which[best] == label else theme.negative
             axes.bar(places, values, 0.8 * width, bottom=bottom, color=colors)
             axes.plot([left, left + 1], [bottom, bottom], color=theme.ink, linewidth=0.8)
             if len(values) <= 10 and max(map(len, classes)) < 3:
@@ -93,6 +96,13 @@ def cost_of_one(
     output = np.asarray(output, np.float64)
     wanted = np.eye(len(output))[label]
     squares = (output - wanted) ** 2
+    total, shown = squares.sum(), largest_classes(squares, label)
+    output, wanted, squares, classes = (
+        output[shown],
+        wanted[shown],
+        squares[shown],
+        [legible(classes)[i] for i in shown],
+    )
     figure = canvas(11.0, 3.6, theme)
     axes = figure.subplots(1, 3, width_ratios=[1, 1.6, 1.6])
     _picture(axes[0], image, theme)
@@ -110,7 +120,7 @@ def cost_of_one(
         part.set_ylabel(name, color=theme.ink)
     axes[2].bar(positions, squares, color=theme.negative)
     extra = "" if loss is None else f" (training loss {loss:.3g})"
-    axes[2].set_title(f"squared differences, sum {squares.sum():.3g}{extra}", color=theme.ink, fontsize=10)
+    axes[2].set_title(f"squared differences, sum {total:.3g}{extra}", color=theme.ink, fontsize=10)
     headline(figure, title, theme)
     return figure
 
@@ -139,6 +149,7 @@ def mistakes_gallery(
     Returns:
         The figure: a grid of images; above each "label → answer" and the confidence in percent.
     """
+    classes = legible(classes)
     space, size = ("  ", 8) if max(map(len, classes)) < 4 else ("\n", 6)
     captions = [
         f"{classes[label]} → {classes[answer]}{space}{100 * sure:.0f} %"
@@ -191,9 +202,15 @@ def confusion(counts: Any, *, classes: Sequence[str], title: str = "", theme: Th
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: numbers of images; brightness shows the mistakes alone, so that the diagonal does not outshine them.
+        The figure: numbers of images; brightness shows the mistakes alone, so that the diagonal does not outshine them. Of
+        more than 40 classes those with the most mistakes.
     """
-    counts = np.asarray(counts)
+    counts, classes = np.asarray(counts), legible(classes)
+    if len(counts) > MOST_CLASSES:
+        mixed = counts.sum(0) + counts.sum(1) - 2 * counts.diagonal()
+        shown, every = largest_classes(mixed), len(counts)
+        counts, classes = counts[np.ix_(shown, shown)], [classes[i] for i in shown]
+        title = f"{title}\nthe {len(shown)} of {every:,} classes with the most mistakes"
     off = np.where(np.eye(len(counts), dtype=bool), 0, counts)
     size = max(5.5, 0.42 * len(counts) + 1.4)
     figure = canvas(size, size, theme)
@@ -235,6 +252,7 @@ def seen(
     Returns:
         The figure: one row a picture.
     """
+    classes, names = legible(classes), legible(names)
     figure = canvas(8.0, 1.7 * len(pages) + 0.3, theme)
     grid = figure.subplots(len(pages), 3, squeeze=False, width_ratios=[1, 1, 2])
     for axes, page, image, output, name in zip(grid, pages, images, outputs, names, strict=True):

@@ -12,7 +12,7 @@ from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.figure import Figure
 
 from jaxnet.network import Layer
-from jaxnet.plot.style import DARK, Theme, headline, legend, sheet, signed, signed_power
+from jaxnet.plot.style import DARK, Theme, headline, legend, legible, sheet, signed, signed_power
 
 MOST_EDGES = 100_000
 """Beyond this a picture of single edges takes minutes and shows a block of color."""
@@ -172,16 +172,18 @@ def _rings(
 
 
 def _names(axes: Axes, places: list[Any], classes: Sequence[str] | None, theme: Theme) -> None:
-    for name, (x, y) in zip(classes or [], places[-1], strict=False):
+    # Of outputs in several columns no name would stand beside its own.
+    names = legible(classes or []) if len(places[-1]) <= TALLEST else []
+    for name, (x, y) in zip(names, places[-1], strict=False):
         axes.text(x + 0.08, y, name, color=theme.ink, va="center", fontsize=12)
     for i, column in enumerate(places[1:], start=1):
-        label = "output" if i == len(places) - 1 else f"hidden {i}"
+        label = f"layer {i}, output" if i == len(places) - 1 else f"layer {i}"
         axes.text(
             column[:, 0].mean(), -0.98, f"{label}\n{len(column)}", color=theme.ink, ha="center", va="top", fontsize=9
         )
     axes.text(DEPTH / 2, -0.98, f"input\n{len(places[0])}", color=theme.ink, ha="center", va="top", fontsize=9)
     right = places[-1][0, 0]
-    room = 0.2 + 0.035 * max((len(name) for name in classes or []), default=0)
+    room = 0.2 + 0.035 * max((len(name) for name in names), default=0)
     axes.set(xlim=(-0.15, right + room), ylim=(-1.12, 1.0))
 
 
@@ -218,7 +220,7 @@ def activations(
         )  # fmt: skip
     best = int(layers[-1].argmax())
     axes.scatter(*places[-1][best], s=420, facecolors="none", edgecolors=theme.positive, linewidths=2.5)
-    names = classes or [""] * len(layers[-1])
+    names = legible(classes) if classes else [""] * len(layers[-1])
     _names(axes, places, [f"{value:.2f}  {name}" for value, name in zip(layers[-1], names, strict=True)], theme)
     headline(figure, title, theme)
     return figure

@@ -1,5 +1,8 @@
 """The look of every picture: two themes, and the colors of plus and minus."""
 
+import re
+from collections.abc import Iterable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import FuncNorm, LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 
 class Theme(NamedTuple):
@@ -42,6 +46,43 @@ LIGHT = Theme(
     ("#0969a8", "#c4500b", "#8a7a00", "#00765a", "#9b3f82", "#5a6270", "#3a4fc4"),
 )  # fmt: skip
 """For print."""
+
+
+def legible(names: Iterable[str]) -> list[str]:
+    r"""Names as a picture can show them: a dollar sign as one, and by its number a class whose letters the font lacks.
+
+    Args:
+        names: Of classes, in their order.
+
+    Returns:
+        Names to draw: with `$` kept from being read as mathematics, and `#3` for a name that would be empty boxes.
+
+    Examples:
+        >>> legible(["a", "$5", "一"])
+        ['a', '\\$5', '#2']
+    """
+    known = _glyphs()
+    shown = [name if all(ord(letter) in known for letter in name) else f"#{i}" for i, name in enumerate(names)]
+    return [re.sub(r"(?<!\\)\$", r"\\$", name) for name in shown]
+
+
+MOST_CLASSES = 40
+"""What one picture of classes shows; of more, those with the largest values."""
+
+
+def largest_classes(values: Any, *always: int) -> np.ndarray:
+    """Positions of the classes to show, in their order: all, or of many those with the largest values and `always`."""
+    values = np.asarray(values)
+    if len(values) <= MOST_CLASSES:
+        return np.arange(len(values))
+    first = [*dict.fromkeys([*always, *np.argsort(-values, kind="stable").tolist()])]
+    return np.sort(np.array(first[:MOST_CLASSES]))
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """Letters that matplotlib's own font has."""
+    return frozenset(get_font(findfont(FontProperties())).get_charmap())
 
 
 def canvas(width: float, height: float, theme: Theme) -> Figure:

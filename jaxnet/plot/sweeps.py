@@ -79,6 +79,8 @@ def sweep(
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
         axes.yaxis.set_minor_locator(NullLocator())
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(epochs) == 1:
+        right.set(xticks=[1], xlim=(0.5, 1.5))
     grid(left, theme, setting, cost)
     grid(right, theme, "epoch", "cost of the epoch's batches")
     key(left, theme)

@@ -1,0 +1,45 @@
+"""Output that is not UTF-8: characters that it lacks become plain ones, and nothing fails."""
+
+import codecs
+import sys
+import unicodedata
+
+PLAIN = {
+    "→": "->",
+    "←": "<-",
+    "×": "x",
+    "█": "#",
+    "▀": "^",
+    "▄": "_",
+    "░": ".",
+    "▒": ":",
+    "▓": "%",
+    "…": "...",
+    "∞": "inf",
+}
+"""What stands for a character; of any other one its letter without accents, or a question mark."""
+
+
+def plain(text: str) -> str:
+    """A text in ASCII.
+
+    Examples:
+        >>> plain("3 → 5, naïve")
+        '3 -> 5, naive'
+    """
+    letters = (PLAIN.get(letter) or unicodedata.normalize("NFKD", letter) for letter in text)
+    return "".join(part.encode("ascii", "ignore").decode() or "?" for part in letters)
+
+
+def speak_plainly() -> None:
+    """Let standard output and error degrade what their encoding lacks."""
+    codecs.register_error("jaxnet-plain", _degraded)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="jaxnet-plain")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _degraded(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return plain(error.object[error.start : error.end]), error.end
