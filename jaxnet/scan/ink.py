@@ -167,7 +167,7 @@ def _without_rows(ink: np.ndarray) -> np.ndarray:
 
     factor = max(1, max(ink.shape) // 400)
     padded = np.pad(ink, [(0, -side % factor) for side in ink.shape])
-    small = padded.reshape(padded.shape[0] // factor, factor, -1, factor).any((1, 3))
+    small = np.asarray(padded.reshape(padded.shape[0] // factor, factor, -1, factor).any((1, 3)))
     small[1:] |= small[:-1]
     height, width = small.shape
     rows, columns = np.nonzero(small)
