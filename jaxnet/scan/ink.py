@@ -127,7 +127,10 @@ def _sharp(box: tuple[int, int, int, int], mask: np.ndarray, difference: np.ndar
     outline = mask & ~np.asarray(ndimage.binary_erosion(mask), bool)
     window = np.s_[box[0] : box[2], box[1] : box[3]]
     level = max(float(np.percentile(difference[window][mask], 75)), 1e-6)
-    steep = slope[window][outline] > level * min(0.1, 5 / max(mask.shape))
+    near = slope[window]
+    if outline.sum() > 0.8 * mask.sum():  # the ridge of a thin line is flat, its flanks are beside it
+        near = np.asarray(ndimage.maximum_filter(near, 3))
+    steep = near[outline] > level * min(0.1, 5 / max(mask.shape))
     return float(steep.mean()) if steep.size else 0.0
 
 
