@@ -387,7 +387,7 @@ def predict(
     with arithmetic(device=device):
         loaded = folders.load(run)
     look = loaded.look or _look_of_old(loaded)
-    pages, seen, read = [], [], []
+    seen, pages = [], []
     for file in files:
         try:
             page = scan.read(file, color=len(look.shape) == 3)
@@ -400,35 +400,11 @@ def predict(
             image, remarks = scan.cut(page, look, as_is=as_is)
         except ValueError as error:
             image, remarks = None, (str(error),)
-        seen.append((image, remarks))
-        read.append(file)
-        pages.append(page[:: max(1, max(page.shape[:2]) // 400), :: max(1, max(page.shape[:2]) // 400)])
-    images = [image for image, _ in seen if image is not None]
-    sure = iter(())
-    if images:
-        stacked = scan.values(np.stack(images), look)
-        with arithmetic(device=device, dtype=loaded.settings.dtype, precision=loaded.settings.precision):
-            outputs = losses.outputs(loaded.recipe.apply, loaded.params, stacked, chunk_size=min(len(images), 100))
-            from jaxnet import portraits
-
-            rows = np.asarray(portraits.certainty(loaded.recipe, outputs), np.float64)
-        odd = np.zeros(len(images), bool)
-        if loaded.likeness is not None:
-            odd = distances(loaded.likeness, shrunk(stacked, look)) > loaded.likeness.limit
-        sure = iter(zip(rows, odd, strict=True))
-    answers = []
-    for file, (image, remarks) in zip(read, seen, strict=True):
-        if image is None:
-            empty = np.full(look.shape, round(255 * look.ground), np.uint8)
-            answers.append(Answer(str(file), None, 0.0, (), empty, remarks))
-            continue
-        row, unlike = next(sure)
-        best = int(row.argmax())
-        remarks += (UNLIKE,) * bool(unlike)
-        answers.append(
-            Answer(str(file), loaded.classes[best], float(row[best]), tuple(map(float, row)), image, remarks)
-        )
-    found(tuple(answers))
+        seen.append((str(file), image, remarks))
+        step = max(1, max(page.shape[:2]) // 400)
+        pages.append(page[::step, ::step].copy())
+    answers = _answers(loaded, look, seen, device)
+    found(answers)
     if out is not None and answers:
         from jaxnet import plot, report
 
@@ -441,6 +417,41 @@ def predict(
             classes=loaded.classes,
         )
         folders.write_file(Path(out), report.png(figure))
+    return answers
+
+
+def _answers(
+    run: folders.Run,
+    look: Appearance,
+    seen: list[tuple[str, np.ndarray | None, tuple[str, ...]]],
+    device: str | None,
+) -> tuple[Answer, ...]:
+    """Let the network read what was seen: for each file an image, or None, and remarks."""
+    from jaxnet import portraits
+
+    images = [image for _, image, _ in seen if image is not None]
+    rows, odd = np.zeros((0, len(run.classes))), np.zeros(0, bool)
+    if images:
+        stacked = scan.values(np.stack(images), look)
+        with arithmetic(device=device, dtype=run.settings.dtype, precision=run.settings.precision):
+            outputs = losses.outputs(run.recipe.apply, run.params, stacked, chunk_size=min(len(images), 100))
+            rows = np.asarray(portraits.certainty(run.recipe, outputs), np.float64)
+        odd = np.zeros(len(images), bool)
+        if run.likeness is not None:
+            odd = distances(run.likeness, shrunk(stacked, look)) > run.likeness.limit
+    read = iter(zip(rows, odd, strict=True))
+    answers = []
+    for file, image, remarks in seen:
+        if image is None:
+            empty = np.full(look.shape, round(255 * look.ground), np.uint8)
+            answers.append(Answer(file, None, 0.0, (), empty, remarks))
+            continue
+        row, unlike = next(read)
+        best = int(row.argmax())
+        more = (UNLIKE,) * bool(unlike)
+        answers.append(
+            Answer(file, run.classes[best], float(row[best]), tuple(map(float, row)), image, (*remarks, *more))
+        )
     return tuple(answers)
 
 

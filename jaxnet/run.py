@@ -236,8 +236,8 @@ def load(folder: str | Path) -> Run:
 def _look(told: dict[str, Any] | None) -> Appearance | None:
     if told is None:
         return None
-    pairs = {name: tuple(told[name]) for name in ("shape", "center", "thickness")}
-    return Appearance(**told | pairs)
+    parts: dict[str, Any] = {name: tuple(part) if isinstance(part, list) else part for name, part in told.items()}
+    return Appearance(**parts)
 
 
 def _likeness(columns: dict[str, Any]) -> Likeness | None:

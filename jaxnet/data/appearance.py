@@ -115,7 +115,7 @@ def appearance(images: Any) -> Appearance:
         size = max(np.ptp(rows), np.ptp(columns)) + 1
         extents.append(size / min(thing.shape))
         centers.append([(c + 0.5) / n for c, n in zip(ndimage.center_of_mass(thing), thing.shape, strict=True)])
-        large = ndimage.zoom(thing, 4, order=1) > 0.5 * full
+        large = np.asarray(ndimage.zoom(thing, 4, order=1)) > 0.5 * full
         distance = np.asarray(ndimage.distance_transform_edt(np.pad(large, 1)))[1:-1, 1:-1]
         widths.append((4 * float(distance[large].mean()) - 1) / (4 * size))
     thin, wide = (float(width) for width in np.percentile(widths, (5, 95))) if widths else (0.0, 1.0)

@@ -57,17 +57,18 @@ def find(page: UInt8[np.ndarray, "height width"]) -> Drawn:
     found = _find(_reduced(page, factor))
     if found is None:
         raise ValueError(NOTHING)
-    mask, remarks, box = found
-    box = tuple(factor * side for side in box)
-    if factor > 1 and max(mask.shape) < CLOSE:
-        top, left, bottom, right = box
+    mask, remarks, small = found
+    top, left, bottom, right = (factor * side for side in small)
+    if factor > 1 and max(small[2] - small[0], small[3] - small[1]) < CLOSE:
         margin = max(bottom - top, right - left)
-        top, left = max(0, top - margin), max(0, left - margin)
-        closer = _find(page[top : bottom + margin, left : right + margin])
-        if closer is not None and 0.6 < max(closer[0].shape) / (factor * max(mask.shape)) < 1.5:
-            mask = closer[0]
-            box = tuple(side + offset for side, offset in zip(closer[2], (top, left, top, left), strict=True))
-    return Drawn(mask, remarks, box)
+        above, before = max(0, top - margin), max(0, left - margin)
+        closer = _find(page[above : bottom + margin, before : right + margin])
+        if closer is not None:
+            box = closer[2]
+            if 0.6 < max(box[2] - box[0], box[3] - box[1]) / margin < 1.5:
+                mask = closer[0]
+                top, left, bottom, right = box[0] + above, box[1] + before, box[2] + above, box[3] + before
+    return Drawn(mask, remarks, (top, left, bottom, right))
 
 
 def _reduced(page: np.ndarray, factor: int) -> np.ndarray:

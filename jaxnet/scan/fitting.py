@@ -76,11 +76,9 @@ def _resized(page: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
     if page.shape[:2] == size:
         return page
-    return np.asarray(Image.fromarray(page).resize(size[::-1], Image.Resampling.BOX if _larger(page, size) else None))
-
-
-def _larger(page: np.ndarray, size: tuple[int, int]) -> bool:
-    return page.shape[0] >= size[0] and page.shape[1] >= size[1]
+    larger = page.shape[0] >= size[0] and page.shape[1] >= size[1]
+    filtered = Image.Resampling.BOX if larger else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(page).resize((size[1], size[0]), filtered))
 
 
 def _with_channels(image: np.ndarray, look: Appearance) -> np.ndarray:

@@ -127,7 +127,10 @@ def _sharp(box: tuple[int, int, int, int], mask: np.ndarray, difference: np.ndar
     outline = mask & ~np.asarray(ndimage.binary_erosion(mask), bool)
     window = np.s_[box[0] : box[2], box[1] : box[3]]
     level = max(float(np.percentile(difference[window][mask], 75)), 1e-6)
-    steep = slope[window][outline] > level * min(0.1, 5 / max(mask.shape))
+    near = slope[window]
+    if outline.sum() > 0.8 * mask.sum():  # the ridge of a thin line is flat, its flanks are beside it
+        near = np.asarray(ndimage.maximum_filter(near, 3))
+    steep = near[outline] > level * min(0.1, 5 / max(mask.shape))
     return float(steep.mean()) if steep.size else 0.0
 
 
@@ -167,7 +170,7 @@ def _without_rows(ink: np.ndarray) -> np.ndarray:
 
     factor = max(1, max(ink.shape) // 400)
     padded = np.pad(ink, [(0, -side % factor) for side in ink.shape])
-    small = padded.reshape(padded.shape[0] // factor, factor, -1, factor).any((1, 3))
+    small = np.asarray(padded.reshape(padded.shape[0] // factor, factor, -1, factor).any((1, 3)))
     small[1:] |= small[:-1]
     height, width = small.shape
     rows, columns = np.nonzero(small)
