@@ -142,13 +142,13 @@ def progress(console: Any = None) -> Iterator[Callable[[Any], None]]:
                 parts.append(f"cost {seen.cost:.4f}")
             if seen.accuracy is not None:
                 parts.append(f"right {100 * seen.accuracy:.2f} %")
-            if seen.examples_per_second:
+            if seen.examples_per_second and console.width >= 100:
                 parts.append(f"{seen.examples_per_second:,.0f} images/s")
             if seen.left is not None:
                 parts.append(f"about {_time(seen.left)} left in all")
             known = {"clock": now, "num_steps": seen.num_steps, "seen": "  ".join(parts)}
-            # A bar that is full says "done"; what still works after its last step has none.
-            counted = seen.num_steps if seen.step < seen.num_steps else None
+            # A bar at 0 % or at 100 % does not move; before the first step and after the last one there is none.
+            counted = seen.num_steps if 0 < seen.step < seen.num_steps else None
             if bar.tasks[0].total is not None and counted is None:  # rich takes None for "as before"
                 bar.remove_task(task)
                 task = bar.add_task(seen.phase, total=None, **known)

@@ -61,9 +61,12 @@ def test_a_new_phase_and_a_new_walk_start_a_new_clock():
 def test_a_phase_without_steps_shows_no_percents_even_after_one_with():
     console = Console(width=80, file=io.StringIO(), force_terminal=True, color_system=None)
     with live.progress(console) as show:
-        show(Seen("training", 1, 2))
+        show(Seen("compiling", 0, 2))
+        show(Seen("training", 1, 2, cost=0.1, accuracy=0.9, examples_per_second=1e5))
         show(Seen("training", 2, 2))
         show(Seen("drawing"))
+    assert " 0 %" not in console.file.getvalue()
+    assert "100 %" not in console.file.getvalue()
     last = next(
         line for line in reversed(console.file.getvalue().splitlines()) if "drawing" in line or "training" in line
     )

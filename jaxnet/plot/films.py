@@ -43,7 +43,7 @@ def film(
         theme: DARK or LIGHT.
 
     Returns:
-        A matplotlib animation: `.save("bang.gif")`, `.save("bang.mp4")` where ffmpeg is installed, `.to_jshtml()`.
+        A matplotlib animation: `.save("bang.gif")`, `.save("bang.mp4")` where ffmpeg is installed.
 
     Raises:
         ValueError: If there is no frame, or not one step and one cost for each.
