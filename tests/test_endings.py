@@ -476,6 +476,11 @@ def test_sizes_that_mean_one_thing_are_taken(sizes):
     recipes.require_sizes(sizes, 64, 5)
 
 
+def test_a_network_larger_than_the_memory_is_refused(small):
+    with pytest.raises(ValueError, match=r"sizes 100000000000 make .* parameters, which take .* GB; this machine has"):
+        training.plan(QUICK._replace(sizes=(10**11,)), small)
+
+
 # Run folders with a damaged or changed file.
 
 
