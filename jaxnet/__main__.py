@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+import warnings
 import zipfile
 from typing import Any
 
@@ -69,6 +70,8 @@ def _run() -> None:
         from jaxnet.devices import keep_compilations
 
         jax.config.update("jax_numpy_dtype_promotion", "standard")
+        # A cache on a full disk is no news to whoever trains a network.
+        warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
         keep_compilations()
     tyro.extras.subcommand_cli_from_dict(
         {f.__name__: f for f in (train, sweep, bang, predict, film, reproduce)},

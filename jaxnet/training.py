@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from jaxnet._types import Batch, Dataset, Params
 from jaxnet.data.named import means_a_file
 from jaxnet.descent import State, side_by_side
 from jaxnet.loop import train
-from jaxnet.recipes import Recipe, Settings, build, require_seed, require_sizes
+from jaxnet.recipes import Recipe, Settings, all_sizes, build, require_seed, require_sizes
 
 JUDGED = 10_000
 """Without held-out images the network is judged, on the way, by so many of the training images."""
@@ -151,12 +152,27 @@ def plan(settings: Settings, dataset: Dataset, *, drawn: bool = True) -> Plan:
         )
     num_steps = settings.epochs * (len(examples.labels) // settings.batch_size)
     require_sizes(settings.sizes, math.prod(examples.images.shape[1:]), len(dataset.classes))
+    _require_memory(settings, math.prod(examples.images.shape[1:]), len(dataset.classes))
     recipe = build(
         settings, image_shape=tuple(examples.images.shape[1:]), classes=len(dataset.classes), steps=num_steps
     )
     first = Batch(examples.images[:JUDGED], examples.labels[:JUDGED])
     params = start(settings, recipe) if drawn else None
     return Plan(settings, recipe, examples, judged or first, judged is not None, num_steps, params, order_key)
+
+
+def _require_memory(settings: Settings, pixels: int, classes: int) -> None:
+    """Refuse a dense network that is larger than the machine's memory: asked for that much, XLA never comes back."""
+    sizes = all_sizes(settings.sizes, pixels, classes)
+    count = settings.candidates * sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(sizes))
+    known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if known else math.inf
+    size = count * jnp.dtype(settings.dtype).itemsize
+    if settings.model == "dense" and size > memory:
+        raise ValueError(
+            f"sizes {' '.join(map(str, settings.sizes))} make {count:,} parameters, which take {size / 1e9:,.0f} GB; this "
+            f"machine has {memory / 1e9:,.0f} GB of memory, so make the layers smaller"
+        )
 
 
 def start(settings: Settings, recipe: Recipe) -> Params:
