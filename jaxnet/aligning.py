@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnet.leaves import require_real
-from jaxnet.loop import first_not_finite
+from jaxnet.leaves import first_not_finite, require_real
 from jaxnet.network import Layer
 
 

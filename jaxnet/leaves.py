@@ -128,3 +128,18 @@ def require_alike(tree: Any, params: Any, what: str) -> None:
 
 def _is_variable(node: Any) -> bool:
     return any(kind.__name__ == "Variable" and kind.__module__.startswith("flax.nnx") for kind in type(node).__mro__)
+
+
+def first_not_finite(tree: Any) -> str | None:
+    """The name of the first leaf that holds a NaN or an infinity, None where all are finite."""
+    for path, finite in jax.tree_util.tree_leaves_with_path(_finite(tree)):
+        if not finite:
+            return jax.tree_util.keystr(path, simple=True, separator="/") or "the parameter"
+    return None
+
+
+@jax.jit
+def _finite(tree: Any) -> Any:
+    """Whether each leaf is finite, found by one small program instead of two a leaf; what is no number counts as finite."""
+    floating = lambda leaf: jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
+    return jax.tree.map(lambda leaf: jnp.isfinite(leaf).all() if floating(leaf) else True, tree)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxnet._types import Batch
 from jaxnet.data.batches import Epoch, is_chunk
 from jaxnet.descent import Descent
+from jaxnet.leaves import first_not_finite
 
 
 class Diverged(FloatingPointError):
@@ -205,21 +206,6 @@ def train(
         _check(descent, *before)
         if (leaf := first_not_finite(state.params)) is not None:
             _blame(descent, before[0], before[1], leaf)
-
-
-def first_not_finite(tree: Any) -> str | None:
-    """The name of the first leaf that holds a NaN or an infinity, None where all are finite."""
-    for path, finite in jax.tree_util.tree_leaves_with_path(_finite(tree)):
-        if not finite:
-            return jax.tree_util.keystr(path, simple=True, separator="/") or "the parameter"
-    return None
-
-
-@jax.jit
-def _finite(tree: Any) -> Any:
-    """Whether each leaf is finite, found by one small program instead of two a leaf; what is no number counts as finite."""
-    floating = lambda leaf: jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
-    return jax.tree.map(lambda leaf: jnp.isfinite(leaf).all() if floating(leaf) else True, tree)
 
 
 def _check(descent: Descent, state: Any, chunk: Any, info: Any) -> None:

@@ -9,7 +9,8 @@ import pytest
 from jaxnet import augment, data, loop, losses, network
 from jaxnet._types import Batch
 from jaxnet.descent import gradient_descent
-from jaxnet.loop import Diverged, first_not_finite, scan, train
+from jaxnet.leaves import first_not_finite
+from jaxnet.loop import Diverged, scan, train
 
 film_cost = losses.average(network.apply, losses.squared_error)
 KEY = jax.random.key(11)

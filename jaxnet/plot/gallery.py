@@ -18,7 +18,7 @@ def _picture(axes: Axes, image: Any, theme: Theme) -> None:
 
 def _bars(axes: Axes, values: Any, label: int | None, classes: Sequence[str], theme: Theme) -> None:
     shown = largest_classes(values, *(() if label is None else (label,)))
-    values, names = np.asarray(values, np.float64)[shown], [classes[i] for i in shown]
+    values, names = np.asarray(values, np.float64)[shown], [classes[int(i)] for i in shown]
     best = int(values.argmax())
     colors = [theme.faint] * len(values)
     colors[best] = theme.positive if label in (None, shown[best]) else theme.negative
