@@ -137,7 +137,7 @@ def test_a_device_that_is_not_there_is_refused():
 
 
 def test_the_keys_of_many_runs_are_those_of_each():
-    seeds = [0, 7, -3, 2**31 - 1, 2**31, 2**40 + 5]
+    seeds = [0, 7, 2**31 - 1, 2**31, 2**32 - 1]
     for x64 in (False, True):
         with jax.enable_x64(x64):
             together = training.many_keys(seeds)
