@@ -3,8 +3,6 @@
 import io
 import json
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 
 from jaxnet.claims import refuges
+from jaxnet.data.files import archive
 from jaxnet.experiments.findings import Arrays, Keep
 from jaxnet.run import contents, reason, write_file
 
@@ -70,10 +69,9 @@ def shelf(folder: Path, identity: Mapping[str, Any], *, tell: Callable[[str], No
         path = folder / "parts" / f"{quote(part, safe=' ,+')}.npz"
         if path.exists():
             try:
-                with np.load(path) as file:
-                    arrays = dict(file)
-                    seconds[part] = float(arrays.pop("seconds"))
-            except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+                arrays = archive(path)
+                seconds[part] = float(arrays.pop("seconds"))
+            except (OSError, ValueError, KeyError, TypeError) as error:
                 raise ValueError(
                     f"{path} cannot be read ({error}); delete it, and the part is computed anew"
                 ) from error
@@ -83,9 +81,9 @@ def shelf(folder: Path, identity: Mapping[str, Any], *, tell: Callable[[str], No
         begun = time.perf_counter()
         arrays = {name: np.asarray(array) for name, array in compute().items()}
         seconds[part] = time.perf_counter() - begun
-        archive = io.BytesIO()
-        np.savez_compressed(archive, seconds=seconds[part], **arrays)  # pyright: ignore[reportArgumentType]
-        _keep(path, archive.getvalue())
+        packed = io.BytesIO()
+        np.savez_compressed(packed, seconds=seconds[part], **arrays)  # pyright: ignore[reportArgumentType]
+        _keep(path, packed.getvalue())
         return arrays
 
     return Shelf(keep, seconds, found)

@@ -26,6 +26,7 @@ from jaxnet import claims, record
 from jaxnet._types import Params
 from jaxnet._version import __version__
 from jaxnet.data.appearance import Appearance, Likeness
+from jaxnet.data.files import archive
 from jaxnet.descent import State
 from jaxnet.devices import arithmetic, describe
 from jaxnet.json_types import as_tuples, fits, in_words
@@ -175,8 +176,7 @@ def load(folder: str | Path) -> Run:
     for name in ("steps", "num_steps", "test_images", "train_images"):
         _field(folder, "result.json", result, name, int)
     try:
-        with np.load(folder / "record.npz") as file:
-            columns = dict(file)
+        columns = archive(folder / "record.npz")
     except Exception as error:  # of a damaged archive numpy, zipfile and zlib raise anything
         raise _unreadable(folder, "record.npz", error) from error
     try:

@@ -3,6 +3,7 @@
 import collections
 import gzip
 import io
+import itertools
 import sys
 import time
 import tracemalloc
@@ -13,10 +14,10 @@ import pytest
 from PIL import Image
 from test_data_files import GOOD, IMAGES, LABELS, SQUARE, as_csv, as_idx, as_npy
 
-from jaxnet import data
+from jaxnet import commands, data, keeping, recipes, run, scan
 from jaxnet.data import idx
 
-NUMBER = 3000
+NUMBER = 300
 WORDS = [
     b"\0",
     b"\xff",
@@ -216,6 +217,68 @@ def a_picture_of(kind):
     return make
 
 
+class ManyFiles(Harness):
+    """Mutates one file of a folder after the other, and puts it back."""
+
+    def __init__(self, folder, read, check):
+        super().__init__(read, check)
+        self.files = sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix != ".csv")
+        self.contents = {file: file.read_bytes() for file in self.files}
+        self.turn = itertools.count()
+
+    def feed(self, path, raw, honest):
+        file = self.files[next(self.turn) % len(self.files)]
+        content = self.contents[file]
+        rng = np.random.default_rng(len(raw) + next(self.turn))
+        try:
+            super().feed(file, content if raw == b"" else mutated(content, rng), honest)
+        finally:
+            file.write_bytes(content)
+
+
+def a_run_folder(path):
+    x, y = np.random.default_rng(0).integers(0, 256, (60, 4, 4), dtype=np.uint8), np.arange(60) % 2
+    np.savez(path / "own.npz", images=x, labels=y)
+    settings = recipes.film._replace(data=str(path / "own.npz"), test_fraction=0.5, sizes=(3,), epochs=1, batch_size=10)
+    commands.train(settings, out=path / "run", pictures=False)
+    whole = run.load(path / "run")
+
+    def check(found, file):
+        assert run.params_sha256(found.params) == whole.result["params_sha256"]
+        assert found.settings._replace(data="") == whole.settings._replace(data="")
+
+    return ManyFiles(path / "run", lambda file: run.load(path / "run"), check), path / "run", b""
+
+
+def a_shelf(path):
+    arrays = {"a": np.arange(6.0), "b": np.arange(4)}
+    identity = {"experiment": "sums", "settings": {"seed": 3, "sizes": [1, 2]}}
+    keeping.shelf(path / "shelf", identity).keep("one", lambda: arrays)
+
+    def read(file):
+        try:
+            return keeping.shelf(path / "shelf", identity).keep("one", lambda: arrays)
+        except FileExistsError as error:  # parts of other settings
+            raise ValueError(str(error)) from error
+
+    def check(found, file):
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(found[name], array)
+
+    return ManyFiles(path / "shelf", read, check), path / "shelf", b""
+
+
+def a_photo_of(kind):
+    def make(path):
+        def check(found, file):
+            assert found.ndim == 2
+            assert found.dtype == np.uint8
+
+        return Harness(scan.read, check), path / f"photo.{kind.lower()}", picture(kind)
+
+    return make
+
+
 READERS = {
     "npz": an_npz,
     "stored npz": a_stored_npz,
@@ -227,6 +290,12 @@ READERS = {
     "folder of PNG": a_picture_of("PNG"),
     "folder of JPEG": a_picture_of("JPEG"),
     "folder of GIF": a_picture_of("GIF"),
+    "run folder": a_run_folder,
+    "parts and experiment.json": a_shelf,
+    "photo as PNG": a_photo_of("PNG"),
+    "photo as JPEG": a_photo_of("JPEG"),
+    "photo as TIFF": a_photo_of("TIFF"),
+    "photo as WEBP": a_photo_of("WEBP"),
 }
 
 
@@ -237,11 +306,13 @@ def test_mutated_files_are_read_rightly_or_refused(reader, tmp_path, traced, rec
     harness, path, raw = READERS[reader](tmp_path)
     rng = np.random.default_rng(list(READERS).index(reader))
     # A picture of one color may hold a thousand pixels in a byte.
-    honest = 3 * 8800 * len(raw) if "PNG" in reader else 3 * 4000 * len(raw) if "folder" in reader else 10 * len(raw)
+    honest = 3 * 8800 * len(raw) if "PNG" in reader else 3 * 4000 * len(raw) if raw else 2**24
+    if "photo" in reader:
+        honest = scan.files.UNCHECKED  # below that a header is believed
     harness.feed(path, raw, honest)
     assert harness.ends["accepted"] == 1
-    for _ in range(NUMBER):
-        harness.feed(path, mutated(raw, rng), honest)
+    for turn in range(NUMBER):
+        harness.feed(path, mutated(raw, rng) if raw else bytes(1 + turn), honest)
     record_property("ends", str(dict(harness.ends)))
     sys.stdout.write(f"{reader}: {dict(harness.ends)}\n")
     assert harness.ends["refused"] > NUMBER / 20

@@ -344,6 +344,20 @@ def _archive(path: Path) -> Columns:
     return Columns(read, tuple(members))
 
 
+def archive(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz, checked before they are believed.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or holds Python objects.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}")
+    with _in_words(path):
+        columns = _archive(path)
+        return {name: columns.read(name) for name in columns.names}
+
+
 def _npy_files(path: Path) -> Columns:
     """All .npy files beside this one, so that images find their labels."""
     beside = {
