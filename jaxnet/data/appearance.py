@@ -84,8 +84,8 @@ def appearance(images: Any) -> Appearance:
     Examples:
         >>> from jaxnet import data
         >>> look = appearance(data.mnist().train.images)
-        >>> look.isolated, look.drawn, look.ground, look.ink, round(look.mean, 2)
-        (True, True, 0.0, 1.0, 0.13)
+        >>> look.isolated, look.drawn, look.ground, round(look.ink, 2), round(look.mean, 2)
+        (True, True, 0.0, 0.99, 0.13)
     """
     from scipy import ndimage
 

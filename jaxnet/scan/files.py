@@ -113,7 +113,8 @@ def _decoded(file: Any) -> Shaped[np.ndarray, "height width *channels"]:
     file.load()
     factor = max(1, max(file.size) // LONGEST)
     rows = max(1, 4_000_000 // (file.width * factor)) * factor
-    strips = [file.crop((0, top, file.width, min(file.height, top + rows))) for top in range(0, file.height, rows)]
+    tops = range(0, file.height, rows)
+    strips = (file.crop((0, top, file.width, min(file.height, top + rows))) for top in tops)  # one at a time in memory
     planes = np.concatenate([_planes(strip, factor, "transparency" in file.info) for strip in strips])
     try:
         turn = file.getexif().get(0x0112, 1)
