@@ -2,6 +2,7 @@
 
 import csv
 import html
+import io
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ from PIL import Image
 
 from jaxnet import bang, commands, dossier, glossary, recipes, report, retracing, run, training
 from jaxnet._types import Batch, Dataset
+from jaxnet.pages import Frames
 
 EVERYTHING = {"worth": True, "budget": True, "credit": True, "examples": True, "film": True}
 
@@ -240,6 +242,24 @@ def test_the_table_sorts_and_searches_in_a_browser(tmp_path):
         second,
     ]
     assert title[told:] == "1 of 3 parameters"
+
+
+@pytest.mark.browser
+def test_several_films_and_tables_live_on_one_page(tmp_path):
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "WEBP")
+    film = (Frames((file.getvalue(),) * 3, 8), "a film")
+    tables = {name: report.sortable(["parameter"], [["a", "b"]]) for name in ("one", "two")}
+    act = """<script>
+      const ends = [...document.querySelectorAll(".player")].map(box => {
+        const slider = box.querySelector("input");
+        slider.value = 2; slider.dispatchEvent(new Event("input"));
+        return box.querySelector("output").textContent + " " + box.querySelector("button").textContent;
+      });
+      document.title = JSON.stringify([ends, document.querySelectorAll("tbody tr").length]);
+    </script>"""
+    page = report.page("t", "l", {}, {"first": film, "second": film}, tables)
+    assert json.loads(opened(page.replace("</body>", act + "</body>"), tmp_path)) == [["3 of 3 play"] * 2, 4]
 
 
 @pytest.fixture(scope="module")

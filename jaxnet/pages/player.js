@@ -1,5 +1,5 @@
-// A film of single frames with a button and a slider. It starts by itself unless the reader wants less motion.
-const jaxnetPlayer = box => {
+// A film of single frames with a button and a slider. It starts by itself unless the reader wants less motion. `var`, as a page may hold several.
+var jaxnetPlayer = box => {
   const frames = JSON.parse(box.querySelector("script[type='application/json']").textContent);
   const image = box.querySelector("img"), slider = box.querySelector("input"), button = box.querySelector("button");
   const told = box.querySelector("output");

@@ -1,5 +1,5 @@
-// A long table that a reader sorts and searches. `jaxnetSearch` is the matching alone, from rows of values and a query to positions.
-const jaxnetSearch = (() => {
+// A long table that a reader sorts and searches. `jaxnetSearch` is the matching alone, from rows of values and a query to positions. `var`, as a page may hold several.
+var jaxnetSearch = (() => {
   // "layer 2, neuron 7, weight from neuron 3" becomes the units "layer 2", "neuron 7", "weight", "from neuron 3".
   const units = text => {
     const words = text.toLowerCase().split(/[\s,;()]+/).filter(Boolean), found = [];
@@ -26,7 +26,7 @@ const jaxnetSearch = (() => {
   return { prepare, find };
 })();
 
-const jaxnetTable = box => {
+var jaxnetTable = box => {
   const body = box.querySelector("tbody"), told = box.querySelector(".told");
   const all = JSON.parse(box.querySelector("script[type='application/json']").textContent), prepared = jaxnetSearch.prepare(all);
   const heads = [...box.querySelectorAll("th")], more = box.querySelector(".more"), search = box.querySelector("input");

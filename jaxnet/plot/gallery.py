@@ -101,7 +101,7 @@ def cost_of_one(
         output[shown],
         wanted[shown],
         squares[shown],
-        [legible(classes)[i] for i in shown],
+        [legible(classes)[int(i)] for i in shown],
     )
     figure = canvas(11.0, 3.6, theme)
     axes = figure.subplots(1, 3, width_ratios=[1, 1.6, 1.6])
@@ -209,7 +209,7 @@ def confusion(counts: Any, *, classes: Sequence[str], title: str = "", theme: Th
     if len(counts) > MOST_CLASSES:
         mixed = counts.sum(0) + counts.sum(1) - 2 * counts.diagonal()
         shown, every = largest_classes(mixed), len(counts)
-        counts, classes = counts[np.ix_(shown, shown)], [classes[i] for i in shown]
+        counts, classes = counts[np.ix_(shown, shown)], [classes[int(i)] for i in shown]
         title = f"{title}\nthe {len(shown)} of {every:,} classes with the most mistakes"
     off = np.where(np.eye(len(counts), dtype=bool), 0, counts)
     size = max(5.5, 0.42 * len(counts) + 1.4)
