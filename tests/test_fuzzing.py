@@ -17,7 +17,7 @@ from test_data_files import GOOD, IMAGES, LABELS, SQUARE, as_csv, as_idx, as_npy
 from jaxnet import commands, data, keeping, recipes, run, scan
 from jaxnet.data import idx
 
-NUMBER = 300
+NUMBER = 3000
 WORDS = [
     b"\0",
     b"\xff",
