@@ -15,7 +15,7 @@ from jaxnet import bang as bang_for_buck
 from jaxnet import claims, losses, recipes, scan, training
 from jaxnet import run as folders
 from jaxnet._types import Dataset
-from jaxnet.data.appearance import MNIST, Appearance, appearance, distances, likeness, shrunk
+from jaxnet.data.appearance import MNIST, Appearance, distances, likeness, look_of, shrunk
 from jaxnet.data.own import digest
 from jaxnet.devices import arithmetic, describe
 from jaxnet.recipes import Settings
@@ -207,7 +207,7 @@ def _finished(plan: training.Plan, images: Dataset, walked: Walked, result: dict
     cost = float(trained_on.cost) if np.isfinite(trained_on.cost) else None
     right = float(losses.exactly(trained_on.accuracy, len(plan.train.labels)))
     result = result | {"cost": cost, "train_accuracy": right}
-    look = appearance(plan.train.images)
+    look = look_of(plan.train.images)
     return folders.Run(
         settings, params, walked.state, walked.history, walked.evaluations, result,
         tuple(plan.train.images.shape[1:]), images.classes, folders.versions(), recipe, walked.signals,

@@ -65,6 +65,7 @@ def test_the_curve_predicts_what_the_steps_really_buy(params, batch, grads):
     )
 
 
+@pytest.mark.slow
 def test_a_long_step_does_not_keep_the_promise(params, batch, grads):
     spent = bang.spend(film_cost, [1.0])(params, batch, jax.tree.map(lambda g: -3.0 * g, grads))
     assert not np.isclose(spent.measured, spent.predicted, rtol=0.02)

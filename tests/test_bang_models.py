@@ -86,7 +86,10 @@ def in_plain_arrays():
 FAMILIES = {f.__name__[3:]: f for f in (in_linen, in_nnx, in_equinox, in_haiku, in_plain_arrays)}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(name, marks=pytest.mark.slow if name in ("linen", "equinox") else ()) for name in FAMILIES],
+)
 def test_every_instrument_gives_a_hand_written_gradients_numbers(family):
     apply, params, (first, last), flax_way = FAMILIES[family]()
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)

@@ -107,7 +107,10 @@ def test_what_the_prediction_leaves_out_is_curvature_and_then_shrinks_with_the_t
     np.testing.assert_allclose(without_curvature[:-1] / without_curvature[1:], 4, rtol=0.1)
 
 
-@pytest.mark.parametrize("name", COSTS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name == "film" else pytest.mark.slow) for name in COSTS],
+)
 def test_gradient_and_curvature_are_those_of_the_cost_for_every_parameter(name, tiny):
     params, batch = tiny
     worth = bang.worth(COSTS[name], sizes=[0.1])(params, batch)

@@ -306,6 +306,7 @@ def test_a_convnet_goes_all_the_way(npz, tmp_path):
     assert not (tmp_path / "run" / "pictures" / "bang.png").exists()
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_ranks_and_predicts(npz, tmp_path, mnist):
     done = jaxnet(
         "train", "--data", npz, "--epochs", 1, "--sizes", 8, "--seed", 4, "--no-pictures", "--json", cwd=tmp_path

@@ -421,6 +421,7 @@ def test_names_mean_sets_and_paths_mean_files(tmp_path, monkeypatch):
         training.dataset(recipes.film._replace(test_fraction=0.5))
 
 
+@pytest.mark.slow
 def test_a_run_knows_its_data_again(tmp_path):
     bright = lambda n: np.stack([np.full((4, 4), 60 + 90 * (i % 2), np.uint8) + np.uint8(i // 2) for i in range(n)])
     images, labels = bright(40), np.arange(40) % 2

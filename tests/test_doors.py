@@ -122,6 +122,7 @@ def test_a_mean_near_its_minimum_is_still_taken_for_one():
     assert float(jnp.abs(found.mean["w"]).max()) < 1e-5
 
 
+@pytest.mark.slow
 def test_keys_one_an_example_are_sliced_with_them():
     noisy = lambda w, x, key: jnp.sum((w * x + jax.random.normal(key, x.shape)) ** 2)
     cost = lambda w, b: jnp.mean(jax.vmap(noisy, (None, 0, 0))(w, b["x"], b["key"]))
@@ -167,6 +168,7 @@ def test_nothing_of_float64_is_seen_afterwards(instrument):
     assert state.params.dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_jaxnets_own_costs_forget_no_program():
     cost = average(functools.partial(network.apply, activation=network.tanh), losses.squared_error)
     counted = jax.jit(lambda x: jnp.sin(x) + len(traced.append(1) or "1"))
@@ -693,6 +695,7 @@ def test_many_networks_are_watched_one_by_one():
 # Through training, in order, on types, in words.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make", [optax.rmsprop, *(pytest.param(make, marks=SLOW) for make in (optax.adam, optax.adagrad, optax.amsgrad))]
 )

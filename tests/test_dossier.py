@@ -277,12 +277,14 @@ def test_an_update_that_the_parameters_cannot_hold_is_not_drawn(looked_at):
     assert dossier._next_update(with_rate(1e-12)) is None
 
 
+@pytest.mark.slow
 def test_parameters_without_gradient_are_counted_once_for_all(looked_at):
     facts, worth = dossier.of_gradient(looked_at).facts, bang.worth(dossier._double(looked_at))
     found = worth(looked_at.params, looked_at.batch)
     assert facts["with zero gradient"] == f"{(found.gradient == 0).sum():,}"
 
 
+@pytest.mark.slow
 def test_a_noise_scale_without_an_upper_end_is_not_shown_as_a_number(looked_at, monkeypatch):
     unbounded = bang.NoiseScale(127_346.0, 11_880.0, np.inf, 1.0, 1e-5)
     bounded = bang.NoiseScale(300.0, 200.0, 500.0, 1.0, 1e-5)

@@ -126,6 +126,7 @@ def test_what_was_never_reached_has_no_number_instead_of_a_wrong_one():
     )
 
 
+@pytest.mark.slow
 def test_each_network_fits_its_own_column_from_its_own_start_in_the_order_of_all(small):
     images, true = memorization.digits(small, 500)
     network = memorization.MODERN._replace(sizes=(32,), learning_rate=0.01, batch_size=50, epochs=12)

@@ -128,6 +128,7 @@ def test_an_epoch_ends_where_the_hosts_ends(settings, small, monkeypatch):
         assert apart(wrong.state.params, host.state.params) > 1e-5
 
 
+@pytest.mark.slow
 def test_a_watched_run_sees_what_the_host_sees(small, monkeypatch):
     plan = training.plan(film._replace(epochs=2), small)
     host = walking.walk(plan, watch_every=10)
@@ -163,10 +164,11 @@ def test_all_epochs_of_many_networks_are_one_program(shared, small, resident, co
     assert compiled[counts[3] :] == []
 
 
-@pytest.mark.parametrize("shared", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize(
     "settings",
-    [film, pytest.param(SMALL_STEPS._replace(dropout=0.2), marks=pytest.mark.slow)],
+    [film, SMALL_STEPS._replace(dropout=0.2)],
     ids=["film", "keyed"],
 )
 def test_many_networks_end_where_the_hosts_end(settings, shared, small, monkeypatch):

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from jaxnet import scan
-from jaxnet.data.appearance import MNIST, appearance, distances, likeness, shrunk
+from jaxnet.data.appearance import MNIST, distances, likeness, look_of, shrunk
 from jaxnet.scan import digits, ink
 
 
@@ -165,25 +165,25 @@ def test_an_image_of_the_training_set_is_read_as_it_is(mnist):
 
 def test_pictures_are_made_to_look_like_the_training_images(mnist):
     digits = mnist.train.images[:300]
-    dark = appearance(255 - digits)
+    dark = look_of(255 - digits)
     assert dark.drawn
     assert dark.ground == 1.0
     page = on_paper(digits[0], np.random.default_rng(0))
     assert likeness_of(255 - scan.cut(page, dark).image, digits[0]) > 0.8
-    large = appearance(np.repeat(np.repeat(digits, 2, 1), 2, 2))
+    large = look_of(np.repeat(np.repeat(digits, 2, 1), 2, 2))
     assert scan.cut(page, large).image.shape == (56, 56)
-    color = appearance(np.repeat(digits[..., None], 3, 3))
+    color = look_of(np.repeat(digits[..., None], 3, 3))
     assert scan.cut(page, color).image.shape == (28, 28, 3)
     noise = np.random.default_rng(0).integers(0, 256, (50, 16, 20, 3)).astype(np.uint8)
-    assert not appearance(noise).isolated
-    assert scan.cut(page, appearance(noise)).image.shape == (16, 20, 3)
+    assert not look_of(noise).isolated
+    assert scan.cut(page, look_of(noise)).image.shape == (16, 20, 3)
     assert scan.cut(page, as_is=True).image.shape == (28, 28)
-    floats = appearance(digits / np.float32(255))
+    floats = look_of(digits / np.float32(255))
     assert scan.values(digits[:1], floats).max() == 1.0
 
 
 def test_few_digits_and_most_scribbles_are_unlike_the_training_images(mnist):
-    look = appearance(mnist.train.images)
+    look = look_of(mnist.train.images)
     known = likeness(mnist.train.images, look)
     far = lambda images: (distances(known, shrunk(images, look)) > known.limit).mean()
     assert far(mnist.test.images) < 0.01

@@ -91,6 +91,7 @@ def by_hand(images, segments):
     return cost(params, examples)
 
 
+@pytest.mark.slow
 def test_cost_and_sensitivity_after_each_segment_are_those_of_the_run_by_hand():
     params, examples = problem(jnp.float32)
     after = jax.jit(cost_after(cost, RATE))

@@ -75,7 +75,7 @@ def sample(images: Any) -> Shaped[np.ndarray, "batch height width *channels"]:
     return np.asarray(images)[np.sort(np.random.default_rng(0).permutation(len(images))[:count])]
 
 
-def appearance(images: Any) -> Appearance:
+def look_of(images: Any) -> Appearance:
     """Measure how images look.
 
     Args:
@@ -83,7 +83,7 @@ def appearance(images: Any) -> Appearance:
 
     Examples:
         >>> from jaxnet import data
-        >>> look = appearance(data.mnist().train.images)
+        >>> look = look_of(data.mnist().train.images)
         >>> look.isolated, look.drawn, look.ground, round(look.ink, 2), round(look.mean, 2)
         (True, True, 0.0, 0.99, 0.13)
     """
