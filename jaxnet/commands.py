@@ -113,7 +113,10 @@ def train(
                 folders.save(write, temporary, folder, overwrite=overwrite, less=less)
         asked += later
     result = run.result | ({"signal": asked[0]} if asked else {})
-    with _kept(str(folder if out is None else out)):
+    with (
+        _kept(str(folder if out is None else out)),
+        arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision),
+    ):
         failed = None
         try:
             found(result)

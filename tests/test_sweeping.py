@@ -108,7 +108,7 @@ def test_a_sweep_without_a_single_finite_cost_is_drawn():
 @pytest.mark.slow
 def test_a_stopped_sweep_is_saved(npz, tmp_path, monkeypatch):
     @contextlib.contextmanager
-    def already():
+    def already(insist=True):
         yield [signal.SIGINT]
 
     monkeypatch.setattr(sweeping, "stoppable", already)

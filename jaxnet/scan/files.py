@@ -1,5 +1,6 @@
 """Picture files as arrays: any format and depth, upright, shrunk while they are decoded, within limits."""
 
+import io
 import warnings
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def read(path: str | Path, *, color: bool = False) -> UInt8[np.ndarray, "height 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with _opened(path) as file:
+            with _Bounded(path) as raw, _opened(path, raw) as file:
                 _require_sane(path, file)
                 planes = _decoded(file)
     except _Refused as error:
@@ -76,20 +77,34 @@ class _Refused(Exception):
     """A file that is not decoded, with the reason."""
 
 
-def _opened(path: Path) -> Any:
+class _Bounded(io.BufferedReader):
+    """A file that makes no room for more bytes than it has, whatever a damaged header asks for."""
+
+    def __init__(self, path: Path):
+        super().__init__(io.FileIO(path))
+        self.end = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self.end - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
+def _opened(path: Path, raw: Any) -> Any:
     from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
     try:
         try:
-            return Image.open(path, formats=COMMON)
+            return Image.open(raw, formats=COMMON)
         except UnidentifiedImageError:
             Image.init()
-            return Image.open(path, formats=[name for name in RARE if name in Image.OPEN])
+            raw.seek(0)
+            return Image.open(raw, formats=[name for name in RARE if name in Image.OPEN])
     except Image.DecompressionBombError as error:
-        with path.open("rb") as file:
-            jpeg = file.read(3) == b"\xff\xd8\xff"
+        raw.seek(0)
+        jpeg = raw.read(3) == b"\xff\xd8\xff"
+        raw.seek(0)
         if jpeg:  # it is shrunk before its pixels exist, so Pillow's limit does not apply
-            return JpegImagePlugin.JpegImageFile(path)
+            return JpegImagePlugin.JpegImageFile(raw)
         raise _Refused(f"{path}: its header claims too many pixels to decode; save it smaller, or as JPEG") from error
 
 
