@@ -78,6 +78,7 @@ def test_a_distortion_of_nothing_changes_nothing(distortion):
     np.testing.assert_allclose(distortion(jax.random.key(0), blob, **nothing), blob, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_ink_is_kept_on_average():
     keys = jax.random.split(jax.random.key(0), 200)
     for distortion in DISTORTIONS:

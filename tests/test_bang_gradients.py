@@ -45,6 +45,7 @@ def test_shares_sum_to_one_and_do_not_depend_on_the_scale(array):
         np.testing.assert_allclose(scaled["a"], bang.share(tree)["a"], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_earned_is_the_measured_fall_of_the_cost_to_first_order_and_a_flipped_sign_is_not(hundred):
     with jax.enable_x64(True):
         params = network.init(jax.random.key(0), dtype=jnp.float64)

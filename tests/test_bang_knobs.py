@@ -40,6 +40,7 @@ def broken(activation):
     return (network.Layer(weights, biases), params[1]._replace(weights=out), params[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("activation", "cost"), [("relu", relu_cost), ("sigmoid", film_cost)])
 def test_every_reason_is_told_apart(activation, cost, batch):
     params = broken(activation)
@@ -60,6 +61,7 @@ def test_every_reason_is_told_apart(activation, cost, batch):
     assert counted["0/biases"][knobs.REASONS[knobs.TWIN]] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cost", [relu_cost, film_cost])
 def test_exactly_those_without_any_gradient_are_called_so(cost, batch):
     params = broken("relu")

@@ -186,6 +186,7 @@ def test_no_step_on_a_fine_grid_buys_more_than_the_best(tiny):
     np.testing.assert_allclose(worth.best_fall[entries], at_best, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_large_model_is_measured_in_part(params, some, found):
     grads = jax.grad(film_cost)(params, jax.tree.map(jnp.asarray, some))
     best = bang.largest(grads, 5)

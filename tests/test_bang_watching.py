@@ -117,6 +117,7 @@ def test_many_networks_are_watched_at_once(params, small):
     np.testing.assert_allclose(info.signals.gradient[:, 0], single.signals.gradient, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_half_precision_is_measured_in_single(small):
     params = network.init(jax.random.key(0), dtype=jnp.bfloat16)
     _, info = walked(bang.watch(gradient_descent(film_cost, 0.5)), params, small)

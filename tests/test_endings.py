@@ -233,6 +233,7 @@ def test_a_file_is_written_through_a_link(tmp_path):
     assert (tmp_path / "real.png").read_bytes() == b"picture"
 
 
+@pytest.mark.slow
 def test_output_that_nobody_reads_loses_no_training(npz, tmp_path):
     def gone(seen):
         raise BrokenPipeError

@@ -90,6 +90,7 @@ def test_on_one_cpu_every_core_has_as_much_to_do(small, monkeypatch):
     assert [count for _, count in walked] == [2, 2, 2]  # not 3 and 3: four at once were allowed
 
 
+@pytest.mark.slow
 def test_an_interruption_ends_all_threads(small, monkeypatch):
     walked = on_one_cpu(monkeypatch, 2)
     shown = []

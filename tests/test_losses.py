@@ -59,6 +59,7 @@ def test_the_gradient_of_all_13002_equals_a_hand_written_backpropagation(mnist):
         assert not np.allclose(grads[0].astype(np.float32), -by_hand[0], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_gradient_of_all_13002_equals_central_differences(mnist):
     with jax.enable_x64(True):
         params = network.init(jax.random.key(5), weights=network.scaled(2.0), dtype=jnp.float64)

@@ -83,6 +83,7 @@ def test_models_of_other_libraries_work_through_the_contract(family):
     assert bang.top(grads, 1)[0].text.startswith("nudge ")
 
 
+@pytest.mark.slow
 def test_a_functional_module_answers_as_the_module_does():
     net = ConvNet(rngs=nnx.Rngs(0))
     apply, params = functional(net)

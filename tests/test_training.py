@@ -91,6 +91,7 @@ def test_of_several_candidates_the_one_that_fits_the_training_images_best_is_kep
     assert walked.evaluations["cost"][-1] == progress[-1].evaluation.cost[walked.chosen]
 
 
+@pytest.mark.slow
 def test_a_candidate_trained_side_by_side_is_the_network_trained_alone():
     with jax.enable_x64(True):
         batch = data.arrays(np.random.default_rng(0).integers(0, 256, (64, 5, 5)), np.arange(64) % 3)

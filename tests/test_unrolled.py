@@ -51,6 +51,7 @@ def quotients():
         return np.asarray(numbers), difference_quotients(trained, numbers, [*range(20), 24])
 
 
+@pytest.mark.slow
 def test_the_gradient_through_training_is_that_of_difference_quotients_and_none_that_forgets_a_step(quotients):
     numbers, slopes = quotients
     with jax.enable_x64(True):
