@@ -358,6 +358,23 @@ def test_pictures_of_any_mode_and_size_become_one_array(tmp_path, caplog):
     assert data.from_file(tmp_path, test_fraction=0.1).train.images.shape[1:] == (7, 6, 3)
 
 
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_pictures_are_turned_as_the_camera_was_held(turn, tmp_path):
+    folders(tmp_path, classes="a", per_class=2, size=(4, 6))
+    upright = np.add.outer(10 * np.arange(6), np.arange(4)).astype(np.uint8) + 60
+    stored = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: np.transpose,
+              6: lambda a: np.rot90(a, 1), 7: lambda a: np.rot90(a, 2).T, 8: lambda a: np.rot90(a, -1)}[turn](upright)  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    (tmp_path / "b").mkdir()
+    for i in range(2):
+        Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "b" / f"{i}.png", exif=exif)
+    found = data.from_file(tmp_path, test_fraction=0.25)
+    whole = np.concatenate([found.train.images, found.test.images])
+    assert whole.shape == (4, 6, 4)
+    assert sum(np.array_equal(image, upright) for image in whole) == 2
+
+
 def test_a_folder_that_holds_no_data_says_what_is_read(tmp_path):
     with pytest.raises(ValueError, match="holds no data that is known here"):
         data.from_file(tmp_path)

@@ -475,6 +475,8 @@ def test_sizes_that_may_name_all_layers_are_asked_about(sizes):
 @pytest.mark.parametrize("sizes", [(), (64,), (5,), (64, 64), (5, 5, 5), (16, 16), (64, 16, 5)])
 def test_sizes_that_mean_one_thing_are_taken(sizes):
     recipes.require_sizes(sizes, 64, 5)
+    whole = recipes.all_sizes(sizes, 64, 5)
+    assert whole == (sizes if sizes == (64, 16, 5) else (64, *sizes, 5))
 
 
 def test_a_network_larger_than_the_memory_is_refused(small):

@@ -259,8 +259,10 @@ def test_any_name_of_a_class_can_be_drawn(name, mnist):
         plot.tug_of_war(np.ones((1, 10)), ["w"], classes=classes),
         plot.seen(images, images, outputs, [name, "b"], classes=classes),
     )
-    for figure in figures:
-        report.png(figure)  # a letter that the font lacks would be a warning, and so an error
+    for figure in figures:  # a letter that the font lacks would be a warning, and so an error
+        assert report.png(figure).startswith(b"\x89PNG")
+    shown = [label.get_text() for label in figures[0].axes[0].get_xticklabels()]
+    assert shown[0] in (name, name.replace("$", r"\$"), "#0"), shown
 
 
 def test_the_tug_of_war_is_as_long_as_its_pulls():

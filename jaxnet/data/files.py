@@ -38,6 +38,8 @@ MOST_OF_A_BYTE = {"PNG": 8 * DENSEST, "JPEG": 1000, "GIF": 4000}
 
 KINDS = "an .npz, an .npy beside its labels, IDX files, a CSV, or a folder of pictures FOLDER/CLASS/*"
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
+ENDINGS = {".npz", ".npy", ".csv", ".tsv", ".txt", ".gz", ".zip", ".idx", ".mat", ".pkl", ".parquet"}
+"""Of names that mean a file, also where there is none."""
 PARTS = {
     "train": ("train", "training"),
     "test": ("test", "testing", "t10k"),
@@ -53,29 +55,18 @@ def looks_like_a_file(name: str) -> bool:
     """Whether a name means a file or folder: one that is there, or that has a file's ending or begins as a path."""
     if name.startswith(("/", "./", "../", "~")) or name.endswith("/") or Path(name).exists():
         return True
-    return Path(name.lower()).suffix in {
-        ".npz",
-        ".npy",
-        ".csv",
-        ".tsv",
-        ".txt",
-        ".gz",
-        ".zip",
-        ".idx",
-        ".mat",
-        ".pkl",
-        ".parquet",
-    }
+    return Path(name.lower()).suffix in ENDINGS
 
 
 def from_file(path: str | Path, *, test_fraction: float = 0.0) -> Dataset:
     """Read your own images and labels.
 
-    What kind of file it is says its content, not its name:
+    The content of a file decides its kind, not its name:
 
     - an .npz archive, or .npy files in one folder: arrays called images, labels, test_images and test_labels, or as Keras
       (x_train, y_train, x_test, y_test), scikit-learn (data, target) and MedMNIST (train_images, ..., test_labels) call them,
-      and perhaps classes, the labels' names; each as `arrays` takes it. Other arrays are left alone.
+      and perhaps classes, the labels' names; each as `arrays` takes it. Other arrays are not read, nor is a validation split:
+      the setting validation holds out training images instead.
     - IDX files, compressed or not, under MNIST's names: train-images-idx3-ubyte, train-labels-idx1-ubyte and t10k or test; name
       the folder or the training images.
     - a CSV with one image a row: a column called label (or class, target, y; without a header the first column), the others
@@ -83,7 +74,7 @@ def from_file(path: str | Path, *, test_fraction: float = 0.0) -> Dataset:
     - a folder of pictures by class, FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/test/CLASS/*: PNG, JPEG, GIF and what else
       Pillow reads; gray if all are. Pictures of another size than most are scaled to it.
 
-    What looks wrong without being impossible is told by the logger "jaxnet".
+    The logger "jaxnet" warns of what looks wrong but is possible.
 
     Args:
         path: The file or folder.
@@ -104,7 +95,7 @@ def from_file(path: str | Path, *, test_fraction: float = 0.0) -> Dataset:
 
 
 def read(path: Path, test_fraction: float = 0.0) -> tuple[Dataset, tuple[str, ...]]:
-    """As `from_file`, which says what it thinks of them; here it is given back how they were read."""
+    """The data set of a file, as `from_file` reads it, and remarks on how it was read; without any warning."""
     if not 0 <= test_fraction < 1:
         raise ValueError(f"test_fraction must be a part of the examples, at least 0 and below 1, got {test_fraction}")
     if not path.exists():
@@ -181,9 +172,9 @@ def _file(path: Path) -> Columns:
         raise ValueError(f"{path} is one picture; put pictures into FOLDER/CLASS/ and name the folder")
     foreign = {
         b"\x80": "a Python pickle, which could run any code",
-        b"\x89HDF": "HDF5",
-        b"PAR1": "Parquet",
-        b"MATLAB": "MATLAB's",
+        b"\x89HDF": "an HDF5 file",
+        b"PAR1": "a Parquet file",
+        b"MATLAB": "a MATLAB file",
     }
     for begin, kind in foreign.items():
         if start.startswith(begin):
@@ -559,15 +550,26 @@ def _size(path: Path) -> tuple[int, int]:
             raise ValueError(
                 f"{path} has {file.width}x{file.height} pixels, more than the {MOST_PIXELS:,} that are read"
             )
-        return file.size
+        return file.size[::-1] if _turn(file) >= 5 else file.size
+
+
+def _turn(file: Any) -> int:
+    """How the camera was held, as EXIF counts it: 1 is upright, from 5 on width and height are exchanged."""
+    try:
+        turn = int(file.getexif().get(0x0112, 1))
+    except Exception:  # a camera's notes may be damaged where the picture is not
+        return 1
+    return turn if 1 <= turn <= 8 else 1
 
 
 def _picture(path: Path, size: tuple[int, int]) -> Any:
-    """One picture of 8 bits, gray or RGB, what is transparent laid over the side that contrasts."""
+    """One picture of 8 bits, upright, gray or RGB, its transparent parts black or white, whichever contrasts."""
     from PIL import Image
 
+    turns = ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
     with _readable(path) as file:
         picture: Any = file
+        turn = _turn(file)
         if picture.mode.startswith(("I", "F")):
             levels = np.asarray(picture, np.float64)
             scale = 255 / 65535 if levels.max(initial=0) > 255 else 1.0
@@ -582,6 +584,8 @@ def _picture(path: Path, size: tuple[int, int]) -> Any:
             ground = Image.new("RGBA", picture.size, "black" if bright else "white")
             picture = Image.alpha_composite(ground, picture)
         picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+        if turn > 1:
+            picture = picture.transpose(Image.Transpose[turns[turn - 2]])
         return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
 
 
