@@ -550,7 +550,8 @@ def _size(path: Path) -> tuple[int, int]:
             raise ValueError(
                 f"{path} has {file.width}x{file.height} pixels, more than the {MOST_PIXELS:,} that are read"
             )
-        return file.size[::-1] if _turn(file) >= 5 else file.size
+        width, height = file.size
+        return (height, width) if _turn(file) >= 5 else (width, height)
 
 
 def _turn(file: Any) -> int:
