@@ -556,8 +556,12 @@ def _size(path: Path) -> tuple[int, int]:
 
 def _turn(file: Any) -> int:
     """How the camera was held, as EXIF counts it: 1 is upright, from 5 on width and height are exchanged."""
+    from PIL import Image
+
+    exif = Image.Exif()  # `file.getexif` would decode a PNG, whatever its chunks announce
     try:
-        turn = int(file.getexif().get(0x0112, 1))
+        exif.load(file.info.get("exif", b""))
+        turn = int(exif.get(0x0112, 1))
     except Exception:  # a camera's notes may be damaged where the picture is not
         return 1
     return turn if 1 <= turn <= 8 else 1
