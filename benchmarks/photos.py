@@ -61,7 +61,7 @@ def seen(job):
 
 
 def main():
-    """Print a line for each kind, and with --verbose one for each failure."""
+    """Print a line for each kind, and with --verbose one for each failure and each false alarm."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="a run folder")
     parser.add_argument("--count", type=int, default=500)
@@ -94,7 +94,8 @@ def main():
             )
             right = answers == expected
         print(f"{kind}: {right.sum()} of {len(right)} right, {warned.sum()} with remarks", flush=True)
-        for n in np.flatnonzero(~right) if options.verbose else ():
+        alarms = warned & (kind in ("drawn", "mnist"))
+        for n in np.flatnonzero(~right | alarms) if options.verbose else ():
             print("   ", seeds[n], int(answers[n]), results[n][2], results[n][1])
 
 
