@@ -11,8 +11,6 @@ import itertools
 import logging
 import math
 import re
-import struct
-import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +20,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from jaxnet._types import Batch, Dataset
-from jaxnet.data import idx
+from jaxnet.data import idx, pictures
 from jaxnet.data.idx import DENSEST, CorruptFile
 from jaxnet.data.own import arrays, require_dense, suspicious
 
@@ -32,9 +30,6 @@ MOST_CLASSES = 10_000
 """More classes than this are taken for a mistake: a table of right and wrong answers has their square in entries."""
 MOST_PIXELS = 2**26
 """Of one picture."""
-
-MOST_OF_A_BYTE = {"PNG": 8 * DENSEST, "JPEG": 1000, "GIF": 4000}
-"""Pixels that one byte of a picture may stand for, at most: PNG has eight black or white ones in a byte, compressed."""
 
 KINDS = "an .npz, an .npy beside its labels, IDX files, a CSV, or a folder of pictures FOLDER/CLASS/*"
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
@@ -512,12 +507,10 @@ def _natural(name: str) -> tuple[Any, ...]:
 
 
 def _is_picture(path: Path) -> bool:
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(path):
+        with pictures.opened(path):
             return True
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+    except ValueError:
         return False
 
 
@@ -529,12 +522,10 @@ def _same_size(files: Sequence[Path]) -> tuple[np.ndarray, int]:
         sizes = list(pool.map(_size, files))
         (width, height), _ = collections.Counter(sizes).most_common(1)[0]
         _require_small(f"{len(files):,} pictures of {width}x{height}", 3 * width * height * len(files))
-        pictures = list(pool.map(lambda file: _picture(file, (width, height)), files))
-    color = any(picture.mode == "RGB" and _is_colored(np.asarray(picture)) for picture in pictures)
+        found = list(pool.map(lambda file: _picture(file, (width, height)), files))
+    color = any(picture.mode == "RGB" and _is_colored(np.asarray(picture)) for picture in found)
     mode: Any = "RGB" if color else "L"
-    images = np.stack(
-        [np.asarray(picture.convert(mode) if isinstance(picture, Image.Image) else picture) for picture in pictures]
-    )
+    images = np.stack([np.asarray(picture.convert(mode)) for picture in found])
     return images, sum(size != (width, height) for size in sizes)
 
 
@@ -543,72 +534,25 @@ def _is_colored(picture: np.ndarray) -> bool:
 
 
 def _size(path: Path) -> tuple[int, int]:
-    from PIL import Image
-
-    with _readable(path), Image.open(path) as file:
-        if math.prod(file.size) > MOST_PIXELS:
-            raise ValueError(
-                f"{path} has {file.width}x{file.height} pixels, more than the {MOST_PIXELS:,} that are read"
-            )
-        width, height = file.size
-        return (height, width) if _turn(file) >= 5 else (width, height)
-
-
-def _turn(file: Any) -> int:
-    """How the camera was held, as EXIF counts it: 1 is upright, from 5 on width and height are exchanged."""
-    from PIL import Image
-
-    exif = Image.Exif()  # `file.getexif` would decode a PNG, whatever its chunks announce
-    try:
-        exif.load(file.info.get("exif", b""))
-        turn = int(exif.get(0x0112, 1))
-    except Exception:  # a camera's notes may be damaged where the picture is not
-        return 1
-    return turn if 1 <= turn <= 8 else 1
+    width, height = pictures.upright_size(path)
+    if width * height > MOST_PIXELS:
+        raise ValueError(f"{path} has {width}x{height} pixels, more than the {MOST_PIXELS:,} that are read")
+    return width, height
 
 
 def _picture(path: Path, size: tuple[int, int]) -> Any:
-    """One picture of 8 bits, upright, gray or RGB, its transparent parts black or white, whichever contrasts."""
+    """One picture of 8 bits, gray or RGB, its transparent parts black or white, whichever contrasts."""
     from PIL import Image
 
-    turns = ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
-    with _readable(path) as file:
-        picture: Any = file
-        turn = _turn(file)
-        if picture.mode.startswith(("I", "F")):
-            levels = np.asarray(picture, np.float64)
-            scale = 255 / 65535 if levels.max(initial=0) > 255 else 1.0
-            picture = Image.fromarray(np.clip(levels * scale, 0, 255).astype(np.uint8))
-        if "A" in picture.getbands() or "transparency" in picture.info:
-            picture = picture.convert("RGBA")
-            shade, opaque = (
-                np.asarray(picture.convert("L"), np.float64),
-                np.asarray(picture.getchannel("A"), np.float64),
-            )
-            bright = (shade * opaque).sum() > 127 * opaque.sum()
-            ground = Image.new("RGBA", picture.size, "black" if bright else "white")
-            picture = Image.alpha_composite(ground, picture)
-        picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
-        if turn > 1:
-            picture = picture.transpose(Image.Transpose[turns[turn - 2]])
-        return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
-
-
-@contextlib.contextmanager
-def _readable(path: Path) -> Iterator[Any]:
-    """The opened picture; whatever its decoder says of damage becomes one error with its name."""
-    from PIL import Image, UnidentifiedImageError
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is lower
-        try:
-            # From memory: of a file Pillow would make room for as many bytes as a damaged chunk announces.
-            with Image.open(io.BytesIO(path.read_bytes())) as file:
-                yield file
-        except (
-            UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, struct.error, EOFError, zlib.error,
-            OverflowError, IndexError, TypeError,
-        ) as error:  # fmt: skip
-            raise CorruptFile(
-                f"{path} is not a picture that Pillow can read ({error}); save it again or take it out"
-            ) from error
+    planes = pictures.decode(path)
+    if planes.dtype != np.uint8:
+        levels = planes.astype(np.float64)
+        scale = 255 / 65535 if levels.max(initial=0) > 255 else 1.0
+        planes = np.clip(levels * scale, 0, 255).astype(np.uint8)
+    if planes.shape[2:] == (4,):
+        colors, opacity = np.ascontiguousarray(planes[..., :3]), planes[..., 3]
+        shade = np.asarray(Image.fromarray(colors).convert("L"), np.float64)
+        bright = 255 * shade.sum() > 127 * opacity.sum(dtype=np.float64)
+        planes = colors if bright else colors + (255 - opacity[..., None])
+    picture = Image.fromarray(np.ascontiguousarray(planes))
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)

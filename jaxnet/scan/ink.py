@@ -156,7 +156,8 @@ def unruled(ink: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height w
     """Remove the lines of ruled and squared paper: straight, thin, nearly as long as the page, and more than one.
 
     The mask is sheared by small angles, so that a tilted line lies along rows; a line is a narrow peak of the number of
-    ink pixels a row. A stroke that crosses a line stays, as it is longer across the line than the line is thick.
+    ink pixels a row. A stroke that crosses a line stays, straight or at a slant, as it is longer across the line than the
+    line is thick.
     """
     return _without_rows(_without_rows(ink).T).T
 
@@ -199,7 +200,29 @@ def _without_rows(ink: np.ndarray) -> np.ndarray:
     at = np.round(np.arange(height)[:, None] + tilt * (np.arange(width) - width / 2)).astype(int)
     band = near[at.clip(0, height - 1)] & (at >= 0) & (at < height)
     band = band.repeat(factor, 0).repeat(factor, 1)[: ink.shape[0], : ink.shape[1]]
-    long = (thick + 1) * factor
-    # What is longer across the line than any line is thick belongs to a stroke.
-    upright = np.asarray(ndimage.binary_opening(ink, np.ones((long, 1), bool)), bool)
-    return ink & (~band | upright)
+    return ink & (~band | _crossing(ink, (thick + 1) * factor))
+
+
+SLANTS = np.arange(-1.2, 1.3, 0.3)
+"""How far to the side a stroke that crosses a line may go, for each pixel down."""
+
+
+def _crossing(ink: np.ndarray, long: int) -> np.ndarray:
+    """Ink in strokes that go down by so many pixels, straight or at a slant: no line is so thick.
+
+    Thin strokes are widened to both sides first, as none of the slants fits them exactly; that makes no line thicker.
+    """
+    padded = np.pad(ink, 2 * long)
+    wide = padded.copy()
+    for shift in (1, 2):
+        wide |= np.roll(padded, shift, 1) | np.roll(padded, -shift, 1)
+    found = np.zeros_like(wide)
+    for slant in SLANTS:
+        steps = [(down, round(slant * down)) for down in range(long)]
+        whole = wide.copy()
+        for down, aside in steps:
+            whole &= np.roll(wide, (-down, -aside), (0, 1))
+        if whole.any():
+            for down, aside in steps:
+                found |= np.roll(whole, (down, aside), (0, 1))
+    return ink & found[2 * long : -2 * long, 2 * long : -2 * long]
