@@ -6,11 +6,11 @@ import contextlib
 import csv
 import functools
 import gzip
-import io
 import itertools
 import logging
 import math
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -516,8 +516,6 @@ def _is_picture(path: Path) -> bool:
 
 def _same_size(files: Sequence[Path]) -> tuple[np.ndarray, int]:
     """All pictures in the size of most, gray if all are, and how many were scaled."""
-    from PIL import Image
-
     with concurrent.futures.ThreadPoolExecutor() as pool:
         sizes = list(pool.map(_size, files))
         (width, height), _ = collections.Counter(sizes).most_common(1)[0]

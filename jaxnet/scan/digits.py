@@ -171,7 +171,10 @@ def _is_box(piece: Piece) -> bool:
 
 
 def _score(piece: Piece, page: tuple[int, ...]) -> float:
-    return piece.sharp**2 * piece.level**0.5 * (piece.size / max(page)) ** 0.7 * (0.3 if piece.touches else 1.0)
+    in_focus = min(1.0, piece.steep / 0.1)
+    return (
+        piece.sharp**2 * piece.level**0.5 * in_focus * (piece.size / max(page)) ** 0.7 * (0.3 if piece.touches else 1)
+    )
 
 
 def _beside(main: Piece, layer: Layer, page: tuple[int, ...]) -> tuple[list[Piece], list[Piece]]:
@@ -193,7 +196,8 @@ def _beside(main: Piece, layer: Layer, page: tuple[int, ...]) -> tuple[list[Piec
         near = gap <= 0.2 * main.size and (together or not tall) and not apart and inside
         if not piece.touches and (broken or near):
             parts.append(piece)
-        elif tall and _like_a_digit(piece, page) and not piece.touches:
+        elif tall and _like_a_digit(piece, page) and not piece.touches and piece.steep > 0.3 * main.steep:
+            # A second digit is about as sharp as the first; the shadow of a finger is not.
             others.append(piece)
     return parts, others
 

@@ -22,6 +22,8 @@ class Piece(NamedTuple):
         sharp: Part of its outline where gray really changes, 0..1; shadows and folds have little.
         alone: Part of its surroundings that is nearer to the ground than to the ink, 0..1; little for the inside of a 0.
         lined: The same along its outline only; half for the edge of a table or the step at a fold.
+        steep: How much of `level` gray changes from one pixel to the next along its outline, in the median; shadows and what
+            lies out of focus have little.
         touches: Whether it reaches the page's edge.
     """
 
@@ -31,6 +33,7 @@ class Piece(NamedTuple):
     sharp: float
     alone: float
     lined: float
+    steep: float
     touches: bool
 
     @property
@@ -102,9 +105,9 @@ def _pieces(contrast: np.ndarray, difference: np.ndarray, slope: np.ndarray, gra
         box = (top, left, window[0].stop, window[1].stop)
         level = float(np.percentile(contrast[window][mask], 75))
         touches = top <= 1 or left <= 1 or box[2] >= ink.shape[0] - 1 or box[3] >= ink.shape[1] - 1
-        sharp = _sharp(box, mask, difference, slope)
+        sharp, steep = _sharp(box, mask, difference, slope)
         alone, lined = _surroundings(box, mask, difference, gray) if sharp > 0.5 else (0.0, 0.0)
-        pieces.append(Piece(box, mask, level, sharp, alone, lined, touches))
+        pieces.append(Piece(box, mask, level, sharp, alone, lined, steep, touches))
     return pieces
 
 
@@ -120,8 +123,10 @@ def _components(ink: np.ndarray, smallest: int) -> list[tuple[tuple[slice, slice
     ]
 
 
-def _sharp(box: tuple[int, int, int, int], mask: np.ndarray, difference: np.ndarray, slope: np.ndarray) -> float:
-    """The part of the outline where gray changes within a fifth of the piece's size, or within ten pixels."""
+def _sharp(
+    box: tuple[int, int, int, int], mask: np.ndarray, difference: np.ndarray, slope: np.ndarray
+) -> tuple[float, float]:
+    """The part of the outline where gray changes within a fifth of the piece's size, or within ten pixels; and how steeply."""
     from scipy import ndimage
 
     outline = mask & ~np.asarray(ndimage.binary_erosion(mask), bool)
@@ -130,8 +135,10 @@ def _sharp(box: tuple[int, int, int, int], mask: np.ndarray, difference: np.ndar
     near = slope[window]
     if outline.sum() > 0.8 * mask.sum():  # the ridge of a thin line is flat, its flanks are beside it
         near = np.asarray(ndimage.maximum_filter(near, 3))
-    steep = near[outline] > level * min(0.1, 5 / max(mask.shape))
-    return float(steep.mean()) if steep.size else 0.0
+    slopes = near[outline] / level
+    if not slopes.size:
+        return 0.0, 0.0
+    return float((slopes > min(0.1, 5 / max(mask.shape))).mean()), float(np.median(slopes))
 
 
 def _surroundings(
