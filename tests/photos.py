@@ -131,7 +131,7 @@ def surface(rng, kind, shape, unit):
     return page, ink
 
 
-def photo(rng, ink_of, *, kind=None, lit=None, pixels=None, pen=None, extras=None, count=1, small=False, plain=False):
+def photo(rng, ink_of, *, kind=None, lit=None, pixels=None, pen=None, extras=None, count=1, small=False, bent=None, plain=False):
     """A photo of what `ink_of(size, pen)` draws.
 
     Args:
@@ -144,6 +144,7 @@ def photo(rng, ink_of, *, kind=None, lit=None, pixels=None, pen=None, extras=Non
         extras: Of "desk", "box", "fold".
         count: How many digits, side by side.
         small: Whether the digit is small in the picture.
+        bent: "perspective" for a page seen at an angle, "curved" for one that bulges, as an open book.
         plain: Neither blur nor noise nor JPEG.
     """
     kind = kind or str(rng.choice(KINDS, p=(0.4, 0.15, 0.15, 0.15, 0.15)))
@@ -206,6 +207,8 @@ def photo(rng, ink_of, *, kind=None, lit=None, pixels=None, pen=None, extras=Non
         away = np.arange(shape[1], dtype=np.float32) - where - steep * np.arange(shape[0], dtype=np.float32)[:, None]
         wide = rng.uniform(2, 8) * unit
         page = page * (1 - rng.uniform(0.1, 0.3) * np.exp(-((away / wide) ** 2)) + 0.05 * np.tanh(away / wide))
+    if bent:
+        page, told["bent"] = seen_bent(rng, page, bent), bent
     if kind != "screen":
         falling, told["light"] = light(rng, shape, lit)
         page = page * falling
@@ -213,6 +216,20 @@ def photo(rng, ink_of, *, kind=None, lit=None, pixels=None, pen=None, extras=Non
         page = ndimage.gaussian_filter(page, rng.uniform(0, 1.2) * max(0.5, unit))
         page = page + rng.normal(0, rng.uniform(0, 0.02), shape).astype(np.float32)
     return saved(rng, (page * 255).clip(0, 255).astype(np.uint8), told, plain=plain)
+
+
+def seen_bent(rng, page, bent):
+    """A page whose corners are up to 8 % of a side further in, or whose rows bulge by 1 to 3 % of its height."""
+    height, width = page.shape
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    if bent == "curved":
+        bulge = rng.choice((-1, 1)) * rng.uniform(0.01, 0.03) * height
+        rows = rows + bulge * (2 * columns / width - rng.uniform(0.5, 1.5)) ** 2
+    else:
+        across, down = rng.uniform(-0.08, 0.08, 2)
+        deep = 1 + across * (2 * columns / width - 1) + down * (2 * rows / height - 1)
+        rows, columns = (rows - height / 2) / deep + height / 2, (columns - width / 2) / deep + width / 2
+    return ndimage.map_coordinates(page, [rows, columns], order=1, mode="nearest")
 
 
 def cut(ink):
