@@ -78,7 +78,7 @@ def _reduced(page: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _find(page: np.ndarray) -> tuple[np.ndarray, tuple[str, ...], tuple[int, int, int, int]] | None:
-    readings = layers(page)
+    readings = _without_frames(layers(page), page.shape)
     ranked = sorted(
         (
             (_score(piece, page.shape), piece, layer)
@@ -145,14 +145,23 @@ def _like_a_digit(piece: Piece, page: tuple[int, ...]) -> bool:
         return False
     if piece.touches and (piece.size > 0.9 * max(page) or _sides_touched(piece, page) > 1):
         return False
-    if _is_box(piece):
-        return False
     stroke = thickness(piece.mask)
     if stroke > 0.5 * piece.size:
         return False
     if piece.height > 25 * piece.width:  # a ruler's edge, a fold
         return False
     return float(piece.mask.mean()) < 0.85 or piece.height > 2 * piece.width
+
+
+def _without_frames(readings: list[Layer], page: tuple[int, ...]) -> list[Layer]:
+    """The readings without drawn frames, and without parts of a frame that another reading shows whole."""
+    frames = np.zeros(page, bool)
+    for piece in (piece for layer in readings for piece in layer.pieces if _is_box(piece)):
+        frames[piece.box[0] : piece.box[2], piece.box[1] : piece.box[3]] |= piece.mask
+    if not frames.any():
+        return readings
+    part = lambda piece: float(frames[piece.box[0] : piece.box[2], piece.box[1] : piece.box[3]][piece.mask].mean())
+    return [layer._replace(pieces=[piece for piece in layer.pieces if part(piece) < 0.7]) for layer in readings]
 
 
 def _sides_touched(piece: Piece, page: tuple[int, ...]) -> int:
@@ -181,7 +190,7 @@ def _beside(main: Piece, layer: Layer, page: tuple[int, ...]) -> tuple[list[Piec
     """The pieces that belong to the same digit, and those that are digits of their own."""
     parts, others = [main], []
     for piece in layer.pieces:
-        if piece is main or piece.sharp < 0.6 or piece.level < 0.5 * main.level or _is_box(piece):
+        if piece is main or piece.sharp < 0.6 or piece.level < 0.5 * main.level:
             continue
         gap_y = max(piece.box[0] - main.box[2], main.box[0] - piece.box[2])
         gap_x = max(piece.box[1] - main.box[3], main.box[1] - piece.box[3])

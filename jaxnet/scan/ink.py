@@ -174,6 +174,15 @@ TILTS = np.arange(-0.096, 0.097, 0.008)
 
 
 def _without_rows(ink: np.ndarray) -> np.ndarray:
+    found = _lines(ink)
+    if found is None:
+        return ink
+    band, long = found
+    return ink & (~band | _crossing(ink, long))
+
+
+def _lines(ink: np.ndarray) -> tuple[np.ndarray, int] | None:
+    """Where lines lie along the rows, and what is longer down the page than any of them is thick; None without lines."""
     from scipy import ndimage
 
     factor = max(1, max(ink.shape) // 400)
@@ -183,7 +192,7 @@ def _without_rows(ink: np.ndarray) -> np.ndarray:
     height, width = small.shape
     rows, columns = np.nonzero(small)
     if not rows.size:
-        return ink
+        return None
     thick = max(2, round(0.012 * max(height, width)))
     best, lines = 0.0, None
     for tilt in TILTS:
@@ -197,17 +206,17 @@ def _without_rows(ink: np.ndarray) -> np.ndarray:
         if strong.any() and energy > best:
             best, lines = energy, (tilt, strong, (counts > 0.3) & (peak > 0.2))
     if lines is None:
-        return ink
+        return None
     tilt, strong, likely = lines
     starts = np.flatnonzero(strong & ~np.roll(strong, 1))
     if len(starts) < 2:
-        return ink
+        return None
     strong |= likely  # where there are two, shorter ones of the same tilt are lines as well
     near = np.asarray(ndimage.binary_dilation(strong, iterations=1), bool)
     at = np.round(np.arange(height)[:, None] + tilt * (np.arange(width) - width / 2)).astype(int)
     band = near[at.clip(0, height - 1)] & (at >= 0) & (at < height)
     band = band.repeat(factor, 0).repeat(factor, 1)[: ink.shape[0], : ink.shape[1]]
-    return ink & (~band | _crossing(ink, (thick + 1) * factor))
+    return band, (thick + 1) * factor
 
 
 SLANTS = np.arange(-1.2, 1.3, 0.3)
@@ -232,4 +241,5 @@ def _crossing(ink: np.ndarray, long: int) -> np.ndarray:
         if whole.any():
             for down, aside in steps:
                 found |= np.roll(whole, (down, aside), (0, 1))
+    found &= np.roll(found, 1, 1) & np.roll(found, -1, 1)  # not what a line has beside the stroke
     return ink & found[2 * long : -2 * long, 2 * long : -2 * long]
