@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxnet import commands, data, recipes, training
+from jaxnet import commands, data, recipes, scan, training
 from jaxnet.data import named
 
 RNG = np.random.default_rng(3)
@@ -356,6 +356,24 @@ def test_pictures_of_any_mode_and_size_become_one_array(tmp_path, caplog):
     assert any(image[2, 2] == 255 and image[0, 0] == 0 for image in everything)
     Image.new("RGB", (6, 7), "red").save(tmp_path / "a" / "red.png")
     assert data.from_file(tmp_path, test_fraction=0.1).train.images.shape[1:] == (7, 6, 3)
+
+
+def test_a_drawing_that_would_run_another_program_is_left_out(tmp_path, caplog):
+    folders(tmp_path, classes="ab")
+    Image.new("L", (6, 7)).save(tmp_path / "a" / "drawing.eps")
+    assert len(data.from_file(tmp_path, test_fraction=0.1).classes) == 2
+    assert "1 files are no pictures and are left out, such as drawing.eps" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n" + b"\0" * 40, b"GIF89a" + b"\xff" * 40, b"BM" + b"\xff" * 60])
+def test_a_damaged_picture_in_a_folder_is_refused_as_the_same_file_is_as_a_photo(tmp_path, content):
+    folders(tmp_path, classes="ab")
+    (tmp_path / "a" / "bad.png").write_bytes(content)
+    with pytest.raises(data.CorruptFile) as in_a_folder:
+        data.from_file(tmp_path, test_fraction=0.1)
+    with pytest.raises(data.CorruptFile) as alone:
+        scan.read(tmp_path / "a" / "bad.png")
+    assert str(in_a_folder.value) == str(alone.value)
 
 
 @pytest.mark.parametrize("turn", range(1, 9))

@@ -15,6 +15,7 @@ from PIL import Image
 from test_data_files import GOOD, IMAGES, LABELS, SQUARE, as_csv, as_idx, as_npy
 
 from jaxnet import commands, data, keeping, recipes, run, scan
+from jaxnet.data import pictures
 from jaxnet.data import idx
 
 NUMBER = 3000
@@ -308,7 +309,7 @@ def test_mutated_files_are_read_rightly_or_refused(reader, tmp_path, traced, rec
     # A picture of one color may hold a thousand pixels in a byte.
     honest = 3 * 8800 * len(raw) if "PNG" in reader else 3 * 4000 * len(raw) if raw else 2**24
     if "photo" in reader:
-        honest = scan.files.UNCHECKED  # below that a header is believed
+        honest = pictures.UNCHECKED  # below that a header is believed
     harness.feed(path, raw, honest)
     assert harness.ends["accepted"] == 1
     for turn in range(NUMBER):

@@ -1,15 +1,17 @@
 """A digit on any paper, in any light and any file format becomes the MNIST digit it was made from."""
 
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
 import photos
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from jaxnet import scan
+from jaxnet.data import pictures
 from jaxnet.data.appearance import MNIST, distances, likeness, look_of, shrunk
 from jaxnet.scan import digits, ink
 
@@ -100,6 +102,53 @@ def test_lines_of_squared_paper_are_removed_and_strokes_stay():
     one = np.zeros_like(page)
     one[150:154, 30:370] = True
     assert (ink.unruled(one) == one).all()  # a single line may be a stroke
+
+
+def test_thin_strokes_at_a_slant_stay_where_a_line_of_the_paper_is_removed():
+    lines = np.zeros((300, 400), bool)
+    lines[20::40] = lines[21::40] = True
+    stroke = np.zeros_like(lines)
+    for row in range(60, 240):
+        stroke[row, 100 + round(0.7 * row)] = stroke[row, 101 + round(0.7 * row)] = True
+    left = ink.unruled(lines | stroke)
+    assert left[stroke].mean() > 0.95
+    assert left[lines & ~stroke].mean() < 0.02
+
+
+def a_page_with_a_seven():
+    page = Image.new("L", (400, 300), 230)
+    ImageDraw.Draw(page).line([(60, 60), (130, 60), (90, 200)], fill=40, width=9)
+    return np.array(page)
+
+
+def test_the_soft_shadow_of_a_finger_is_no_second_digit():
+    page = a_page_with_a_seven()
+    finger = np.zeros(page.shape)
+    finger[80:200, 250:275] = 1
+    shadowed = (page * (1 - 0.5 * ndimage.gaussian_filter(finger, 9))).astype(np.uint8)
+    assert scan.cut(shadowed).remarks == ()
+    page[80:200, 250:262] = 40
+    assert scan.cut(page).remarks == (digits.SEVERAL,)
+
+
+def test_the_sides_of_a_frame_are_no_digits_where_its_other_sides_are_taken_for_lines():
+    page = Image.fromarray(a_page_with_a_seven())
+    draw = ImageDraw.Draw(page)
+    for row in range(10, 300, 23):
+        draw.line([(0, row), (400, row)], fill=196, width=2)
+    frame = [(30, 33), (163, 33), (160, 240), (33, 240), (30, 33)]
+    draw.line(frame, fill=90, width=3)
+    readings = digits._without_frames(ink.layers(np.array(page)), (300, 400))
+    assert not [piece for layer in readings for piece in layer.pieces if piece.size > 190]
+    assert scan.cut(np.array(page)).remarks == ()
+
+
+def test_what_is_faint_and_small_gets_a_remark():
+    page = np.full((600, 600), 220, np.uint8)
+    page[300:340, 300:303] = 190
+    assert scan.cut(page).remarks == (digits.FAINT,)
+    page[300:340, 300:303] = 40
+    assert scan.cut(page).remarks == ()
 
 
 def test_size_center_and_strokes_are_mnists(mnist):
@@ -262,3 +311,32 @@ def test_what_is_no_picture_is_refused_in_one_line(tmp_path, content, said):
 def test_a_large_photo_is_shrunk_while_it_is_read(tmp_path):
     Image.new("L", (9000, 6000), 200).save(tmp_path / "a.jpg")
     assert max(scan.read(tmp_path / "a.jpg").shape) <= 4800
+
+
+def test_a_large_picture_of_one_color_is_not_taken_for_a_lie(tmp_path):
+    page = Image.new("RGB", (4200, 4200), "white")
+    page.paste("black", (2000, 1000, 2200, 3000))
+    page.save(tmp_path / "a.png", compress_level=9)
+    assert scan.read(tmp_path / "a.png").shape == (4200, 4200)
+    size = (tmp_path / "a.png").stat().st_size
+    assert 4 * 4200**2 > pictures.DENSEST * size  # the bytes that Pillow takes in memory are more than a file holds
+
+
+def test_a_large_picture_takes_little_more_memory_than_its_pixels(tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (3000, 3000, 3), np.uint8)).save(tmp_path / "a.bmp")
+    tracemalloc.start()
+    try:
+        scan.read(tmp_path / "a.bmp")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * 27e6
+
+
+@pytest.mark.parametrize("bent", ["perspective", "curved"])
+def test_lines_of_a_page_seen_at_an_angle_do_not_matter(mnist, tmp_path, bent):
+    found = []
+    for seed in range(4):
+        original, photo = pasted(mnist, 80 + seed, kind="lined", lit="even", extras=(), bent=bent)
+        found.append(likeness_of(scan.cut(scan.read(saved(tmp_path, photo))).image, original))
+    assert sorted(found)[1] > 0.75
