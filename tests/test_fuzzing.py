@@ -15,8 +15,7 @@ from PIL import Image
 from test_data_files import GOOD, IMAGES, LABELS, SQUARE, as_csv, as_idx, as_npy
 
 from jaxnet import commands, data, keeping, recipes, run, scan
-from jaxnet.data import pictures
-from jaxnet.data import idx
+from jaxnet.data import idx, pictures
 
 NUMBER = 3000
 WORDS = [
