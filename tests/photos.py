@@ -131,7 +131,20 @@ def surface(rng, kind, shape, unit):
     return page, ink
 
 
-def photo(rng, ink_of, *, kind=None, lit=None, pixels=None, pen=None, extras=None, count=1, small=False, bent=None, plain=False):
+def photo(
+    rng,
+    ink_of,
+    *,
+    kind=None,
+    lit=None,
+    pixels=None,
+    pen=None,
+    extras=None,
+    count=1,
+    small=False,
+    bent=None,
+    plain=False,
+):
     """A photo of what `ink_of(size, pen)` draws.
 
     Args:
