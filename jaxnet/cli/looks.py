@@ -82,8 +82,9 @@ def predict(
 ) -> None:
     """Read photos or scans of single digits with a trained network, and show what it saw of them.
 
-    What speaks against an answer is said on stderr: nothing there, more than one digit, the edge touched, unlike the
-    training images. The exit code is 1 if a file could not be read or shows nothing; the others are answered.
+    What speaks against an answer is said on stderr: nothing there, more than one digit, the edge touched, something
+    faint and small, unlike the training images. The exit code is 1 if a file could not be read or shows nothing; the
+    others are answered.
 
     Args:
         run: The run folder.

@@ -66,8 +66,8 @@ def from_file(path: str | Path, *, test_fraction: float = 0.0) -> Dataset:
       the folder or the training images.
     - a CSV with one image a row: a column called label (or class, target, y; without a header the first column), the others
       its pixels. mnist_test.csv beside mnist_train.csv holds the test images.
-    - a folder of pictures by class, FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/test/CLASS/*: PNG, JPEG, GIF and what else
-      Pillow reads; gray if all are. Pictures of another size than most are scaled to it.
+    - a folder of pictures by class, FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/test/CLASS/*: PNG, JPEG, GIF, BMP,
+      PPM, TIFF, WebP, AVIF, JPEG 2000, TGA, ICO or PCX; gray if all are. Pictures of another size than most are scaled to it.
 
     The logger "jaxnet" warns of what looks wrong but is possible.
 
