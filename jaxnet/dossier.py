@@ -1,6 +1,6 @@
 """The dossier of a run: every instrument of `bang` pointed at it, as pictures with their sentences and columns of numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -136,14 +136,14 @@ def _without_gradient(of: Subject) -> int:
     return int(sum(np.sum(np.asarray(leaf) == 0) for leaf in jax.tree.leaves(grads)))
 
 
-def of_worth(of: Subject) -> Dossier:
+def of_worth(of: Subject, *, on_progress: Callable[[int, int], None] | None = None) -> Dossier:
     """Every nudge measured: prediction against truth, radius of trust, and the best step alone."""
     total = sum(leaf.size for leaf in jax.tree.leaves(of.params))
     batch, entries = of.batch, None
     if total > MOST_MEASURED:
         count = 200 if of.run.settings.model == "dense" else 20
         entries, batch = bang.largest(of.grads, count), Batch(of.batch.images[:500], of.batch.labels[:500])
-    found = bang.worth(_double(of), entries=entries)(of.params, batch)
+    found = bang.worth(_double(of), entries=entries, on_progress=on_progress)(of.params, batch)
     wrong = bang.wrong_signs(found)
     spread = lambda values: bang.spread(values, of.params, found.entries)
     measured = {"radius of trust": found.radius, "best step alone": found.best_step, "it buys": found.best_fall}
@@ -174,11 +174,11 @@ def of_worth(of: Subject) -> Dossier:
     )
 
 
-def of_budget(of: Subject) -> Dossier:
+def of_budget(of: Subject, *, on_progress: Callable[[int, int], None] | None = None) -> Dossier:
     """How much the best parameters buy, and steps that prove it."""
     updates = jax.tree.map(lambda g: -0.01 * g, of.grads)
     curve = bang.lorenz(bang.earned(of.grads, updates))
-    spent = bang.spend(_double(of))(of.params, of.batch, updates)
+    spent = bang.spend(_double(of), on_progress=on_progress)(of.params, of.batch, updates)
     bought = 100 * np.interp(0.05, curve.kept, curve.bought)
     picture = Picture(
         plot.budget(

@@ -45,7 +45,12 @@ def finished(tmp_path_factory, archive):
 
 @pytest.mark.slow
 def test_everything_that_was_asked_for_is_there_and_the_table_holds_the_instruments_numbers(finished):
-    found = commands.bang(finished, k=5, images=1500, points=20, frames=3, **EVERYTHING)
+    seen = []
+    found = commands.bang(finished, k=5, images=1500, points=20, frames=3, show=seen.append, **EVERYTHING)
+    for phase in ("worth", "budget"):
+        steps = [(one.step, one.num_steps) for one in seen if one.phase == phase]
+        total = steps[-1][1]
+        assert steps == [(0, 0), *((step, total) for step in range(1, total + 1))], "a bar can show how far it is"
     assert found.report == finished / "bang.html"
     page = found.report.read_text()
     names = {
