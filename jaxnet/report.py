@@ -14,6 +14,8 @@ from PIL import Image
 
 from jaxnet.glossary import meanings
 from jaxnet.pages import Frames, asset, embedded, player, whole
+from jaxnet.settings import Settings
+from jaxnet.settings import meanings as meanings_of_settings
 
 DPI = 110
 
@@ -57,10 +59,30 @@ def webp(image: bytes) -> bytes:
 def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows as an HTML table; numbers to the right, and what its columns mean below it."""
     rows = [tuple(row) for row in rows]
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
+    numbers = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(names))]
+    head = "".join(
+        f'<th scope="col"{" class=number" if right else ""}>{html.escape(name)}</th>'
+        for name, right in zip(names, numbers, strict=True)
+    )
     body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
     words = " ; ".join([*names, *(value for row in rows for value in row if isinstance(value, str))])
     return _scrolled(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>") + terms(words)
+
+
+def settings_table(settings: Settings, without: Sequence[str] = ()) -> str:
+    """The settings of a run as an HTML table, each with its meaning.
+
+    Args:
+        settings: Of the run.
+        without: Names of settings to leave out.
+    """
+    told = lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    rows = [
+        (name, told(value), words)
+        for (name, value), words in zip(settings._asdict().items(), meanings_of_settings().values(), strict=True)
+        if name not in without
+    ]
+    return table(("setting", "value", "what it means"), rows)
 
 
 def _scrolled(content: str) -> str:
@@ -75,11 +97,15 @@ def terms(text: str, known: set[str] | None = None) -> str:
     return f'<p class="terms">{told}</p>' if told else ""
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
 def _cell(value: object) -> str:
     if isinstance(value, float | np.floating):
         told = f"{value:.4g}".replace("inf", "∞") if not np.isnan(value) else ""
         return f'<td class="number">{told}</td>'
-    kind = ' class="number"' if isinstance(value, int) and not isinstance(value, bool) else ""
+    kind = ' class="number"' if _is_number(value) else ""
     return f"<td{kind}>{html.escape(str(value))}</td>"
 
 

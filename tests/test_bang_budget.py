@@ -68,7 +68,9 @@ def test_the_curve_predicts_what_the_steps_really_buy(params, batch, grads):
 def test_a_proof_says_how_far_it_is():
     seen = []
     prove = bang.spend(
-        lambda p, b: jnp.mean((p["x"] - b) ** 2), [0.5, 1.0], on_progress=lambda done, total: seen.append((done, total))
+        lambda p, b: jnp.mean((p["x"][None] - b) ** 2),
+        [0.5, 1.0],
+        on_progress=lambda done, total: seen.append((done, total)),
     )
     prove({"x": np.ones(3, np.float32)}, np.ones((2001, 3), np.float32) / 2, {"x": np.full(3, -0.1, np.float32)})
     # The cost before the step and after each of the two steps, over three pieces of at most 1,000 examples.

@@ -12,13 +12,7 @@ import tyro
 
 from jaxnet.live import progress, show_file
 from jaxnet.recipes import PRESETS, Preset, Settings
-
-
-def _explained() -> dict[str, str]:
-    """What every setting means, from the docstring of `Settings`."""
-    lines = (Settings.__doc__ or "").partition("Attributes:")[2].strip().splitlines()
-    there = dict(line.strip().split(": ", 1) for line in lines if ": " in line)
-    return {name: there.get(name, "") for name in Settings._fields}  # python -OO has no docstrings
+from jaxnet.settings import meanings
 
 
 def _of_presets(name: str) -> str:
@@ -34,7 +28,7 @@ def _of_presets(name: str) -> str:
 
 
 _FIELDS: dict[str, Any] = {
-    name: Annotated[kind, tyro.conf.arg(help=_explained()[name], help_behavior_hint=_of_presets(name))]
+    name: Annotated[kind, tyro.conf.arg(help=meanings()[name], help_behavior_hint=_of_presets(name))]
     for name, kind in Settings.__annotations__.items()
     if name != "preset"
 }
@@ -130,7 +124,7 @@ _VARIED = ("learning_rate", "gain", "initializer", "optimizer", "weight_decay", 
 _AXES: dict[str, Any] = {
     name: Annotated[
         tuple[Settings.__annotations__[name], ...],
-        tyro.conf.arg(help=f"Values to try. {_explained()[name]}", help_behavior_hint=_of_presets(name)),
+        tyro.conf.arg(help=f"Values to try. {meanings()[name]}", help_behavior_hint=_of_presets(name)),
     ]
     for name in _VARIED
 }

@@ -33,16 +33,18 @@ def _of_few(arrays: Arrays) -> dict[str, Picture | Moving]:
                 arrays["step_positions"], arrays["step_values"], valleys.WAYS, height=lambda x: x**2 / 2,
                 title="Steps proportional to the slope shrink near the bottom",
             ),
-            "A parabola of curvature 1: dots are places, the yellow one the last; below, the length of each step, blue "
-            "while it shrinks. The edge between overshooting and diverging is the rate 2 / curvature.",
+            "A parabola of curvature 1. Above: every dot is a place, the larger dot is the last one. Below: the length of each "
+            "step; the bars are blue while the steps shrink, otherwise orange. The edge between overshooting and "
+            "diverging is the rate 2 / curvature.",
         ),
         "valleys": Picture(
             hills.valleys_on_a_curve(
                 arrays["curve_x"], arrays["curve_y"], arrays["bottoms"], arrays["basin_starts"], arrays["basin_rates"],
                 arrays["basin_reached"], title=f"Which valley? {part:.0f} % of the starts find the lowest",
             ),
-            "Every start in the color of the valley it falls into: above for small steps with the share of the starts, below "
-            "for learning rates up to far too large; dark where the ball never comes to rest.",
+            "Every start has the color of the valley that the ball reaches from there. Above: small steps, and the share of the "
+            "starts that reach each valley. Below: learning rates up to far too large ones; where the ball never comes to rest, "
+            "there is no color.",
         ),
         "rates": Picture(
             hills.steps_by_rate(
