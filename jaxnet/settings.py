@@ -31,7 +31,7 @@ class Settings(NamedTuple):
         gain: For the initializer scaled: the standard deviation of the weights is gain / sqrt(inputs of the neuron).
         random_biases: Start the biases from random numbers (mean 0, deviation 1) instead of from 0.
         optimizer: sgd is plain gradient descent, momentum is Nesterov's with 0.9; adam and adamw adapt each parameter's step.
-        learning_rate: How long the steps are, where the schedule is highest. With another optimizer, a preset's rate changes.
+        learning_rate: How long the steps are, at most. If only the optimizer is changed, a fitting rate replaces the preset's.
         schedule: How the learning rate changes over the run; linear and cosine fall to 0, onecycle first rises for a tenth.
         weight_decay: Pulls the parameters toward 0: each step adds this, times the parameter, to its gradient (adamw: its way).
         budget: The fraction of the parameters that each step may move: those whose updates lower the cost most. 1 moves all.

@@ -26,7 +26,7 @@ def _of_few(arrays: Arrays) -> dict[str, Picture | Moving]:
                 arrays["curve_x"], arrays["curve_y"], arrays["ball_positions"], arrays["ball_values"],
                 [f"learning rate {rate:g}" for rate in valleys.BALLS], title="The same ball, the same curve, different steps",
             ),
-            "A frame a step, all from the same start; the trail is where the ball was.",
+            "Each frame is one step. All balls start at the same place; the trail shows where a ball was.",
         ),
         "steps": Picture(
             hills.kinds_of_steps(
@@ -70,13 +70,15 @@ def _of_two(arrays: Arrays) -> dict[str, Picture | Moving]:
                 x, y, z, arrays["race"][0], arrays["race_values"][0],
                 title="A function of two numbers: walk against the gradient",
             ),
-            "Arrows point along minus the gradient, the longer the steeper; the walk hesitates at the pass between two wells.",
+            "The arrows point against the gradient; the steeper the ground, the longer the arrow. The walk slows down at the pass "
+            "between two valleys.",
         ),
         "race": Moving(
             hills_films.race(
                 x, y, z, arrays["race"], arrays["race_values"], methods, title="Plain, momentum, Adam", every=3
             ),
-            "Three ways down from a start hardly right of the pass, three steps a frame; numbers are learning rates.",
+            "Three ways down from a start just to the right of the pass between two valleys. Each frame is three steps; the numbers "
+            "are learning rates.",
         ),
         "paths": Picture(
             hills.paths_down(maps, list(valleys.METHODS), title="A narrow bowl and a bent valley"),
@@ -141,8 +143,8 @@ def _of_many(arrays: Arrays) -> dict[str, Picture | Moving]:
                 network.SHARPNESS, curves, z, arrays["sharp_norms"], arrays["sharp_right"], network.SHARP_RATES,
                 title="A neuron that is on or off cannot learn" if alive == 0 else "From smooth to on or off",
             ),
-            "From the film's sigmoid to a step: the step's gradient below the last layer is exactly zero, though nearly steps "
-            "have large gradients, which lead nowhere.",
+            "Left: the film's sigmoid, made steeper until it is a step. Middle: the gradient of each layer at the start; with a "
+            "step it is exactly zero below the last layer. Right: how many test images such networks read after training.",
         ),
     }  # fmt: skip
 

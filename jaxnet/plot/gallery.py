@@ -14,6 +14,7 @@ from jaxnet.plot.style import (
     Theme,
     canvas,
     headline,
+    key,
     largest_classes,
     legible,
     lettering,
@@ -136,7 +137,8 @@ def cost_of_one(
     axes[1].scatter(
         positions, wanted, facecolors="none", edgecolors=theme.ink, s=50, label="wanted", zorder=3, clip_on=False
     )
-    axes[1].legend(facecolor=theme.ground, edgecolor=theme.faint, labelcolor=theme.ink, fontsize=8)
+    axes[1].set_ylim(0, 1.25)  # room for the names above the ring at 1
+    key(axes[1], theme, loc="upper center", ncols=2)
     axes[1].set_title("the outputs", color=theme.ink, fontsize=10)
     for part, name in zip(axes[1:], ("output", "squared difference"), strict=True):
         part.set_xlabel("class", color=theme.ink)
