@@ -41,7 +41,7 @@ MEANINGS: dict[str, str] = {
     "quartile": "A quarter of the networks lies beyond it.",
     "memorized": "Read rightly only because that very image was in the training.",
     "dead": "Parameters that once had a gradient and have had none for the last 100 watched steps.",
-    "never lit": "Parameters that have had no gradient since the watch began, mostly weights from pixels that are always dark.",
+    "never lit": "Of a pixel: zero in every training image, so that the weights from it have no gradient.",
     "update / parameters": "The length of the step over that of the parameters: how much of a layer one step changes.",
     "chords": "Straight pieces between points of the run; with fewer of them than steps the account is coarse.",
 }

@@ -77,8 +77,8 @@ def _of_two(arrays: Arrays) -> dict[str, Picture | Moving]:
             hills_films.race(
                 x, y, z, arrays["race"], arrays["race_values"], methods, title="Plain, momentum, Adam", every=3
             ),
-            "Three ways down from a start just to the right of the pass between two valleys. Each frame is three steps; the numbers "
-            "are learning rates.",
+            "Three ways down from a start just to the right of the pass between two valleys. Each frame is three steps; "
+            "the numbers are learning rates.",
         ),
         "paths": Picture(
             hills.paths_down(maps, list(valleys.METHODS), title="A narrow bowl and a bent valley"),
