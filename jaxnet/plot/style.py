@@ -95,7 +95,7 @@ def largest_classes(values: Any, *always: int) -> np.ndarray:
     return np.sort(np.array(first[:MOST_CLASSES]))
 
 
-def lettering(texts: Iterable[str]) -> dict[str, list[str]]:
+def lettering(texts: Iterable[str]) -> dict[str, Any]:
     """The argument `family` for texts with letters that matplotlib's own font lacks; nothing for other texts.
 
     Args:
