@@ -78,7 +78,7 @@ def legible(names: Iterable[str]) -> list[str]:
         >>> legible(["a", "$5", "\uffff"])
         ['a', '\\$5', '#2']
     """
-    shown = [name if _can_draw(name) else f"#{i}" for i, name in enumerate(names)]
+    shown = [_kept_apart(name) if _can_draw(name) else f"#{i}" for i, name in enumerate(names)]
     return [re.sub(r"(?<!\\)\$", r"\\$", name) for name in shown]
 
 
@@ -109,8 +109,21 @@ def lettering(texts: Iterable[str]) -> dict[str, Any]:
     return {"family": [*matplotlib.rcParams["font.family"], *fonts]} if fonts else {}
 
 
+LEFT_TO_RIGHT = "\u200e"
+"""An invisible mark: what stands beside it is written from left to right."""
+
+
+def _from_the_right(name: str) -> bool:
+    return any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name)
+
+
+def _kept_apart(name: str) -> str:
+    """A name from right to left with marks that keep the order of the words around it."""
+    return f"{LEFT_TO_RIGHT}{name}{LEFT_TO_RIGHT}" if _from_the_right(name) else name
+
+
 def _can_draw(name: str) -> bool:
-    if not SHAPES_TEXT and any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name):
+    if not SHAPES_TEXT and _from_the_right(name):
         return False
     lacking = _lacking(name)
     return not lacking or lacking <= frozenset().union(*map(_letters_of, FALLBACKS))
@@ -118,7 +131,9 @@ def _can_draw(name: str) -> bool:
 
 def _lacking(text: str) -> set[int]:
     """Letters of a text that matplotlib's own font lacks; a new line needs none."""
-    return {ord(letter) for letter in text if letter != "\n"} - _letters_in(findfont(FontProperties()))
+    return {ord(letter) for letter in text if letter not in ("\n", LEFT_TO_RIGHT)} - _letters_in(
+        findfont(FontProperties())
+    )
 
 
 def _letters_of(family: str) -> frozenset[int]:
