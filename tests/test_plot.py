@@ -1,5 +1,9 @@
 """The artists of every picture hold the numbers they are said to show."""
 
+import ast
+import re
+from pathlib import Path
+
 import jax
 import matplotlib.colors
 import numpy as np
@@ -247,6 +251,25 @@ def test_pictures_of_many_classes_stay_small():
     figure = plot.tug_of_war(np.ones((1, many)), ["w"], classes=classes)
     assert sum(patch.get_width() for patch in figure.axes[0].patches) == pytest.approx(many)
     assert len(figure.axes[0].patches) == 41
+
+
+def test_captions_name_only_colors_that_a_light_page_keeps():
+    # A light page turns the pictures over and keeps their hues: blue and orange stay, yellow becomes brown, dark becomes light.
+    turned = re.compile(r"\b(yellow|dark|darker|bright|brighter|white|black|green|pink|pale)\b", re.IGNORECASE)
+    root = Path(plot.__file__).parents[1]
+    texts = [file.read_text(encoding="utf-8") for file in root.rglob("*.py")]
+    nodes = [node for text in texts if "report" in text and "Picture" in text for node in ast.walk(ast.parse(text))]
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    said = {
+        node.value
+        for node in nodes
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and " " in node.value
+        and id(node) not in docstrings
+    }
+    assert len(said) > 200
+    assert [words for words in said if turned.search(words)] == ["The first picture on white, for print."]
 
 
 def test_a_letter_that_only_another_font_has_is_drawn_with_it(monkeypatch):

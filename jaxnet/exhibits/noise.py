@@ -27,7 +27,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
     confidence = arrays["confidence"][film]
     changes = {
         told: (confidence[treatments.index(name)] - confidence[0]).T
-        for told, name in (("dark pixels erased", "never-lit erased"), ("as many others erased", "lit erased"))
+        for told, name in (("never-lit pixels erased", "never-lit erased"), ("as many others erased", "lit erased"))
     }
     uniform = names.index("uniform noise")
     untouched = confidence[0, :, uniform].mean(), arrays["right"][film, 0].mean()
