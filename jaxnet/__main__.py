@@ -76,7 +76,8 @@ def _run() -> None:
     tyro.extras.subcommand_cli_from_dict(
         {f.__name__: f for f in (train, sweep, bang, predict, film, reproduce)},
         prog="jaxnet",
-        description="Gradient descent you can see through: train a network, look at every gradient, read your own digits.",
+        description="Gradient descent you can see through.\n\n"
+        "Train a network, look at every gradient, read your own digits.",
         config=(tyro.conf.OmitArgPrefixes,),
     )
 

@@ -310,9 +310,10 @@ def bang(
             retracing.require_film(of)
         steps = int(loaded.result["steps"])
         stepping = lambda phase: lambda step: show(Seen(phase, step, steps))
+        counting = lambda phase: lambda done, total: show(Seen(phase, done, total))
         asked: dict[str, Callable[[], dossier.Dossier]] = {"gradient": lambda: dossier.of_gradient(of)}
-        asked |= {"worth": lambda: dossier.of_worth(of)} if worth else {}
-        asked |= {"budget": lambda: dossier.of_budget(of)} if budget else {}
+        asked |= {"worth": lambda: dossier.of_worth(of, on_progress=counting("worth"))} if worth else {}
+        asked |= {"budget": lambda: dossier.of_budget(of, on_progress=counting("budget"))} if budget else {}
         asked |= {"examples": lambda: dossier.of_examples(of)} if examples else {}
         asked |= {"credit": lambda: retracing.of_credit(of, points=points, show=stepping("credit"))} if credit else {}
         parts = []

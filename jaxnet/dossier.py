@@ -1,6 +1,6 @@
 """The dossier of a run: every instrument of `bang` pointed at it, as pictures with their sentences and columns of numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -103,22 +103,26 @@ def of_gradient(of: Subject) -> Dossier:
     pictures = {
         **_edges(of, "gradient", jax.tree.map(np.negative, grads), "decrease of the cost per unit of the parameter",
                  "Every component of the negative gradient",
-                 f"Blue: nudge up; orange: nudge down; the average over {len(of.batch.labels):,} training images."),
+                 "Every weight is a line, every bias is a ring. Blue (the right end of the bar): move the parameter up. "
+                 f"Orange (the left end): move it down. The average over {len(of.batch.labels):,} training images."),
         **_edges(of, "parameters", of.params, "value of the parameter", "Every weight and bias",
-                 "The network itself. Blue: positive; orange: negative."),
+                 "The network itself. Blue parameters are positive, orange ones are negative; the bar has the scale."),
         "ranking": Picture(
             plot.ranking(top, title=f"The most bang for the buck, {of.moment}"),
-            "The twenty largest components of the gradient: which way to nudge, and how many times the next each one is.",
+            "The twenty largest components of the gradient: which parameter to nudge, and which way. Behind each bar "
+            "stands how many times the next one it is.",
         ),
         "readings": Picture(
             plot.two_readings(title="How to read a gradient: the film's (3, 1)"),
-            "Both readings of the gradient (3, 1): the direction of steepest ascent, and three times the bang for the first.",
+            "Two ways to read the gradient (3, 1). Left: as the direction in which the cost rises fastest. Right: a nudge "
+            "of x matters three times as much as a nudge of y.",
         ),
     }  # fmt: skip
     updates = _next_update(of)
     if updates is not None:
         pictures |= _edges(of, "update", updates, "change of the parameter", "What the optimizer does next",
-                           "The update that the run's optimizer makes of this gradient.")  # fmt: skip
+                           "What the run's optimizer would add to every parameter in its next step: blue adds, orange "
+                           "subtracts.")  # fmt: skip
     facts = {
         "parameters": f"{len(slope):,}",
         "with zero gradient": f"{_without_gradient(of):,}",
@@ -136,14 +140,14 @@ def _without_gradient(of: Subject) -> int:
     return int(sum(np.sum(np.asarray(leaf) == 0) for leaf in jax.tree.leaves(grads)))
 
 
-def of_worth(of: Subject) -> Dossier:
+def of_worth(of: Subject, *, on_progress: Callable[[int, int], None] | None = None) -> Dossier:
     """Every nudge measured: prediction against truth, radius of trust, and the best step alone."""
     total = sum(leaf.size for leaf in jax.tree.leaves(of.params))
     batch, entries = of.batch, None
     if total > MOST_MEASURED:
         count = 200 if of.run.settings.model == "dense" else 20
         entries, batch = bang.largest(of.grads, count), Batch(of.batch.images[:500], of.batch.labels[:500])
-    found = bang.worth(_double(of), entries=entries)(of.params, batch)
+    found = bang.worth(_double(of), entries=entries, on_progress=on_progress)(of.params, batch)
     wrong = bang.wrong_signs(found)
     spread = lambda values: bang.spread(values, of.params, found.entries)
     measured = {"radius of trust": found.radius, "best step alone": found.best_step, "it buys": found.best_fall}
@@ -154,13 +158,14 @@ def of_worth(of: Subject) -> Dossier:
     if found.gradient.any():
         pictures["predicted"] = Picture(
             plot.predicted_measured(found, title=f"Is the gradient true, {of.moment}?"),
-            f"{which} {total:,} parameters nudged one by one by four lengths over {len(batch.labels):,} images, in float64. The "
-            "longer the nudge, the less the gradient knows; crosses are nudges that raised the cost it promised to lower.",
+            f"{which} {total:,} parameters nudged one by one by four lengths over {len(batch.labels):,} images, in float64. "
+            "A dot on the diagonal: the cost fell as the gradient predicted. The longer the nudge, the worse the "
+            "prediction. Crosses: the gradient predicted a fall, but the cost rose.",
         )
     if entries is None:
         pictures |= _edges(
             of, "worth", spread(found.best_fall), "fall of the cost by the parameter's best step alone",
-            "What every parameter could buy alone", "The stronger the color, the more that one parameter can buy.",
+            "What every parameter could buy alone", "The stronger the color, the more the cost falls if only that parameter moves.",
         )  # fmt: skip
     finite = found.radius[np.isfinite(found.radius)]
     facts = {} if entries is None else {"nudged": f"{len(entries)} of {total:,}, over {len(batch.labels)} images"}
@@ -174,17 +179,18 @@ def of_worth(of: Subject) -> Dossier:
     )
 
 
-def of_budget(of: Subject) -> Dossier:
+def of_budget(of: Subject, *, on_progress: Callable[[int, int], None] | None = None) -> Dossier:
     """How much the best parameters buy, and steps that prove it."""
     updates = jax.tree.map(lambda g: -0.01 * g, of.grads)
     curve = bang.lorenz(bang.earned(of.grads, updates))
-    spent = bang.spend(_double(of))(of.params, of.batch, updates)
+    spent = bang.spend(_double(of), on_progress=on_progress)(of.params, of.batch, updates)
     bought = 100 * np.interp(0.05, curve.kept, curve.bought)
     picture = Picture(
         plot.budget(
             curve, spent, title=f"The best 5 % of the parameters buy {bought:.1f} % of a small step, {of.moment}"
         ),
-        f"A plain step of 0.01 times the gradient, taken with the best parameters only; Gini {curve.gini:.3f}.",
+        "A step of 0.01 times the negative gradient in which only the best parameters move. The line: what the gradient predicts. "
+        f"The rings: what the step really bought. Gini {curve.gini:.3f}.",
     )
     arrays = {f"budget/{name}": value for name, value in spent._asdict().items()}
     arrays |= {"budget/curve_kept": curve.kept, "budget/curve_bought": curve.bought}
@@ -212,12 +218,12 @@ def of_examples(of: Subject) -> Dossier:
         "tug_of_war": Picture(
             plot.tug_of_war(pulls, words, classes=of.classes, unit="part of -dC/dp by the images' label",
                             title=f"Who pulls the strongest knobs which way, {of.moment}"),
-            "For each of the parameters with the largest gradient: which labels' images want it up and which down; the "
-            "triangle is what is left of the fight.",
+            "For each of the parameters with the largest gradient: the images of which labels want it up (right), and of "
+            "which down (left). The triangle marks the sum: where the parameter goes. The color only tells the labels apart.",
         ),
         "hardest": Picture(
             plot.captioned(of.batch.images[hardest], named, title=f"The images that pull hardest, {of.moment}"),
-            "Label, and the length of the gradient of that image's own cost.",
+            "Above each image: its label, and the length of the gradient of its own cost. These images change the network most.",
         ),
     }  # fmt: skip
     rows, scales = [], []

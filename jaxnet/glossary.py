@@ -41,29 +41,73 @@ MEANINGS: dict[str, str] = {
     "quartile": "A quarter of the networks lies beyond it.",
     "memorized": "Read rightly only because that very image was in the training.",
     "dead": "Parameters that once had a gradient and have had none for the last 100 watched steps.",
-    "never lit": "Parameters that have had no gradient since the watch began, mostly weights from pixels that are always dark.",
+    "never lit": "Of a pixel: zero in every training image, so that the weights from it have no gradient.",
     "update / parameters": "The length of the step over that of the parameters: how much of a layer one step changes.",
     "chords": "Straight pieces between points of the run; with fewer of them than steps the account is coarse.",
 }
 """By the word as the pages write it."""
 
+BASICS: dict[str, str] = {
+    "parameter": "A number that the training may change: a weight or a bias.",
+    "weight": "The strength of one connection: a neuron multiplies what comes in by it.",
+    "bias": "A number that a neuron adds to the sum of what comes in.",
+    "neuron": "Multiplies its inputs by weights, adds them up with its bias, and passes on a number made of the sum.",
+    "hidden": "Between the input and the output of a network.",
+    "cost": "How wrong the network is, on average over images; training makes it smaller.",
+    "gradient": "How fast the cost changes with each parameter: one number for each of them.",
+    "component": "One of the numbers of the gradient; it belongs to one parameter.",
+    "nudge": "A small change of one parameter while all others stay.",
+    "step": "One change of all parameters at once, computed from one batch.",
+    "batch": "The images that one step is computed from.",
+    "epoch": "Once through all training images.",
+    "label": "The right answer for an image.",
+    "learning rate": "The number that the gradient is multiplied by: how long a step is.",
+    "optimizer": "The rule that makes a step out of the gradient, such as plain gradient descent or Adam.",
+    "Adam": "An optimizer that adapts the length of the step for each parameter.",
+    "momentum": "A step that keeps a part of the step before.",
+    "held-out": "Kept out of the training, to judge by.",
+    "diverged": "The cost became infinite or no number, because the steps were too long.",
+    "float64": "Numbers with about 16 digits; training computes with about 7.",
+    "logarithmic scale": "Equal distances on the axis are equal factors.",
+    "softmax": "Makes positive numbers that sum to 1 out of the outputs.",
+    "ReLU": "Passes a positive sum on as it is, and 0 for a negative one.",
+    "sigmoid": "Squeezes any number into the range from 0 to 1.",
+    "variance": "The mean squared distance from the mean.",
+    "temperature": "A number that the outputs are divided by before the softmax; above 1 it makes the network less sure.",
+    "local minimum": "A place where every small move raises the cost.",
+    "local minima": "Places where every small move raises the cost.",
+    "Himmelblau's function": "A well-known test function of two numbers, with four valleys of equal depth.",
+    "quadratic": "A bowl whose curvature is the same everywhere.",
+    "dropout": "Switching hidden neurons off at random during training.",
+    "weight decay": "Pulling all parameters toward 0 a little in every step.",
+    "Gaussian noise": "Every pixel is drawn at random from a bell curve.",
+    "uniform noise": "Every pixel is drawn at random, every gray equally likely.",
+}
+"""Words of the field that a page explains once, where they first stand."""
 
-def meanings(text: str, known: set[str] | None = None) -> dict[str, str]:
+
+def meanings(text: str, known: set[str] | None = None, *, basics: bool = False) -> dict[str, str]:
     """The words of a text that need a sentence, each with its sentence.
 
     Args:
         text: Any words of a page.
         known: Words that were explained already; the ones found here are added.
+        basics: Also look for the words of `BASICS`.
 
     Examples:
         >>> list(meanings("Gini 0.85, median radius of trust"))
         ['Gini', 'radius of trust', 'median']
+        >>> list(meanings("the gradient noise scale of 3 weights", basics=True))
+        ['gradient noise scale', 'weight']
     """
     known = set() if known is None else known
-    found = {
-        word: meaning
-        for word, meaning in MEANINGS.items()
-        if word not in known and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE)
-    }
+    words = MEANINGS | BASICS if basics else MEANINGS
+    there = set()
+    # The longest first, and then taken out: "gradient noise scale" is no place to explain "gradient".
+    for word in sorted(words, key=len, reverse=True):
+        text, count = re.subn(rf"(?<!\w){re.escape(word)}(?:e?s)?(?!\w)", " ", text, flags=re.IGNORECASE)
+        if count:
+            there.add(word)
+    found = {word: meaning for word, meaning in words.items() if word in there - known}
     known.update(found)
     return found

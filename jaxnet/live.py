@@ -160,11 +160,13 @@ def progress(console: Any = None) -> Iterator[Callable[[Any], None]]:
         yield show
 
 
-EXPLAINED = (
-    "dead: parameters that had a gradient once, but none in the last 100 watched steps; "
-    "never lit: parameters that had none so far"
-)
-"""The two counts of the table of a watched run."""
+EXPLAINED = """\
+gradient: its length; update / parameters: how much of an array one step changes
+share of decrease: the part of the fall of the cost that the gradient predicts
+signal / noise: near 0 the batches disagree about the gradient
+dead: parameters that had a gradient once, none in the last 100 watched steps
+never lit: parameters that had none so far"""
+"""What the columns of the table of a watched run are, a line of at most 80 characters each."""
 
 
 def signals_table(signals: Mapping[str, Mapping[str, float]], *, width: int = 120) -> Any:

@@ -74,20 +74,23 @@ def of_gradients(
         mean = np.asarray(train.images[: found.images]).reshape(found.images, -1).mean(0)
         look = {"unit": unit, "image": mean, "image_shape": shape, "classes": classes}
         first = f"Where the bang for the buck is: all {count:,} components of the negative gradient"
-        told = f"Blue: nudge up; orange: nudge down; the stronger and thicker, the more the cost falls per unit ({average})."
+        told = (
+            "Blue (the right end of the bar): move the parameter up. Orange (the left end): move it down. The stronger the color "
+            f"and the thicker the line, the more the cost falls per unit of the parameter ({average})."
+        )
         if drawn:
             yield (
                 "bang",
                 Picture(
                     plot.edges(down, title=f"{first}, before training", **look),
-                    f"Every weight is an edge and every bias a ring, none sampled or filled in. {told}",
+                    f"Every weight is a line and every bias is a ring; all of them are drawn. {told}",
                 ),
             )
             yield (
                 "bang_trained",
                 Picture(
                     plot.edges(down_end, title=f"{first}, after training", **look),
-                    "The same after training. Each picture has its own scale, see the bar.",
+                    "The same after training. This picture has another scale: see the numbers at the bar.",
                 ),
             )
             yield (
@@ -101,7 +104,8 @@ def of_gradients(
             "weights",
             Picture(
                 plot.pixel_maps(params[0].weights, image_shape=shape, title="What each first-layer neuron looks for"),
-                "The weights into each neuron of the first hidden layer, at their pixels: blue adds, orange subtracts.",
+                "The weights into each neuron of the first hidden layer, each at its pixel. Where the weight is blue "
+                "(positive), a lit pixel raises the neuron's sum; where it is orange (negative), a lit pixel lowers it.",
             ),
         )
         yield (
@@ -110,8 +114,8 @@ def of_gradients(
                 plot.pixel_maps(
                     down[0].weights, image_shape=shape, title="Which pixels' weights want to move", unit=unit
                 ),
-                f"The negative gradient of the same weights before training ({average}); "
-                "pixels that are zero in every image have none.",
+                f"The negative gradient of the same weights before training ({average}): blue weights want to rise, orange ones "
+                "want to fall. Pixels that are zero in every image have no gradient.",
             ),
         )
     shares = {"plain gradient descent": bang.by_leaf(jax.jit(bang.share)(found.start))}
@@ -124,7 +128,8 @@ def of_gradients(
         "layers",
         Picture(
             plot.by_layer(shares, title=title),
-            "The predicted decrease of the first step, split over the arrays of parameters; it depends on the optimizer.",
+            "The decrease of the cost that the gradient predicts for the first step, split over the arrays of parameters. "
+            "The split depends on the optimizer.",
         ),
     )
     yield (
@@ -134,7 +139,8 @@ def of_gradients(
                 bang.top(found.start, 15, image_shape=shape),
                 title="The most bang for the buck, before training",
             ),
-            "The fifteen largest components of the gradient, each read on its own: which way to nudge, and how much it matters.",
+            "The fifteen largest components of the gradient: which parameter to nudge, and which way. Behind each bar "
+            "stands how many times the next one it is.",
         ),
     )
 
@@ -157,7 +163,8 @@ def of_reading(
                 classes=classes,
                 title="Random start, trained network",
             ),
-            "The first test images with the untrained network's outputs (middle) and the trained one's (below).",
+            "The first test images, with the outputs of the untrained network (middle) and of the trained one (below). The "
+            "strongest output is blue if it is right, orange if it is wrong.",
         ),
     )
     lost = (
@@ -176,7 +183,8 @@ def of_reading(
                 loss=lost,
                 title="The cost of one image, before training",
             ),
-            "Every output adds the square of its distance from what it should be.",
+            "Left: the image. Middle: the network's outputs as bars, and the wanted outputs as rings. Right: every output adds the "
+            "square of its distance from the ring to the cost.",
         ),
     )
     if settings.model == "dense":
@@ -190,7 +198,8 @@ def of_reading(
                     title=f"One image on its way: {legible(classes)[after[0].argmax()]}",
                     classes=classes,
                 ),
-                "The first test image: every neuron as strong as it is lit.",
+                "The first test image on its way through the network: the more a disk stands out, the stronger its neuron "
+                "is lit. The ring marks the answer.",
             ),
         )
     wrong = losses.mistakes(outputs, labels)
@@ -207,7 +216,8 @@ def of_reading(
                 classes=classes,
                 title=share,
             ),
-            "The most confident mistakes: label → answer and the strength of the answer. For some you may cut it slack.",
+            "The most confident mistakes. Above each image: what it is → what the network answered, and how strong that "
+            "answer was. Some are hard for people too.",
         ),
     )
     judged = losses.evaluate(recipe.loss, outputs, labels)
@@ -215,7 +225,8 @@ def of_reading(
         "confusion",
         Picture(
             plot.confusion(judged.confusion, classes=classes, title="What is read as what"),
-            "Test images by label (row) and answer (column); the shade shows mistakes only.",
+            "Test images, counted by label (row) and answer (column). The diagonal counts right answers; only mistakes are shaded, "
+            "and the more of them, the stronger.",
         ),
     )
 
@@ -224,7 +235,7 @@ def of_history(history: Columns, evaluations: Columns, judged_by: str) -> Pictur
     """The training curve."""
     return Picture(
         plot.history(history, evaluations, judged_by=judged_by, title="Downhill"),
-        "The cost of every step's batch, and cost and error at every evaluation.",
+        "Left: the cost of every step's batch, and the cost at every evaluation. Right: the images misread at every evaluation.",
     )
 
 

@@ -77,7 +77,7 @@ def _write(folder: Path, run: folders.Run, pictures: Mapping[str, Picture], nudg
     tables = {
         "The fifty largest components of the gradient, before training": report.table(heads, ranking),
         **_classes(run.classes),
-        "Settings, enough to repeat the run": report.table(("setting", "value"), settings._asdict().items()),
+        "Settings, enough to repeat the run": report.settings_table(settings),
         "Versions": report.table(("package", "version"), run.versions.items()),
     }
     page = report.page(f"jaxnet: {settings.preset} on {settings.data}", lead, facts, shown, tables)
@@ -105,7 +105,10 @@ def publish_bang(
     (folder / "bang").mkdir(exist_ok=True)
     drawn: dict[str, tuple[bytes | Frames, str]] = {}
     if frames is not None:
-        told = "The negative gradient from the start of the run to its end. Every frame has its own scale."
+        told = (
+            "The negative gradient from the start of the run to its end. Blue (the right end of the bar): move the parameter up. "
+            "Orange (the left end): move it down. Every frame has its own scale; the small curve shows the cost."
+        )
         drawn["film"] = (frames, told)
     for name, (figure, caption) in found.pictures.items():
         image = report.png(figure)
@@ -132,7 +135,7 @@ def publish_bang(
     tables = {name: report.table(heads, rows) for name, (heads, rows) in found.tables.items()}
     tables |= {f"{heading}, by the size of its gradient": report.sortable(list(shown), list(shown.values()))}
     tables |= _classes(run.classes)
-    tables |= {"Settings of the run": report.table(("setting", "value"), run.settings._asdict().items())}
+    tables |= {"Settings of the run": report.settings_table(run.settings)}
     kept = {"arrays.npz", "parameters.csv", *(f"{name}.png" for name in found.pictures), *([film.name] if film else [])}
     for path in (folder / "bang").iterdir():
         if path.name not in kept:

@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from PIL import Image
 
-from jaxnet.glossary import meanings
+from jaxnet.glossary import BASICS, meanings
 from jaxnet.pages import Frames, asset, embedded, player, whole
+from jaxnet.settings import Settings
+from jaxnet.settings import meanings as meanings_of_settings
 
 DPI = 110
 
@@ -54,13 +56,35 @@ def webp(image: bytes) -> bytes:
     return lossy.getvalue()
 
 
-def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows as an HTML table; numbers to the right, and what its columns mean below it."""
+def table(names: Sequence[str], rows: Iterable[Sequence[object]], *, explained: bool = True) -> str:
+    """Rows as an HTML table; numbers to the right, and below it, unless it explains itself, what its words mean."""
     rows = [tuple(row) for row in rows]
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
+    numbers = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(names))]
+    head = "".join(
+        f'<th scope="col"{" class=number" if right else ""}>{html.escape(name)}</th>'
+        for name, right in zip(names, numbers, strict=True)
+    )
     body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
     words = " ; ".join([*names, *(value for row in rows for value in row if isinstance(value, str))])
-    return _scrolled(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>") + terms(words)
+    return _scrolled(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>") + (
+        terms(words) if explained else ""
+    )
+
+
+def settings_table(settings: Settings, without: Sequence[str] = ()) -> str:
+    """The settings of a run as an HTML table, each with its meaning.
+
+    Args:
+        settings: Of the run.
+        without: Names of settings to leave out.
+    """
+    told = lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    rows = [
+        (name, told(value), words)
+        for (name, value), words in zip(settings._asdict().items(), meanings_of_settings().values(), strict=True)
+        if name not in without
+    ]
+    return table(("setting", "value", "what it means"), rows, explained=False)
 
 
 def _scrolled(content: str) -> str:
@@ -68,18 +92,22 @@ def _scrolled(content: str) -> str:
     return f'<div class="scroll" tabindex="0" role="group" aria-label="table">{content}</div>'
 
 
-def terms(text: str, known: set[str] | None = None) -> str:
+def terms(text: str, known: set[str] | None = None, *, basics: bool = False) -> str:
     """The words of a text that a reader may not know, each with one sentence, as HTML; empty if there are none."""
-    found = meanings(text, known)
+    found = meanings(text, known, basics=basics)
     told = " ".join(f"<b>{html.escape(word)}</b>: {html.escape(meaning)}" for word, meaning in found.items())
     return f'<p class="terms">{told}</p>' if told else ""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _cell(value: object) -> str:
     if isinstance(value, float | np.floating):
         told = f"{value:.4g}".replace("inf", "∞") if not np.isnan(value) else ""
         return f'<td class="number">{told}</td>'
-    kind = ' class="number"' if isinstance(value, int) and not isinstance(value, bool) else ""
+    kind = ' class="number"' if _is_number(value) else ""
     return f"<td{kind}>{html.escape(str(value))}</td>"
 
 
@@ -138,8 +166,9 @@ def page(
     Returns:
         HTML with style and pictures inside; it loads nothing from anywhere.
     """
-    parts = [f"<h1>{html.escape(title)}</h1>", f'<p class="lead">{html.escape(lead)}</p>', '<dl class="facts">']
     known: set[str] = set()
+    parts = [f"<h1>{html.escape(title)}</h1>", f'<p class="lead">{html.escape(lead)}</p>']
+    parts += [terms(lead, known, basics=True), '<dl class="facts">']
     for name, value in facts.items():
         why = " ".join(meanings(name).values())
         known |= set(meanings(name))
@@ -183,16 +212,17 @@ def book(title: str, lead: str, chapters: Sequence[Chapter], tables: Mapping[str
     Returns:
         HTML as `page` makes it.
     """
+    known: set[str] = set()
     links = "".join(f'<li><a href="#{c.name}">{html.escape(c.heading)}</a></li>' for c in chapters)
     parts = [f"<h1>{html.escape(title)}</h1>", f'<p class="lead">{html.escape(lead)}</p>']
     parts += [f"<nav><ol>{links}</ol></nav>"] if len(chapters) > 1 else []
     parts += [f"<h2>{html.escape(heading)}</h2>{content}" for heading, content in (tables or {}).items()]
     for chapter in chapters:
-        known: set[str] = set()
+        known &= BASICS.keys()  # a reader may start at any chapter
         parts.append(f'<section id="{chapter.name}"><h2>{html.escape(chapter.heading)}</h2>')
         parts.append(
             f'<p class="said">{html.escape(chapter.said)}</p><p class="answer">{html.escape(chapter.words)}</p>'
-            f"{terms(f'{chapter.said} {chapter.words}', known)}"
+            f"{terms(f'{chapter.said} {chapter.words}', known, basics=True)}"
         )
         parts += [_figure(f"{chapter.name}-{name}", *picture, known) for name, picture in chapter.pictures.items()]
         parts += [
@@ -213,5 +243,5 @@ def _figure(name: str, image: bytes | Frames, caption: str, known: set[str] | No
         shown = f'<img{kind} alt="{text}" src="{embedded(webp(image), "webp")}">'
     return (
         f'<figure id="{html.escape(name)}"><div class="pan" tabindex="0" role="group" aria-label="picture">{shown}</div>'
-        f"<figcaption>{text}</figcaption>{terms(caption, known)}</figure>"
+        f"<figcaption>{text}</figcaption>{terms(caption, known, basics=True)}</figure>"
     )

@@ -200,7 +200,7 @@ def _reproduced(
         name, asked.question, asked.said, answer.words, drawn,
         {
             f"The numbers: {_counted(answer.findings)}": report.table(HEADS, [_row(finding) for finding in answer.findings]),
-            "Settings": report.table(("setting", "value"), chosen._asdict().items()),
+            "Settings": report.table(("setting", "value"), [(name, str(value)) for name, value in chosen._asdict().items()]),
         },
     )  # fmt: skip
     lead = f"{planned}; it took {duration(seconds)}."

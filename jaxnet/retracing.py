@@ -28,15 +28,17 @@ def of_credit(of: Subject, *, points: int = 400, show: Callable[[int], None] = l
     pictures = {
         "credit": Picture(
             plot.credit(ledger, steps=steps[1:], classes=of.classes, title="Who earned the fall of the cost"),
-            f"The gradient integrated over the run on {len(of.batch.labels):,} training images ({told}); the integration "
-            f"missed {abs(ledger.gap):.2g} of {fall:.3g}.",
+            "Left: how much of the fall of the cost each array of parameters has earned so far. Right: the same by the labels of "
+            f"the images. It is the gradient, added up along the run ({told}) on {len(of.batch.labels):,} training images; "
+            f"the sum misses {abs(ledger.gap):.2g} of {fall:.3g}.",
         )
     }
     if of.run.settings.model == "dense":
         pictures["credit_by_pixel"] = Picture(
             plot.pixel_maps(ledger.credit[0].weights.sum(0), image_shape=of.run.image_shape, title="Which pixels earned it",
                             unit="fall of the cost earned by the weight"),
-            "The credit of the weights into each first-layer neuron, at their pixels; orange ones raised the cost on their way.",
+            "The credit of the weights into each first-layer neuron, at their pixels. Blue weights lowered the "
+            "cost, orange weights raised it.",
         )  # fmt: skip
     flat = flattened(jax.tree.map(lambda leaf: leaf.sum(0), ledger.credit))
     facts = {"fall of the cost": f"{fall:.4g}", "not accounted for": f"{100 * abs(ledger.gap) / abs(fall):.2g} %"}

@@ -19,33 +19,33 @@ class Settings(NamedTuple):
     """Everything that decides a run; the same settings on the same machine give the same bits.
 
     Attributes:
-        preset: The name the settings started from.
-        data: "mnist", another set's name as `data.load` takes it, or the path of a file or folder as `data.from_file` takes it.
-        test_fraction: Of a file without test images, hold out this part for them; the same whatever the seed.
-        model: "dense", or "convnet" for `models.ConvNet`.
-        sizes: Neurons of the hidden layers; a full list, from the data's pixels to its classes, is understood too.
-        activation: Of the hidden layers.
-        output: Of the last layer, likewise; identity where the loss takes logits.
-        loss: The film's squared error, Nielsen's half of it, or cross-entropy on logits.
-        initializer: How the weights' random start is drawn.
-        gain: For scaled: the deviation of weights is gain / sqrt(inputs).
-        random_biases: Whether biases start from N(0, 1) instead of 0.
-        optimizer: sgd is plain gradient descent; momentum is Nesterov's, 0.9.
-        learning_rate: The schedule's peak. A preset's belongs to its optimizer; the command line takes `RATES` for another.
-        schedule: How the learning rate falls over the run; onecycle warms up for a tenth of it first.
-        weight_decay: Added to the gradient of sgd and momentum, times every parameter; adamw's own for adamw.
-        budget: The fraction of the parameters that each step may move, those whose updates earn the most; 1 moves all.
+        preset: The preset that the settings started from.
+        data: "mnist", the name of another data set (see `data.load`), or the path of a file or folder (see `data.from_file`).
+        test_fraction: If the data have no test images: the fraction to hold out for them. It does not depend on the seed.
+        model: "dense" is a fully connected network, "convnet" the small convolutional network `models.ConvNet`.
+        sizes: Neurons of each hidden layer. A full list, from the number of pixels to the number of classes, also works.
+        activation: What each hidden neuron makes of its sum.
+        output: What each output neuron makes of its sum; cross_entropy needs identity.
+        loss: squared_error is the film's, half_squared_error is Nielsen's, cross_entropy is today's usual one.
+        initializer: The random numbers that the weights start from.
+        gain: For the initializer scaled: the standard deviation of the weights is gain / sqrt(inputs of the neuron).
+        random_biases: Start the biases from random numbers (mean 0, deviation 1) instead of from 0.
+        optimizer: sgd is plain gradient descent, momentum is Nesterov's with 0.9; adam and adamw adapt each parameter's step.
+        learning_rate: How long the steps are, at most. If only the optimizer is changed, a fitting rate replaces the preset's.
+        schedule: How the learning rate changes over the run; linear and cosine fall to 0, onecycle first rises for a tenth.
+        weight_decay: Pulls the parameters toward 0: each step adds this, times the parameter, to its gradient (adamw: its way).
+        budget: The fraction of the parameters that each step may move: those whose updates lower the cost most. 1 moves all.
         candidates: Networks trained side by side; the one with the lowest cost over all training images is kept.
-        epochs: How often to go through the training images.
-        batch_size: Images a step.
-        shift: Move every training image by up to so many pixels at random; 0 does not.
-        distortion: Of every training image, anew each time: affine turns, scales and slants it; elastic bends it as well.
-        dropout: The share of the hidden neurons that are switched off at random while training.
-        validation: Training images held out to judge by; 0 trains on all.
-        seed: Decides start, order, shifts and who is held out; from 0 to 4294967295.
-        dtype: Of parameters and arithmetic.
-        precision: Of float32 matrix products on accelerators; default rounds factors to TF32 or bfloat16.
-        device: Where to compute; None takes jax's choice.
+        epochs: How often to go through all training images.
+        batch_size: Images that one step is computed from.
+        shift: Move each training image by up to this many pixels in a random direction; 0 moves none.
+        distortion: Distort each training image, anew every time: affine turns, scales and slants it; elastic bends it as well.
+        dropout: The fraction of the hidden neurons that are switched off at random in each step.
+        validation: Training images kept out of the training, to judge the network by; 0 keeps out none.
+        seed: Decides the random start, the order of the images, shifts and held-out images; from 0 to 4294967295.
+        dtype: The type of the parameters and of the arithmetic.
+        precision: How exact float32 matrix products are on a GPU or TPU; default rounds the factors to TF32 or bfloat16.
+        device: Where to compute: cpu, gpu or tpu; None lets jax choose.
     """
 
     preset: Preset = "film"
@@ -75,6 +75,13 @@ class Settings(NamedTuple):
     dtype: Dtype = "float32"
     precision: Precision = "highest"
     device: Literal["cpu", "gpu", "tpu"] | None = None
+
+
+def meanings() -> dict[str, str]:
+    """What every setting means, by its name, from the docstring of `Settings`; empty words where Python left docstrings out."""
+    lines = (Settings.__doc__ or "").partition("Attributes:")[2].strip().splitlines()
+    there = dict(line.strip().split(": ", 1) for line in lines if ": " in line)
+    return {name: there.get(name, "") for name in Settings._fields}
 
 
 film = Settings()

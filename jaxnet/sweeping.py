@@ -208,16 +208,16 @@ def _page(results: ensemble.Results, rows: list[dict[str, Any]], names: list[str
     facts["seconds of training"] = f"{results.seconds:.1f}"
     lead = f"Every combination was trained from several seeds and judged by {results.judged_by}; no test image was looked at."
     caption = (
-        "Left: a dot a network, the line through the medians, the band from quartile to quartile, crosses for networks that "
-        "diverged. Right: how the medians fell."
+        "Left: every dot is a network, and the line goes through the medians; the band around it reaches from quartile to "
+        "quartile. Crosses are networks that diverged. Right: how the median cost of each combination changed from epoch to epoch."
     )
     heads = [name.replace("_", " ") for name in rows[0]]
     table = report.table(
         [head.replace(" low", ", 95 % interval from").replace(" high", ", to") for head in heads],
         [[_told(value) for value in row.values()] for row in rows],
     )
-    settings = [(name, value) for name, value in results.members[0]._asdict().items() if name not in (*names, "seed")]
-    tables = {"The combinations": table, "What all networks share": report.table(("setting", "value"), settings)}
+    shared = report.settings_table(results.members[0], without=(*names, "seed"))
+    tables = {"The combinations": table, "What all networks share": shared}
     title = f"{len(results.members)} networks compared by {', '.join(name.replace('_', ' ') for name in names)}"
     return report.page(title, lead, facts, {"sweep": (picture, caption)}, tables)
 

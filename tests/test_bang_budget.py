@@ -65,6 +65,18 @@ def test_the_curve_predicts_what_the_steps_really_buy(params, batch, grads):
     )
 
 
+def test_a_proof_says_how_far_it_is():
+    seen = []
+    prove = bang.spend(
+        lambda p, b: jnp.mean((p["x"][None] - b) ** 2),
+        [0.5, 1.0],
+        on_progress=lambda done, total: seen.append((done, total)),
+    )
+    prove({"x": np.ones(3, np.float32)}, np.ones((2001, 3), np.float32) / 2, {"x": np.full(3, -0.1, np.float32)})
+    # The cost before the step and after each of the two steps, over three pieces of at most 1,000 examples.
+    assert seen == [(done, 9) for done in range(1, 10)]
+
+
 @pytest.mark.slow
 def test_a_long_step_does_not_keep_the_promise(params, batch, grads):
     spent = bang.spend(film_cost, [1.0])(params, batch, jax.tree.map(lambda g: -3.0 * g, grads))

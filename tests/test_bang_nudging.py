@@ -173,6 +173,16 @@ def test_the_radius_and_best_step_of_a_bowl_are_known():
     assert bang.wrong_signs(far).tolist() == [[False, True]]
 
 
+def test_a_measurement_says_how_far_it_is():
+    seen = []
+    cost = lambda p, b: jnp.mean(b) * problems.bowl(p, None)
+    worth = bang.worth(cost, sizes=[0.1, 1.0], on_progress=lambda done, total: seen.append((done, total)))
+    worth({"x": 2.0, "y": -1.0}, np.ones(3))
+    total = seen[0][1]
+    assert seen == [(done, total) for done in range(1, total + 1)]
+    assert total > 2, "the sizes, and the searches after them"
+
+
 @pytest.mark.slow
 def test_no_step_on_a_fine_grid_buys_more_than_the_best(tiny):
     params, batch = tiny

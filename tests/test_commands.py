@@ -344,6 +344,18 @@ def test_help_shows_what_each_preset_has(tmp_path):
     assert "unset by default" not in jaxnet("sweep", "--help", cwd=tmp_path).stdout
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["", "train", "sweep", "bang", "predict", "film", "reproduce"])
+def test_help_fits_on_80_columns_and_names_what_to_write(command, tmp_path):
+    told = jaxnet(*command.split(), "--help", cwd=tmp_path, env=os.environ | {"COLUMNS": "80"}).stdout
+    usage, _, rest = told.partition("\n\n")
+    assert [line for line in rest.splitlines() if len(line) > 80] == []
+    for riddle in ("{None}|PATH", "{None}|INT", "[[PATH", "(default: None)", "(default: )"):
+        assert riddle not in told
+    if command in ("bang", "predict"):
+        assert "RUN" in usage
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])
 def test_an_answer_comes_in_any_encoding(encoding, finished, mnist, tmp_path):
     Image.fromarray(on_paper(mnist.test.images[0], np.random.default_rng(0))).save(tmp_path / "ü.png")

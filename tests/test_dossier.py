@@ -15,7 +15,7 @@ import optax
 import pytest
 from PIL import Image
 
-from jaxnet import bang, commands, dossier, glossary, recipes, report, retracing, run, training
+from jaxnet import bang, commands, dossier, glossary, recipes, report, retracing, run, settings, training
 from jaxnet._types import Batch, Dataset
 from jaxnet.pages import Frames
 
@@ -45,7 +45,12 @@ def finished(tmp_path_factory, archive):
 
 @pytest.mark.slow
 def test_everything_that_was_asked_for_is_there_and_the_table_holds_the_instruments_numbers(finished):
-    found = commands.bang(finished, k=5, images=1500, points=20, frames=3, **EVERYTHING)
+    seen = []
+    found = commands.bang(finished, k=5, images=1500, points=20, frames=3, show=seen.append, **EVERYTHING)
+    for phase in ("worth", "budget"):
+        steps = [(one.step, one.num_steps) for one in seen if one.phase == phase]
+        total = steps[-1][1]
+        assert steps == [(0, 0), *((step, total) for step in range(1, total + 1))], "a bar can show how far it is"
     assert found.report == finished / "bang.html"
     page = found.report.read_text()
     names = {
@@ -260,6 +265,39 @@ def test_several_films_and_tables_live_on_one_page(tmp_path):
     </script>"""
     page = report.page("t", "l", {}, {"first": film, "second": film}, tables)
     assert json.loads(opened(page.replace("</body>", act + "</body>"), tmp_path)) == [["3 of 3 play"] * 2, 4]
+
+
+def test_a_word_of_the_field_is_explained_once_where_it_first_stands():
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    pictures = {
+        name: (file.getvalue(), "Every weight and every bias, at the gradient noise scale") for name in ("a", "b")
+    }
+    page = html.unescape(report.page("t", "A network with 3 parameters", {"steps": "3"}, pictures))
+    for word in ("parameter", "weight", "bias"):
+        assert page.count(glossary.BASICS[word]) == 1
+    assert page.index(glossary.BASICS["parameter"]) < page.index('class="facts"')
+    assert page.index('id="a"') < page.index(glossary.BASICS["weight"]) < page.index('id="b"')
+    assert glossary.MEANINGS["gradient noise scale"] in page
+    assert glossary.BASICS["gradient"] not in page, "a part of a longer word is no word"
+    chapter = lambda name: report.Chapter(name, "?", "said", "A weight, and the Gini", {}, {})
+    book = html.unescape(report.book("t", "l", [chapter("one"), chapter("two")]))
+    assert book.count(glossary.BASICS["weight"]) == 1
+    assert book.count(glossary.MEANINGS["Gini"]) == 2, "a reader may start at any chapter"
+
+
+def test_every_setting_on_a_page_has_its_meaning():
+    table = html.unescape(report.settings_table(recipes.film, without=("seed",)))
+    for name, meaning in settings.meanings().items():
+        assert meaning
+        assert (f"<td>{name}</td>" in table) == (name != "seed")
+        assert (meaning in table) == (name != "seed")
+    assert "<td>16 16</td>" in table
+
+
+def test_the_head_of_a_column_of_numbers_stands_above_its_numbers():
+    table = report.table(("name", "of", "mixed"), [("a", 1.5, "x"), ("b", 2, 3)])
+    assert re.findall(r'<th scope="col"( class=number)?>', table) == ["", " class=number", ""]
 
 
 @pytest.fixture(scope="module")

@@ -28,11 +28,11 @@ from jaxnet import (
     record,
     report,
     reproducing,
+    settings,
     sweeping,
     training,
 )
 from jaxnet import run as folders
-from jaxnet.cli import runs
 from jaxnet.walking import stoppable
 
 QUICK = recipes.film._replace(epochs=1, sizes=(4,), seed=3)
@@ -416,7 +416,7 @@ def test_strict_promotion_ends_where_jaxnet_computes():
 
 def test_options_need_no_docstrings(monkeypatch):
     monkeypatch.setattr(recipes.Settings, "__doc__", None)
-    assert set(runs._explained()) == set(recipes.Settings._fields)
+    assert set(settings.meanings()) == set(recipes.Settings._fields)
 
 
 # What was learned.

@@ -31,6 +31,8 @@ def test_every_number_of_a_watched_run_is_whole(width):
         for number in ("1.23e-03", "3.2e-05", "83.0 %", "0.12", "1,234", "11,776"):
             assert number in line
     assert "…" not in text
+    for line in live.EXPLAINED.splitlines():
+        assert line in text, "every explanation stands on one line"
     assert "dead: parameters that had a gradient once" in text
     assert "never lit: parameters that had none so far" in " ".join(text.split())
 

@@ -1,14 +1,20 @@
 """The artists of every picture hold the numbers they are said to show."""
 
+import ast
+import re
+from pathlib import Path
+
 import jax
 import matplotlib.colors
 import numpy as np
 import pytest
 from matplotlib.collections import EllipseCollection, LineCollection
+from matplotlib.font_manager import findfont
 
-from jaxnet import bang, losses, network, plot, report
+from jaxnet import bang, losses, network, plot, publishing, report
 from jaxnet._types import Batch
 from jaxnet.network import Layer
+from jaxnet.plot import style
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +221,7 @@ def test_credit_is_added_up_by_array_and_by_label():
 def test_names_lie_on_the_ends_of_their_lines():
     by_leaf, by_label = np.array([[1.0, 0.5], [2.0, -0.5]]), np.tile([[0.5, 0.50001, 0.1]], (2, 1))
     ledger = bang.Ledger(None, ("0/weights", "b"), by_leaf, by_label, np.array([5.0, 3.5, 2.0]), 0.0)
-    left, right = plot.credit(ledger, steps=[10, 20], classes=("cat", "$5", "一")).axes
+    left, right = plot.credit(ledger, steps=[10, 20], classes=("cat", "$5", "\uffff")).axes
     ends = {text.get_text(): text.xy[1] for text in left.texts}
     assert ends == {"fall of the cost 3": 3.0, "layer 1, weights  +3": 3.0, "b  +0": 0.0}
     assert {text.get_text(): text.xy for text in right.texts}.keys() == {"cat", r"\$5", "#2"}
@@ -247,7 +253,51 @@ def test_pictures_of_many_classes_stay_small():
     assert len(figure.axes[0].patches) == 41
 
 
-@pytest.mark.parametrize("name", ["$\\alpha$", "$\\mathds{R}$", "$1_", "$", "$$", "一", "émigré", "क", "😀"])
+def test_captions_name_only_colors_that_a_light_page_keeps():
+    # A light page turns the pictures over and keeps their hues: blue and orange stay, yellow becomes brown, dark becomes light.
+    turned = re.compile(r"\b(yellow|dark|darker|bright|brighter|white|black|green|pink|pale)\b", re.IGNORECASE)
+    root = Path(plot.__file__).parents[1]
+    texts = [file.read_text(encoding="utf-8") for file in root.rglob("*.py")]
+    nodes = [node for text in texts if "report" in text and "Picture" in text for node in ast.walk(ast.parse(text))]
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    said = {
+        node.value
+        for node in nodes
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and " " in node.value
+        and id(node) not in docstrings
+    }
+    assert len(said) > 200
+    assert [words for words in said if turned.search(words)] == ["The first picture on white, for print."]
+
+
+def test_a_letter_that_only_another_font_has_is_drawn_with_it(monkeypatch):
+    own, other = (style._letters_in(findfont(name)) for name in ("DejaVu Sans", "STIXGeneral"))
+    letter = chr(min(other - own))
+    monkeypatch.setattr(style, "FALLBACKS", ("no such font", "STIXGeneral"))
+    assert style.legible(["a", letter]) == ["a", letter]
+    figure = plot.confusion(np.eye(2, dtype=int), classes=["a", letter])
+    label = figure.axes[0].get_xticklabels()[1]
+    assert label.get_text() == letter
+    assert "STIXGeneral" in label.get_fontfamily()
+    report.png(figure)  # a box in the letter's place would be a warning, and so an error
+    monkeypatch.setattr(style, "FALLBACKS", ())
+    assert style.legible(["a", letter]) == ["a", "#1"]
+    assert style.lettering(["a", letter]) == {}
+    assert "Classes" in publishing._classes(["a", letter]), "the page says which class has which number"
+
+
+def test_arabic_is_drawn_only_where_its_letters_are_joined(monkeypatch):
+    monkeypatch.setattr(style, "SHAPES_TEXT", True)
+    assert style.legible(["قطة"]) == ["\u200eقطة\u200e"], "marks keep the order of the words around it"
+    monkeypatch.setattr(style, "SHAPES_TEXT", False)
+    assert style.legible(["cat", "قطة"]) == ["cat", "#1"]
+
+
+@pytest.mark.parametrize(
+    "name", ["$\\alpha$", "$\\mathds{R}$", "$1_", "$", "$$", "一", "猫", "قطة", "émigré", "क", "😀", "\uffff"]
+)
 def test_any_name_of_a_class_can_be_drawn(name, mnist):
     classes, outputs = [name, *map(str, range(1, 10))], np.eye(10)[:2]
     images, labels = mnist.test.images[:2], np.array([0, 1])
@@ -262,7 +312,7 @@ def test_any_name_of_a_class_can_be_drawn(name, mnist):
     for figure in figures:  # a letter that the font lacks would be a warning, and so an error
         assert report.png(figure).startswith(b"\x89PNG")
     shown = [label.get_text() for label in figures[0].axes[0].get_xticklabels()]
-    assert shown[0] in (name, name.replace("$", r"\$"), "#0"), shown
+    assert shown[0].strip("\u200e") in (name, name.replace("$", r"\$"), "#0"), shown
 
 
 def test_the_tug_of_war_is_as_long_as_its_pulls():

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from jaxnet._types import Cost, Params
 from jaxnet.bang.gradients import earned
-from jaxnet.bang.streaming import mean_gradient, pieces, require_mean, widened
+from jaxnet.bang.streaming import PIECE, counted, mean_gradient, pieces, require_mean, widened
 from jaxnet.descent import transformation
 from jaxnet.devices import double_precision, require_double
 from jaxnet.leaves import named_leaves, require_alike, require_floats, require_real
@@ -138,13 +138,18 @@ class Spent(NamedTuple):
 
 
 def spend(
-    cost: Cost, fractions: Sequence[float | int] = (0.01, 0.05, 0.2, 1.0)
+    cost: Cost,
+    fractions: Sequence[float | int] = (0.01, 0.05, 0.2, 1.0),
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Callable[[Params, Any, Params], Spent]:
     """Turn a cost into a function that proves the budget curve: it takes the step with the best parameters alone.
 
     Args:
         cost: `cost(params, batch)`, a mean over examples.
         fractions: Budgets to try.
+        on_progress: Called with how many computations are done, and how many there are in all. One computation is the cost and
+            its gradient over at most 1,000 examples.
 
     Returns:
         `prove(params, batch, updates) -> Spent`; updates are what an optimizer would add, `-learning_rate * grads` for
@@ -165,7 +170,8 @@ def spend(
             params, batch, updates = widened(params), widened(batch), widened(updates)
             require_double(cost, params, next(pieces(batch, 2)))
             check(params, batch)
-            before, grads = measure(params, batch)
+            on_piece = counted(on_progress, (1 + len(fractions)) * sum(1 for _ in pieces(batch, PIECE)))
+            before, grads = measure(params, batch, on_piece)
             gains = earned(grads, updates)
             if lost := [name for name, leaf in named_leaves(gains) if np.isnan(leaf).any()]:
                 raise ValueError(
@@ -178,7 +184,7 @@ def spend(
                 predicted = sum(
                     float(jnp.sum(g * keep)) for g, keep in zip(*map(jax.tree.leaves, (gains, mask)), strict=True)
                 )
-                after = measure(moved, batch)[0]
+                after = measure(moved, batch, on_piece)[0]
                 rows.append(
                     (fraction, sum(int(m.sum()) for m in jax.tree.leaves(mask)), predicted, float(before - after))
                 )

@@ -11,12 +11,15 @@ from jaxtyping import Bool, Float, Int, Shaped
 from jaxnet._types import Cost, Params
 from jaxnet.bang.dense import Dense, by_neuron, dense_form, offsets, read
 from jaxnet.bang.search import best_steps, radii
-from jaxnet.bang.streaming import examples, pieces, require_mean, widened
+from jaxnet.bang.streaming import counted, examples, pieces, require_mean, widened
 from jaxnet.bang.sweeps import Sweep, dense, plain
 from jaxnet.devices import double_precision, holds_primitive, require_double
 from jaxnet.leaves import names, require_kind, require_real
 
 SIZES = (0.001, 0.01, 0.1, 1.0)
+
+RADIUS_ROUNDS, STEP_ROUNDS = 7, 5
+"""Nudges of every parameter in the search for its radius of trust, and for its best step."""
 
 
 class Worth(NamedTuple):
@@ -59,6 +62,7 @@ def worth(
     entries: Shaped[np.ndarray, "..."] | Sequence[int] | None = None,
     tolerance: float = 0.1,
     farthest: float | int = 10.0,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Callable[[Params, Any], Worth]:
     """Turn a cost into a function that measures what every parameter's nudge is worth.
 
@@ -74,6 +78,7 @@ def worth(
         entries: Which parameters, from `bang.largest`, `bang.sample` or `bang.positions`; None measures all.
         tolerance: How far off the prediction may be inside the radius of trust.
         farthest: No nudge is longer.
+        on_progress: Called with how many nudges of every parameter are done, and how many there are in all.
 
     Returns:
         `measure(params, batch) -> Worth`.
@@ -102,7 +107,7 @@ def worth(
         with double_precision(cost):
             sweep, chosen = _sweep(cost, widened(params, integers=True), widened(batch), entries)
             _require_finite(sweep, chosen, params)
-            return _measured(sweep, chosen, np.asarray(sizes, np.float64), tolerance, float(farthest))
+            return _measured(sweep, chosen, np.asarray(sizes, np.float64), tolerance, float(farthest), on_progress)
 
     return measure
 
@@ -167,14 +172,39 @@ def _require_finite(sweep: Sweep, chosen: np.ndarray, params: Params) -> None:
         )
 
 
-def _measured(sweep: Sweep, chosen: np.ndarray, sizes: np.ndarray, tolerance: float, farthest: float) -> Worth:
+def _measured(
+    sweep: Sweep,
+    chosen: np.ndarray,
+    sizes: np.ndarray,
+    tolerance: float,
+    farthest: float,
+    on_progress: Callable[[int, int], None] | None,
+) -> Worth:
     slope, way = np.abs(sweep.gradient), np.where(sweep.gradient > 0, -1.0, 1.0)
-    downhill = lambda lengths: sweep.falls(lengths * way)
+    told = counted(on_progress, len(sizes) + RADIUS_ROUNDS + STEP_ROUNDS)
+
+    def downhill(lengths: Any) -> np.ndarray:
+        falls = []
+        for row in lengths:
+            falls.append(sweep.falls((row * way)[None])[0])
+            if told is not None:
+                told()
+        return np.stack(falls)
+
     measured = downhill(sizes[:, None] * np.ones_like(slope))
     tried = [(np.broadcast_to(size, slope.shape), fall) for size, fall in zip(sizes, measured, strict=True)]
     known = sorted(tried, key=lambda pair: pair[0].item(0))
-    radius, more = radii(downhill, slope, sweep.curvature, sweep.cost, known, tolerance=tolerance, farthest=farthest)
-    step, fall = best_steps(downhill, slope, sweep.curvature, tried + more, farthest=farthest)
+    radius, more = radii(
+        downhill,
+        slope,
+        sweep.curvature,
+        sweep.cost,
+        known,
+        tolerance=tolerance,
+        farthest=farthest,
+        rounds=RADIUS_ROUNDS,
+    )
+    step, fall = best_steps(downhill, slope, sweep.curvature, tried + more, farthest=farthest, rounds=STEP_ROUNDS)
     return Worth(
         sweep.cost, chosen, sizes, sweep.gradient, sizes[:, None] * slope, measured, sweep.curvature, radius, way * step, fall
     )  # fmt: skip

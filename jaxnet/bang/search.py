@@ -23,7 +23,7 @@ def radii(
     *,
     tolerance: float,
     farthest: float,
-    rounds: int = 7,
+    rounds: int,
 ) -> tuple[Lengths, Tried]:
     """How far each prediction `length * slope` holds to within the tolerance.
 
@@ -79,7 +79,7 @@ def radii(
 
 def best_steps(
     downhill: Downhill, slope: Lengths, curvature: Lengths, tried: Sequence[tuple[Lengths, Lengths]], *,
-    farthest: float, rounds: int = 5,
+    farthest: float, rounds: int,
 ) -> tuple[Lengths, Lengths]:  # fmt: skip
     """The length with the largest fall for each parameter, by Newton's guess and then parabolas through the best three.
 

@@ -1,5 +1,6 @@
 """A batch in pieces: its examples one by one, sums over all of them in bounded memory, and whether a cost is a mean of them."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -15,6 +16,9 @@ from jaxnet.losses import Average
 
 COMPARED = 250
 """Examples that are compared at a time, one by one and together."""
+
+PIECE = 1000
+"""Examples that a gradient is computed over at a time."""
 
 
 def examples(batch: Any) -> int:
@@ -193,21 +197,35 @@ def labels_within(batch: Any, labels: int) -> np.ndarray:
     return marks
 
 
-def mean_gradient(cost: Cost, *, size: int = 1000) -> Callable[[Params, Any], tuple[Any, Params]]:
-    """A function `(params, batch)` that gives a cost and its gradient over a whole batch, at most `size` examples at a time."""
+def mean_gradient(cost: Cost, *, size: int = PIECE) -> Callable[..., tuple[Any, Params]]:
+    """A function `(params, batch)` that gives a cost and its gradient over a whole batch, at most `size` examples at a time.
+
+    Its third argument, `on_piece`, is called after each piece is computed; without it, nothing waits for the device.
+    """
     both = jax.jit(jax.value_and_grad(cost))
 
-    def measure(params: Params, batch: Any) -> tuple[Any, Params]:
+    def measure(params: Params, batch: Any, on_piece: Callable[[], None] | None = None) -> tuple[Any, Params]:
         total, count = None, examples(batch)
         for piece in pieces(batch, size):
             weight = examples(piece) / count
             part = jax.tree.map(lambda leaf, weight=weight: leaf * weight, both(params, piece))
             total = part if total is None else jax.tree.map(jnp.add, total, part)
+            if on_piece is not None:
+                jax.block_until_ready(total)
+                on_piece()
         if total is None:
             raise ValueError("a batch needs at least one example, got none")
         return total
 
     return measure
+
+
+def counted(on_progress: Callable[[int, int], None] | None, total: int) -> Callable[[], None] | None:
+    """A function that counts its calls, and gives `on_progress` their number and `total`; None for None."""
+    if on_progress is None:
+        return None
+    done = itertools.count(1)
+    return lambda: on_progress(next(done), total)
 
 
 def widened(tree: Any, *, integers: bool = False) -> Any:

@@ -5,23 +5,27 @@ import json as json_format
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
 from jaxnet.live import progress, show_file
 
+Folder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")]
+File = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")]
+Name = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]]
 
-def film(quick: bool = False, out: Path | None = None, again: bool = False, verbose: bool = False) -> None:
+
+def film(quick: bool = False, out: Folder = None, again: bool = False, verbose: bool = False) -> None:
     """Ask every question of the film, and write one report in its order.
 
-    What was finished before a kill is found again by the same command.
+    If it is stopped, the same command goes on with what is not finished.
 
     Args:
-        quick: Settings of seconds each, a few minutes in all; otherwise full ones, which take an hour or two.
+        quick: Small settings, which take a few minutes in all; the full ones take an hour or two.
         out: The folder to write; by default runs/film-quick or runs/film-full.
         again: Compute everything anew, even what the folder already holds.
-        verbose: Print every number of every question; otherwise one line a question.
+        verbose: Print all numbers of each question, instead of one line.
     """
     from jaxnet import reproducing
 
@@ -33,23 +37,25 @@ def film(quick: bool = False, out: Path | None = None, again: bool = False, verb
 
 
 def reproduce(
-    name: tyro.conf.Positional[str] = "",
+    name: Name = "",
     list: bool = False,
     full: bool = False,
-    settings: Path | None = None,
-    out: Path | None = None,
+    settings: File = None,
+    out: Folder = None,
     again: bool = False,
     json: bool = False,
 ) -> None:
-    """Ask one of the film's questions, or repeat an experiment of a paper, with intervals and a verdict.
+    """Ask one of the film's questions, or repeat an experiment of a paper.
 
-    What was finished before a kill is found again by the same command.
+    The answer has intervals and a verdict.
+
+    If it is stopped, the same command goes on with what is not finished.
 
     Args:
-        name: The experiment; --list names them. A file of --settings names its own.
+        name: The experiment; --list shows all of them. Not needed with --settings, as the file names it.
         list: List the experiments, and how long they take.
-        full: The full settings; otherwise quick ones.
-        settings: A file with settings of your own: an experiment.json that was written before, changed as you like.
+        full: Use the full settings instead of the quick ones.
+        settings: A file with your own settings: change an experiment.json that an earlier run wrote.
         out: The folder to write; by default runs/reproduce/NAME-quick, -full or -own.
         again: Compute everything anew, even what the folder already holds.
         json: Print the numbers as one last line of JSON.

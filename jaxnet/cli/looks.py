@@ -4,17 +4,22 @@ import json as json_format
 import math
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from jaxnet.live import progress, show_file
 
-Device = Literal["cpu", "gpu", "tpu"] | None
+Run = tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
+Pictures = tyro.conf.Positional[
+    Annotated[tuple[Path, ...], tyro.conf.arg(metavar="PICTURE ...", help_behavior_hint="")]
+]
+Place = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
+Device = Annotated[Literal["cpu", "gpu", "tpu"] | None, tyro.conf.arg(metavar="{cpu,gpu,tpu}", help_behavior_hint="")]
 
 
 def bang(
-    run: tyro.conf.Positional[Path],
+    run: Run,
     k: int = 20,
     worth: bool = False,
     budget: bool = False,
@@ -26,28 +31,29 @@ def bang(
     images: int = 10_000,
     points: int = 400,
     frames: int = 40,
-    data: Path | None = None,
+    data: Place = None,
     device: Device = None,
     json: bool = False,
 ) -> None:
-    """Look at a trained network parameter by parameter, and write RUN/bang.html: sortable, searchable, with pictures.
+    """Look at a trained network parameter by parameter, and write RUN/bang.html.
+
+    The page has pictures, and a table of all parameters to sort and to search.
 
     Args:
-        run: The run folder.
+        run: The run folder that jaxnet train wrote.
         k: How many of the largest components of the gradient to list.
-        worth: Nudge every parameter alone and measure what it really buys (half a minute for 13,002 of them; beyond 50,000
-            only those with the largest gradient, over 500 images).
-        budget: How much the best parameters buy, proven by really taking the steps.
-        credit: Walk the run again and account for the fall of its cost, by parameter, layer, pixel and label.
-        examples: Gradients image by image: signal to noise, tug of war, hardest images, noise scale.
-        film: Walk the run again and film where the bang for the buck was.
+        worth: Nudge every parameter alone (of more than 50,000 the most important ones), and measure how the cost changes.
+        budget: Take a step with only the best parameters, and measure how much of the whole step it buys.
+        credit: Train again, and add up how much each parameter, layer, pixel and label lowered the cost.
+        examples: Compare the gradients of single images: signal to noise, label against label, hardest images, noise scale.
+        film: Train again, and film how the gradient changes.
         film_as: The film's format in RUN/bang; html is one file with its own player, mp4 needs ffmpeg.
-        at: Look at the parameters after training (end) or before (start).
-        images: Average over so many of the first training images.
-        points: For --credit: points of the path; with fewer than the run has steps it is coarse.
-        frames: For --film: about so many pictures.
-        data: Where the file or folder with the run's data is now, if it was moved.
-        device: Where to compute; by default jax's choice.
+        at: Look at the parameters after training (end) or before training (start).
+        images: How many of the first training images to average over.
+        points: For --credit: how many steps to add up along; if the run has more steps, the result is coarse.
+        frames: For --film: about how many pictures the film has.
+        data: If the file or folder with the run's data was moved: where it is now.
+        device: Where to compute; by default jax chooses.
         json: Print what was found as one last line of JSON.
     """
     from jaxnet import commands
@@ -73,25 +79,28 @@ def bang(
 
 
 def predict(
-    run: tyro.conf.Positional[Path],
-    files: tyro.conf.Positional[tuple[Path, ...]],
+    run: Run,
+    files: Pictures,
     as_is: bool = False,
-    out: Path | None = None,
+    out: Place = None,
     device: Device = None,
     json: bool = False,
 ) -> None:
-    """Read photos or scans of single digits with a trained network, and show what it saw of them.
+    """Read photos or scans of single digits with a trained network.
 
-    What speaks against an answer is said on stderr: nothing there, more than one digit, the edge touched, something
-    faint and small, unlike the training images. The exit code is 1 if a file could not be read or shows nothing; the
-    others are answered.
+    It prints what the network saw of each picture, and its answer.
+
+    Doubts go to standard error: nothing there, more than one digit, something small beside
+    the digit, an unusual picture.
+
+    The exit code is 1 if a picture cannot be read or shows nothing.
 
     Args:
-        run: The run folder.
-        files: Pictures of one digit each, dark on light or light on dark, in any light, on plain, lined or squared paper.
-        as_is: Take the pictures as they are, only resized, instead of looking for a digit.
-        out: Save a picture of what the network saw and answered, as PNG.
-        device: Where to compute; by default jax's choice.
+        run: The run folder that jaxnet train wrote.
+        files: Pictures of one digit each, dark on light or light on dark, on plain, lined or squared paper.
+        as_is: Only resize the pictures; do not look for a digit in them.
+        out: Also save a PNG of what the network saw and answered.
+        device: Where to compute; by default jax chooses.
         json: Print the answers as one last line of JSON.
     """
     from jaxnet import commands

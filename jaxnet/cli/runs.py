@@ -12,13 +12,7 @@ import tyro
 
 from jaxnet.live import progress, show_file
 from jaxnet.recipes import PRESETS, Preset, Settings
-
-
-def _explained() -> dict[str, str]:
-    """What every setting means, from the docstring of `Settings`."""
-    lines = (Settings.__doc__ or "").partition("Attributes:")[2].strip().splitlines()
-    there = dict(line.strip().split(": ", 1) for line in lines if ": " in line)
-    return {name: there.get(name, "") for name in Settings._fields}  # python -OO has no docstrings
+from jaxnet.settings import meanings
 
 
 def _of_presets(name: str) -> str:
@@ -33,8 +27,11 @@ def _of_presets(name: str) -> str:
     return "(" + "; ".join(f"{', '.join(presets)}: {value}" for value, presets in by_value.items()) + ")"
 
 
+Folder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")]
+Epochs = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+
 _FIELDS: dict[str, Any] = {
-    name: Annotated[kind, tyro.conf.arg(help=_explained()[name], help_behavior_hint=_of_presets(name))]
+    name: Annotated[kind, tyro.conf.arg(help=meanings()[name], help_behavior_hint=_of_presets(name))]
     for name, kind in Settings.__annotations__.items()
     if name != "preset"
 }
@@ -44,30 +41,33 @@ Changes = TypedDict("Changes", _FIELDS, total=False)  # pyright: ignore[reportAr
 def train(
     changes: Annotated[Changes, tyro.conf.arg(name="")],
     preset: Preset = "film",
-    out: Path | None = None,
+    out: Folder = None,
     overwrite: bool = False,
     pictures: bool = True,
-    evaluate_every: int | None = None,
+    evaluate_every: Epochs = None,
     watch_every: int = 0,
-    files: Path | None = None,
+    files: Folder = None,
     json: bool = False,
 ) -> None:
     """Train a network by gradient descent and write a run folder with its report.
 
-    The presets: film (the film's network, cost and plain gradient descent), nielsen (his book's first network), modern
-    (the same 13,002 parameters trained as one would today), wide (one hidden layer of 256, in seconds) and convnet.
-    Everything a preset sets can be changed below; what is not given stays as the preset has it.
+    A preset has a value for every setting; options change single settings.
+
+    - film: the film's network, cost and plain gradient descent
+    - nielsen: the first network of Nielsen's book
+    - modern: the same 13,002 parameters, trained as one would today
+    - wide: one hidden layer of 256 neurons, trained in seconds
+    - convnet: a small convolutional network
 
     Args:
         changes: Settings that differ from the preset's.
-        preset: Where the settings start from.
+        preset: The preset to start from.
         out: The run folder to write; by default the first free of runs/PRESET-1, runs/PRESET-2, ...
         overwrite: Replace the run folder if it exists.
         pictures: Draw the pictures and compose report.html.
-        evaluate_every: Epochs between evaluations on the way; 0 for none, by default at most 25 of them.
-        watch_every: Show live what the gradient does to every layer, one step in so many (25 costs a tenth more time; with
-            several candidates every step pays for it).
-        files: For --data NAME: a folder with that set's original files, downloaded by hand, instead of the network.
+        evaluate_every: Epochs between evaluations during the training; 0 for none; by default there are at most 25 evaluations.
+        watch_every: Show what the gradient does to every layer while it trains, once in INT steps. With 25 it takes 10 % longer.
+        files: For --data NAME: a folder with the original files of that data set, so that nothing is downloaded.
         json: Print the result as one last line of JSON.
     """
     from jaxnet import commands, recipes
@@ -130,7 +130,7 @@ _VARIED = ("learning_rate", "gain", "initializer", "optimizer", "weight_decay", 
 _AXES: dict[str, Any] = {
     name: Annotated[
         tuple[Settings.__annotations__[name], ...],
-        tyro.conf.arg(help=f"Values to try. {_explained()[name]}", help_behavior_hint=_of_presets(name)),
+        tyro.conf.arg(help=f"Values to try. {meanings()[name]}", help_behavior_hint=_of_presets(name)),
     ]
     for name in _VARIED
 }
@@ -143,33 +143,36 @@ def sweep(
     axes: Annotated[Axes, tyro.conf.arg(name="")],
     rest: Annotated[Rest, tyro.conf.arg(name="")],
     preset: Preset = "film",
-    widths: tuple[int, ...] = (),
+    widths: Annotated[tuple[int, ...], tyro.conf.arg(metavar="INT ...", help_behavior_hint="")] = (),
     seeds: int = 8,
     own_order: bool = False,
     at_once: int = 64,
-    evaluate_every: int | None = None,
-    out: Path | None = None,
+    evaluate_every: Epochs = None,
+    out: Folder = None,
     overwrite: bool = False,
-    files: Path | None = None,
+    files: Folder = None,
     json: bool = False,
 ) -> None:
-    """Train many networks at once, for every combination of the values given and several seeds, and compare them.
+    """Train many networks at once, and compare them.
 
-    They are compared on held-out training images (10,000, unless --validation says otherwise); the test images are not
-    looked at.
+    There is one network for every combination of values and every seed.
+
+    They are compared on 10,000 held-out training images, see --validation.
+
+    The test images are not looked at.
 
     Args:
         axes: The values to try; without any, a quarter to four times the preset's learning rate.
         rest: Settings that all networks share and that differ from the preset's.
-        preset: Where the settings start from.
-        widths: Values to try for the neurons of all hidden layers.
-        seeds: Networks for each combination: seed, seed + 1, ...
-        own_order: Let each network shuffle for itself. Otherwise all see the same batches, which is faster.
-        at_once: Networks trained at the same time, at most; fewer need less memory.
-        evaluate_every: Epochs between evaluations; 0 for the last alone, by default at most 25 of them.
+        preset: The preset to start from.
+        widths: Numbers of neurons to try; each is the width of every hidden layer.
+        seeds: Networks for each combination; their seeds are --seed, --seed + 1, ...
+        own_order: Let each network shuffle the images for itself. Otherwise all see the same batches, which is faster.
+        at_once: The most networks to train at the same time; fewer need less memory.
+        evaluate_every: Epochs between evaluations; 0 for the last epoch alone; by default there are at most 25 evaluations.
         out: The folder to write; by default the first free of runs/sweep-1, runs/sweep-2, ...
         overwrite: Replace the folder if it exists.
-        files: For --data NAME: a folder with that set's original files, downloaded by hand, instead of the network.
+        files: For --data NAME: a folder with the original files of that data set, so that nothing is downloaded.
         json: Print the comparison as one last line of JSON.
     """
     from jaxnet.recipes import chosen_rate

@@ -26,23 +26,25 @@ def _of_few(arrays: Arrays) -> dict[str, Picture | Moving]:
                 arrays["curve_x"], arrays["curve_y"], arrays["ball_positions"], arrays["ball_values"],
                 [f"learning rate {rate:g}" for rate in valleys.BALLS], title="The same ball, the same curve, different steps",
             ),
-            "A frame a step, all from the same start; the trail is where the ball was.",
+            "Each frame is one step. All balls start at the same place; the trail shows where a ball was.",
         ),
         "steps": Picture(
             hills.kinds_of_steps(
                 arrays["step_positions"], arrays["step_values"], valleys.WAYS, height=lambda x: x**2 / 2,
                 title="Steps proportional to the slope shrink near the bottom",
             ),
-            "A parabola of curvature 1: dots are places, the yellow one the last; below, the length of each step, blue "
-            "while it shrinks. The edge between overshooting and diverging is the rate 2 / curvature.",
+            "A parabola of curvature 1. Above: every dot is a place, the larger dot is the last one. Below: the length of each "
+            "step; the bars are blue while the steps shrink, otherwise orange. The edge between overshooting and "
+            "diverging is the rate 2 / curvature.",
         ),
         "valleys": Picture(
             hills.valleys_on_a_curve(
                 arrays["curve_x"], arrays["curve_y"], arrays["bottoms"], arrays["basin_starts"], arrays["basin_rates"],
                 arrays["basin_reached"], title=f"Which valley? {part:.0f} % of the starts find the lowest",
             ),
-            "Every start in the color of the valley it falls into: above for small steps with the share of the starts, below "
-            "for learning rates up to far too large; dark where the ball never comes to rest.",
+            "Every start has the color of the valley that the ball reaches from there. Above: small steps, and the share of the "
+            "starts that reach each valley. Below: learning rates up to far too large ones; where the ball never comes to rest, "
+            "there is no color.",
         ),
         "rates": Picture(
             hills.steps_by_rate(
@@ -68,13 +70,15 @@ def _of_two(arrays: Arrays) -> dict[str, Picture | Moving]:
                 x, y, z, arrays["race"][0], arrays["race_values"][0],
                 title="A function of two numbers: walk against the gradient",
             ),
-            "Arrows point along minus the gradient, the longer the steeper; the walk hesitates at the pass between two wells.",
+            "The arrows point against the gradient; the steeper the ground, the longer the arrow. The walk slows down at the pass "
+            "between two valleys.",
         ),
         "race": Moving(
             hills_films.race(
                 x, y, z, arrays["race"], arrays["race_values"], methods, title="Plain, momentum, Adam", every=3
             ),
-            "Three ways down from a start hardly right of the pass, three steps a frame; numbers are learning rates.",
+            "Three ways down from a start just to the right of the pass between two valleys. Each frame is three steps; "
+            "the numbers are learning rates.",
         ),
         "paths": Picture(
             hills.paths_down(maps, list(valleys.METHODS), title="A narrow bowl and a bent valley"),
@@ -139,8 +143,8 @@ def _of_many(arrays: Arrays) -> dict[str, Picture | Moving]:
                 network.SHARPNESS, curves, z, arrays["sharp_norms"], arrays["sharp_right"], network.SHARP_RATES,
                 title="A neuron that is on or off cannot learn" if alive == 0 else "From smooth to on or off",
             ),
-            "From the film's sigmoid to a step: the step's gradient below the last layer is exactly zero, though nearly steps "
-            "have large gradients, which lead nowhere.",
+            "Left: the film's sigmoid, made steeper until it is a step. Middle: the gradient of each layer at the start; with a "
+            "step it is exactly zero below the last layer. Right: how many test images such networks read after training.",
         ),
     }  # fmt: skip
 

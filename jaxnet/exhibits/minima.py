@@ -31,8 +31,9 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 names, arrays["straight"], arrays["ordered"], cost="training cost (nats)",
                 title="What lies between two solutions",
             ),
-            "The training cost on the straight line from one trained network to another: as they are (orange), and with the "
-            "other's neurons put into the order that fits the first (blue), which changes nothing that it computes.",
+            "The training cost on the straight line from one trained network to another: once as the networks are, and once "
+            "after the neurons of the second are put into the order that fits the first. The new order changes nothing that "
+            "the network computes. The legend names the two colors.",
         ),
     }  # fmt: skip
 

@@ -27,7 +27,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
     confidence = arrays["confidence"][film]
     changes = {
         told: (confidence[treatments.index(name)] - confidence[0]).T
-        for told, name in (("dark pixels erased", "never-lit erased"), ("as many others erased", "lit erased"))
+        for told, name in (("never-lit pixels erased", "never-lit erased"), ("as many others erased", "lit erased"))
     }
     uniform = names.index("uniform noise")
     untouched = confidence[0, :, uniform].mean(), arrays["right"][film, 0].mean()
@@ -40,7 +40,8 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 arrays["shown"], arrays["shown_answers"][film], arrays["shown_confidence"][film], names,
                 sure=noise.SURE, title="What the film's network reads into nonsense",
             ),
-            "The answer and its strongest output above every image; in color from 90 % on. Gaussian noise is drawn clipped.",
+            "Above every image: the network's answer and its strongest output, bold and in color from 90 % on. Gaussian noise has "
+            "values outside the range of the picture; they are cut off.",
         ),
         "confidence": Picture(
             confidences(

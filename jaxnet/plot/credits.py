@@ -10,7 +10,7 @@ from matplotlib.transforms import offset_copy
 
 from jaxnet.bang import Ledger
 from jaxnet.bang.names import in_words
-from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, key, largest_classes, legible, quiet
+from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, key, largest_classes, legible, lettering, quiet
 
 MOST_NAMED = 20
 """Labels whose lines are named; of more, those with the largest part."""
@@ -69,7 +69,7 @@ def _beside(axes: Any, x: float, lines: Sequence[tuple[str, float, Any]]) -> Non
     for (name, height, color), place in zip(lines, places, strict=True):
         axes.annotate(
             name, (x, height), xytext=(x * 1.0, place), textcoords=offset_copy(axes.transData, axes.figure, x=0.28),
-            color=color, va="center", fontsize=9, annotation_clip=False,
+            color=color, va="center", fontsize=9, annotation_clip=False, **lettering([name]),
             arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0},
         )  # fmt: skip
 
@@ -135,7 +135,10 @@ def tug_of_war(
             axes.barh(row, value, 0.66, left=ends[upward], color=shades[label], edgecolor=theme.ground, linewidth=0.8)
             if abs(value) > 0.016 * reach * max(1, len(classes[label])):
                 middle = ends[upward] + value / 2
-                axes.text(middle, row, str(classes[label]), ha="center", va="center", fontsize=9, color="black")
+                axes.text(
+                    middle, row, classes[label], ha="center", va="center", fontsize=9, color="black",
+                    **lettering([classes[label]]),
+                )  # fmt: skip
             ends[upward] += value
         others = np.delete(values, named)
         for upward, value in ((True, others[others > 0].sum()), (False, others[others < 0].sum())):

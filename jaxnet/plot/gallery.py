@@ -8,7 +8,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxnet.plot.style import DARK, MOST_CLASSES, Theme, canvas, headline, largest_classes, legible, quiet, sheet
+from jaxnet.plot.style import (
+    DARK,
+    MOST_CLASSES,
+    Theme,
+    canvas,
+    headline,
+    key,
+    largest_classes,
+    legible,
+    lettering,
+    quiet,
+    sheet,
+)
 
 
 def _picture(axes: Axes, image: Any, theme: Theme) -> None:
@@ -24,7 +36,9 @@ def _bars(axes: Axes, values: Any, label: int | None, classes: Sequence[str], th
     colors[best] = theme.positive if label in (None, shown[best]) else theme.negative
     quiet(axes, theme)
     axes.bar(range(len(values)), values, color=colors)
-    axes.set_xticks(range(len(values)), names, fontsize=7, rotation=0 if max(map(len, names)) < 3 else 90)
+    axes.set_xticks(
+        range(len(values)), names, fontsize=7, rotation=0 if max(map(len, names)) < 3 else 90, **lettering(names)
+    )
     axes.set_ylim(0, max(1.0, float(values.max())))
     axes.set_yticks([0, 1])
 
@@ -64,7 +78,16 @@ def digits_read(
             axes.plot([left, left + 1], [bottom, bottom], color=theme.ink, linewidth=0.8)
             if len(values) <= 10 and max(map(len, classes)) < 3:
                 for place, name in zip(places, classes, strict=True):
-                    axes.text(place, bottom - 0.04, name, color=theme.ink, fontsize=7, ha="center", va="top")
+                    axes.text(
+                        place,
+                        bottom - 0.04,
+                        name,
+                        color=theme.ink,
+                        fontsize=7,
+                        ha="center",
+                        va="top",
+                        **lettering([name]),
+                    )
     for middle, name in ((1.75, "untrained"), (0.5, "trained")):
         axes.text(-0.08, middle, name, color=theme.ink, rotation=90, ha="center", va="center")
     axes.set(xlim=(-0.2, 1.15 * len(images)), ylim=(-0.2, 3.6))
@@ -108,12 +131,14 @@ def cost_of_one(
     _picture(axes[0], image, theme)
     positions = np.arange(len(output))
     for part in axes[1:]:
-        quiet(part, theme).set_xticks(positions, classes, rotation=0 if max(map(len, classes)) < 3 else 90)
+        rotation = 0 if max(map(len, classes)) < 3 else 90
+        quiet(part, theme).set_xticks(positions, classes, rotation=rotation, **lettering(classes))
     axes[1].bar(positions, output, color=theme.positive, label="output")
     axes[1].scatter(
         positions, wanted, facecolors="none", edgecolors=theme.ink, s=50, label="wanted", zorder=3, clip_on=False
     )
-    axes[1].legend(facecolor=theme.ground, edgecolor=theme.faint, labelcolor=theme.ink, fontsize=8)
+    axes[1].set_ylim(0, 1.25)  # room for the names above the ring at 1
+    key(axes[1], theme, loc="upper center", ncols=2)
     axes[1].set_title("the outputs", color=theme.ink, fontsize=10)
     for part, name in zip(axes[1:], ("output", "squared difference"), strict=True):
         part.set_xlabel("class", color=theme.ink)
@@ -180,7 +205,9 @@ def captioned(
     for i, (image, text) in enumerate(zip(images, captions, strict=True)):
         left, top = (i % columns) * width * 1.08, (i // columns) * height * 1.3
         axes.imshow(image, cmap="gray", vmin=0, vmax=brightest(image), extent=(left, left + width, top + height, top))
-        axes.text(left + width / 2, top - 1, text, color=theme.ink, fontsize=size, ha="center", va="bottom")
+        axes.text(
+            left + width / 2, top - 1, text, color=theme.ink, fontsize=size, ha="center", va="bottom", **lettering([text])
+        )  # fmt: skip
     axes.set(xlim=(-1, columns * width * 1.08), ylim=(rows * height * 1.3, -0.3 * height))
     headline(figure, title, theme)
     return figure
@@ -223,8 +250,8 @@ def confusion(counts: Any, *, classes: Sequence[str], title: str = "", theme: Th
                 color = theme.positive if label == answer else theme.ground if bright else theme.ink
                 axes.text(answer, label, counts[label, answer], ha="center", va="center", fontsize=8, color=color)
     rotation = 0 if max(map(len, classes)) < 3 else 90
-    axes.set_xticks(range(len(classes)), classes, rotation=rotation)
-    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xticks(range(len(classes)), classes, rotation=rotation, **lettering(classes))
+    axes.set_yticks(range(len(classes)), classes, **lettering(classes))
     axes.set(xlabel="answer", ylabel="label")
     headline(figure, title, theme)
     return figure
@@ -257,11 +284,11 @@ def seen(
     grid = figure.subplots(len(pages), 3, squeeze=False, width_ratios=[1, 1, 2])
     for axes, page, image, output, name in zip(grid, pages, images, outputs, names, strict=True):
         _picture(axes[0], page, theme)
-        axes[0].set_title(name[-28:], color=theme.ink, fontsize=8)
+        axes[0].set_title(name[-28:], color=theme.ink, fontsize=8, **lettering([name]))
         _picture(axes[1], image, theme)
         axes[1].set_title("seen", color=theme.ink, fontsize=8)
         _bars(axes[2], output, None, classes, theme)
         best = int(np.argmax(output))
         told = f"{classes[best]}, {100 * float(output[best]):.0f} %" if np.any(output) else "nothing to read"
-        axes[2].set_title(told, color=theme.ink, fontsize=10)
+        axes[2].set_title(told, color=theme.ink, fontsize=10, **lettering([told]))
     return figure

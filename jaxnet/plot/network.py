@@ -12,7 +12,7 @@ from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.figure import Figure
 
 from jaxnet.network import Layer
-from jaxnet.plot.style import DARK, Theme, headline, legend, legible, sheet, signed, signed_power
+from jaxnet.plot.style import DARK, Theme, headline, legend, legible, lettering, sheet, signed, signed_power
 
 MOST_EDGES = 100_000
 """Beyond this a picture of single edges takes minutes and shows a block of color."""
@@ -175,7 +175,7 @@ def _names(axes: Axes, places: list[Any], classes: Sequence[str] | None, theme: 
     # Of outputs in several columns no name would stand beside its own.
     names = legible(classes or []) if len(places[-1]) <= TALLEST else []
     for name, (x, y) in zip(names, places[-1], strict=False):
-        axes.text(x + 0.08, y, name, color=theme.ink, va="center", fontsize=12)
+        axes.text(x + 0.08, y, name, color=theme.ink, va="center", fontsize=12, **lettering([name]))
     for i, column in enumerate(places[1:], start=1):
         label = f"layer {i}, output" if i == len(places) - 1 else f"layer {i}"
         axes.text(

@@ -1,16 +1,19 @@
 """The look of every picture: two themes, and the colors of plus and minus."""
 
+import contextlib
 import re
+import unicodedata
 from collections.abc import Iterable
 from functools import cache
 from typing import Any, NamedTuple
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import FuncNorm, LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager, get_font
 
 
 class Theme(NamedTuple):
@@ -48,8 +51,22 @@ LIGHT = Theme(
 """For print."""
 
 
+FALLBACKS = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Zen Hei", "Droid Sans Fallback",
+    "Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic",
+    "Noto Sans", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil",
+    "Noto Sans Thai", "Arial", "Segoe UI", "Nirmala UI", "Leelawadee UI", "Arial Unicode MS", "Symbola",
+)  # fmt: skip
+"""Families of fonts for letters that matplotlib's own font lacks, the first that has them."""
+
+SHAPES_TEXT = matplotlib.__version_info__ >= (3, 11)
+"""Whether matplotlib joins Arabic letters and writes from right to left."""
+
+
 def legible(names: Iterable[str]) -> list[str]:
-    r"""Names as a picture can show them: a dollar sign as one, and by its number a class whose letters the font lacks.
+    r"""Names as a picture can show them: a dollar sign as one, and a class by its number if no font has its letters.
+
+    Draw the names with `lettering(names)`, which chooses the fonts.
 
     Args:
         names: Of classes, in their order.
@@ -58,11 +75,10 @@ def legible(names: Iterable[str]) -> list[str]:
         Names to draw: with `$` kept from being read as mathematics, and `#3` for a name that would be empty boxes.
 
     Examples:
-        >>> legible(["a", "$5", "一"])
+        >>> legible(["a", "$5", "\uffff"])
         ['a', '\\$5', '#2']
     """
-    known = _glyphs()
-    shown = [name if all(ord(letter) in known for letter in name) else f"#{i}" for i, name in enumerate(names)]
+    shown = [_kept_apart(name) if _can_draw(name) else f"#{i}" for i, name in enumerate(names)]
     return [re.sub(r"(?<!\\)\$", r"\\$", name) for name in shown]
 
 
@@ -79,10 +95,68 @@ def largest_classes(values: Any, *always: int) -> np.ndarray:
     return np.sort(np.array(first[:MOST_CLASSES]))
 
 
+def lettering(texts: Iterable[str]) -> dict[str, Any]:
+    """The argument `family` for texts with letters that matplotlib's own font lacks; nothing for other texts.
+
+    Args:
+        texts: To draw.
+
+    Returns:
+        Keyword arguments for `axes.text`, `axes.set_xticks` and other functions that draw text.
+    """
+    lacking = _lacking("".join(texts))
+    fonts = [family for family in FALLBACKS if lacking & _letters_of(family)] if lacking else []
+    return {"family": [*matplotlib.rcParams["font.family"], *fonts]} if fonts else {}
+
+
+LEFT_TO_RIGHT = "\u200e"
+"""An invisible mark: what stands beside it is written from left to right."""
+
+
+def _from_the_right(name: str) -> bool:
+    return any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name)
+
+
+def _kept_apart(name: str) -> str:
+    """A name from right to left with marks that keep the order of the words around it."""
+    return f"{LEFT_TO_RIGHT}{name}{LEFT_TO_RIGHT}" if _from_the_right(name) else name
+
+
+def _can_draw(name: str) -> bool:
+    if not SHAPES_TEXT and _from_the_right(name):
+        return False
+    lacking = _lacking(name)
+    return not lacking or lacking <= frozenset().union(*map(_letters_of, FALLBACKS))
+
+
+def _lacking(text: str) -> set[int]:
+    """Letters of a text that matplotlib's own font lacks; a new line needs none."""
+    return {ord(letter) for letter in text if letter not in ("\n", LEFT_TO_RIGHT)} - _letters_in(
+        findfont(FontProperties())
+    )
+
+
+def _letters_of(family: str) -> frozenset[int]:
+    """Letters that a family of fonts has; none if this machine has no such family."""
+    if family not in _families():
+        return frozenset()
+    return _letters_in(findfont(FontProperties(family=[family])))
+
+
 @cache
-def _glyphs() -> frozenset[int]:
-    """Letters that matplotlib's own font has."""
-    return frozenset(get_font(findfont(FontProperties())).get_charmap())
+def _letters_in(path: str) -> frozenset[int]:
+    return frozenset(get_font(path).get_charmap())
+
+
+@cache
+def _families() -> frozenset[str]:
+    """Families that matplotlib can draw with."""
+    known = {font.fname for font in fontManager.ttflist}
+    # Matplotlib keeps the list of fonts that it once found, so a font that was installed later is not in it.
+    for path in sorted(set(findSystemFonts()) - known):
+        with contextlib.suppress(OSError, RuntimeError, ValueError, KeyError):  # a font that cannot be read is not used
+            fontManager.addfont(path)
+    return frozenset(font.name for font in fontManager.ttflist)
 
 
 def canvas(width: float, height: float, theme: Theme) -> Figure:
@@ -115,7 +189,7 @@ def headline(figure: Figure, text: str, theme: Theme) -> None:
     """The one idea of the picture, above it."""
     # A canvas makes room for its headline only where its place is left open.
     place = {} if figure.get_layout_engine() else {"y": 1 - 0.1 / figure.get_figheight()}
-    figure.suptitle(text, color=theme.ink, fontsize=14, fontweight="bold", **place)
+    figure.suptitle(text, color=theme.ink, fontsize=14, fontweight="bold", **place, **lettering([text]))
 
 
 def signed(theme: Theme, *, floor: float = 0.0) -> LinearSegmentedColormap:
