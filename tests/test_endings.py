@@ -33,6 +33,7 @@ from jaxnet import (
 )
 from jaxnet import run as folders
 from jaxnet.cli import runs
+from jaxnet.ensemble import together
 from jaxnet.walking import stoppable
 
 QUICK = recipes.film._replace(epochs=1, sizes=(4,), seed=3)
@@ -196,6 +197,92 @@ def test_a_disk_that_fills_while_drawing_costs_only_pictures(npz, tmp_path, monk
     assert told.value.__notes__ == [f"the trained network is kept in {tmp_path / 'run'}"]
     folders.load(tmp_path / "run")
     assert not hidden(tmp_path)
+
+
+# Scoring and drawing that fail after training.
+
+
+def fails(*arguments, **options):
+    raise MemoryError("no room for the outputs")
+
+
+@pytest.mark.parametrize(("settings", "name"), [({}, "judge"), ({"candidates": 2}, "judge_all"), ({}, "judge_all")])
+def test_scoring_that_fails_loses_no_network(settings, name, npz, tmp_path, monkeypatch):
+    plain = commands.train(QUICK._replace(data=npz, **settings), out=tmp_path / "plain", pictures=False)
+    params = folders.load(tmp_path / "plain").params
+    monkeypatch.setattr(training, name, fails)
+    with pytest.raises(MemoryError, match="no room for the outputs") as told:
+        commands.train(QUICK._replace(data=npz, **settings), out=tmp_path / "run", evaluate_every=int(not settings))
+    assert told.value.__notes__ == [f"the trained network is kept, without scores, in {tmp_path / 'run'}"]
+    run = folders.load(tmp_path / "run")
+    assert run.result["test_accuracy"] is run.result["cost"] is run.result["learned"] is None
+    assert run.result["failed"] == "MemoryError: no room for the outputs"
+    assert run.result["steps"] == run.result["num_steps"]
+    if not settings:
+        assert run.result["params_sha256"] == plain["params_sha256"]
+    else:  # one network, of the shapes that the settings ask for
+        assert [leaf.shape for leaf in jax.tree.leaves(run.params)] == [leaf.shape for leaf in jax.tree.leaves(params)]
+    assert not hidden(tmp_path)
+
+
+def test_what_the_screen_cannot_show_loses_no_network(npz, tmp_path):
+    def show(seen):
+        if seen.phase == "training":
+            raise RuntimeError("no such color")
+
+    with pytest.raises(RuntimeError, match="no such color"):
+        train(npz, tmp_path / "run", show=show)
+    run = folders.load(tmp_path / "run")
+    assert 0 < run.result["steps"] == len(run.history["step"])
+
+
+def test_the_command_says_in_one_line_where_an_unscored_network_is(npz, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training, "judge", fails)
+    words = ["jaxnet", "train", "--data", npz, "--epochs", "1", "--sizes", "4", "--evaluate-every", "0"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as told:
+        door.main()
+    assert told.value.code == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "jaxnet: this takes more memory than there is; no room for the outputs; "
+        "the trained network is kept, without scores, in runs/film-1"
+    )
+
+
+@pytest.mark.parametrize("own_order", [False, True])
+def test_a_sweep_that_cannot_judge_keeps_what_it_trained(own_order, npz, tmp_path, monkeypatch):
+    axes = {"learning_rate": [1.0, 2.0]}
+    plain = sweeping.sweep(
+        QUICK._replace(data=npz), axes, seeds=1, own_order=own_order, evaluate_every=0, out=tmp_path / "plain"
+    )
+    monkeypatch.setattr(training, "judge", fails)
+    monkeypatch.setattr(together, "_judge_each", fails)
+    with pytest.raises(MemoryError, match="no room for the outputs") as told:
+        sweeping.sweep(QUICK._replace(data=npz), axes, seeds=1, own_order=own_order, out=tmp_path / "sweep")
+    assert told.value.__notes__ == [f"the numbers and the trained networks are kept in {tmp_path / 'sweep'}"]
+    with np.load(tmp_path / "sweep" / "sweep.npz") as arrays:
+        np.testing.assert_array_equal(arrays["group0/0/weights"][1], plain.results.params(1)[0].weights)
+        assert np.isnan(arrays["costs"]).all()
+        assert np.isfinite(arrays["train_costs"]).all()
+    assert not hidden(tmp_path)
+
+
+def test_a_sweep_whose_picture_cannot_be_drawn_keeps_its_numbers(npz, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "png", fails)
+    with pytest.raises(MemoryError) as told:
+        sweeping.sweep(QUICK._replace(data=npz), {"learning_rate": [1.0]}, seeds=1, out=tmp_path / "sweep")
+    assert "are kept in" in told.value.__notes__[0]
+    written = {path.name for path in (tmp_path / "sweep").iterdir()}
+    assert written == sweeping.WRITTEN - {"sweep.png", "sweep.html"}
+    assert not hidden(tmp_path)
+
+
+def test_a_look_whose_pictures_cannot_be_drawn_keeps_its_numbers(trained, monkeypatch):
+    monkeypatch.setattr(report, "png", fails)
+    with pytest.raises(MemoryError):
+        commands.bang(trained, images=100)
+    assert {path.name for path in (trained / "bang").iterdir()} == {"arrays.npz", "parameters.csv"}
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from jaxnet import plot, recipes, report, run, sweeping
+from jaxnet import __main__ as door
+from jaxnet import ensemble, plot, recipes, report, run, sweeping
 from jaxnet.sweeping import sweep
 
 QUICK = recipes.film._replace(epochs=2, batch_size=100)
@@ -51,6 +52,45 @@ def test_a_sweep_writes_what_it_found(npz, tmp_path):
 def test_json_knows_no_infinity():
     row = {"sizes": (8,), "cost": np.inf, "mean": np.nan, "low": 0.5, "networks": 3}
     assert sweeping.for_json([row]) == [{"sizes": (8,), "cost": None, "mean": None, "low": 0.5, "networks": 3}]
+
+
+@pytest.mark.parametrize(
+    ("rates", "failed", "line"),
+    [
+        (["1e30"], 2, "all 2 networks failed: "),
+        (["1.0", "1e30"], 2, "2 of 4 networks failed: "),
+        (["1.0"], 0, None),
+    ],
+)
+def test_networks_that_failed_are_counted_and_a_remedy_named(rates, failed, line, npz, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["--activation", "relu", "--epochs", "3", "--batch-size", "100", "--seeds", "2", "--output", "identity"]
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["jaxnet", "sweep", "--data", npz, *words, "--learning-rate", *("0.1" if r == "1.0" else r for r in rates)],
+    )
+    door.main()
+    lines = capsys.readouterr().out.splitlines()
+    told = [one for one in lines if "failed" in one]
+    if line is None:
+        assert not told
+    else:
+        lowest = "1e+30" if failed == 2 and len(rates) == 1 else "0.1"
+        assert told == [
+            f"{line}they diverged, or read hardly better than one that always gives the most frequent answer; "
+            f"try lower values of --learning-rate (the lowest here is {lowest})"
+        ]
+        assert lines[-2:] == [told[0], "runs/sweep-1/sweep.html"]
+    assert json.loads((tmp_path / "runs" / "sweep-1" / "sweep.json").read_text())["failed"] == failed
+
+
+def test_networks_at_chance_failed_and_those_never_judged_did_not():
+    accuracies, labels = np.array([[0.9], [0.11], [np.nan], [np.nan]]), np.repeat(np.arange(10), 10)
+    diverged = np.array([-1, -1, 7, -1])
+    results = ensemble.Results((), np.ones(1, int), accuracies, accuracies, accuracies, diverged, (), "", 0.0)
+    assert sweeping._failed(results, labels, ended=False) == 3
+    assert sweeping._failed(results, labels, ended=True) == 2
 
 
 @pytest.mark.slow
