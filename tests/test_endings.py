@@ -528,6 +528,9 @@ def test_every_optimizer_has_its_learning_rate(preset):
         assert [f"learning rate {rate:g} for {optimizer}" in line for line in told] == [True] * (
             rate != settings.learning_rate
         )
+    assert (
+        recipes.RATES[preset]["adam"] == recipes.RATES[preset]["adamw"]
+    )  # without weight decay they take the same steps
     own = settings._replace(learning_rate=0.123)
     assert recipes.changed(own, optimizer="momentum").learning_rate == 0.123
     assert recipes.changed(settings, optimizer="momentum", learning_rate=0.2).learning_rate == 0.2
