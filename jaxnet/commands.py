@@ -59,6 +59,7 @@ def train(
 
     Ctrl-C, SIGTERM and SIGHUP end the training early; the network that is there by then is scored and saved. While images are
     loaded they end at once, and nothing is left; while pictures are drawn they end the drawing, and the network is saved already.
+    If an evaluation or the scoring fails, the network is saved without scores: they are None in `result.json`.
 
     Args:
         settings: What to do; `recipes.film._replace(epochs=5)` changes a preset.
@@ -83,6 +84,7 @@ def train(
         FileExistsError: If the folder exists, or another process is writing it.
         Diverged: If the cost becomes NaN or infinite; the last good state is saved before.
         OSError: If the run could not be written to the folder; the message says where it is kept instead.
+        Exception: What an evaluation or the scoring raised, with a note that says where the network is kept.
     """
     folders.require_utf8(settings.data, "rename the file")
     settings = training.with_whole_path(settings)
@@ -106,22 +108,32 @@ def train(
         with stoppable() as asked:
             walked = walk(plan, evaluate_every=evaluate_every, watch_every=watch_every, show=show, asked=asked)
             with stoppable(insist=False) as later:
-                result = _scored(plan, images, walked) | {"out": str(folder if out is None else out)}
-                run = _finished(plan, images, walked, result)
+                run, failed = _unscored(plan, images, walked, str(folder if out is None else out)), walked.failed
+                if failed is None:
+                    try:
+                        run = _scored(plan, images, run)
+                    except Exception as error:  # of a device without memory, whatever its driver raises
+                        failed = error
+                if failed is not None:
+                    why = f"{type(failed).__name__}: {folders.reason(failed)}"
+                    run = run._replace(result=run.result | {"failed": why})
                 bare = run._replace(history={}, evaluations={}, signals={})
                 write, less = functools.partial(_write, run), functools.partial(_write, bare)
                 folders.save(write, temporary, folder, overwrite=overwrite, less=less)
         asked += later
+    if failed is not None:
+        failed.add_note(f"the trained network is kept, without scores, in {run.result['out']}")
+        raise failed
     result = run.result | ({"signal": asked[0]} if asked else {})
     with (
         _kept(str(folder if out is None else out)),
         arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision),
     ):
-        failed = None
+        unread = None
         try:
             found(result)
         except OSError as error:  # nobody reads it: the pictures are drawn all the same
-            failed = error
+            unread = error
         if walked.diverged is not None:
             raise walked.diverged
         if pictures and not asked:
@@ -130,8 +142,8 @@ def train(
             from jaxnet.publishing import publish
 
             publish(folder, run, training.member(plan.params, walked.chosen), plan.train, images)
-        if failed is not None:
-            raise failed
+        if unread is not None:
+            raise unread
     return result
 
 
@@ -151,15 +163,11 @@ def _kept(out: str) -> Iterator[None]:
         raise
 
 
-def _scored(plan: training.Plan, images: Dataset, walked: Walked) -> dict[str, Any]:
-    """Score the test images, once, and tell it with what else is known of the run."""
-    settings, recipe, params = plan.settings, plan.recipe, walked.state.params
-    outputs = losses.outputs(recipe.apply, params, images.test.images)
-    test = losses.evaluate(recipe.loss, outputs, images.test.labels)
-    right = float(losses.exactly(test.accuracy, len(images.test.labels)))
+def _unscored(plan: training.Plan, images: Dataset, walked: Walked, out: str) -> folders.Run:
+    """Put together what is known of a run before any image is read with the trained network."""
+    settings, params = plan.settings, walked.state.params
     counts = np.bincount(np.asarray(images.test.labels))
-    guessing = int(counts.max()) / len(images.test.labels)
-    return {
+    result = {
         "preset": settings.preset,
         "data": settings.data,
         "data_sha256": None if settings.data == "mnist" else digest(images),
@@ -167,9 +175,11 @@ def _scored(plan: training.Plan, images: Dataset, walked: Walked) -> dict[str, A
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
         "steps": int(walked.state.step),
         "num_steps": plan.num_steps,
-        "test_accuracy": right,
+        "test_accuracy": None,
         "test_images": len(images.test.labels),
-        "test_cost": float(test.cost) if np.isfinite(test.cost) else None,  # JSON knows no NaN
+        "test_cost": None,
+        "cost": None,
+        "train_accuracy": None,
         "chosen": walked.chosen,
         "train_images": len(plan.train.labels),
         "judged_by": f"{len(plan.judged.labels):,} {'held-out' if plan.held_out else 'training'} images",
@@ -178,44 +188,37 @@ def _scored(plan: training.Plan, images: Dataset, walked: Walked) -> dict[str, A
         "interrupted": walked.signal is not None,
         "signal": walked.signal,
         "most_frequent": images.classes[int(counts.argmax())],
-        "most_frequent_share": guessing,
-        "learned": learned(right, guessing) or not int(walked.state.step),
+        "most_frequent_share": int(counts.max()) / len(images.test.labels),
+        "learned": None,
         "diverged": None if walked.diverged is None else str(walked.diverged),
+        "failed": None,
         "device": describe(),
         "params_sha256": folders.params_sha256(params),
+        "out": out,
     }
-
-
-def learned(accuracy: float, guessing: float) -> bool:
-    """Whether a network reads noticeably better than one that always gives the most frequent answer.
-
-    A network that always gives the most frequent answer is right as often as that class occurs. To have learned something, a
-    network must be right twice as often, or avoid a twentieth of the mistakes that such a network makes.
-
-    Args:
-        accuracy: The fraction of test images read correctly.
-        guessing: The fraction of test images of the most frequent class.
-
-    Examples:
-        >>> learned(0.9533, 0.1135), learned(0.103, 0.1135), learned(0.03, 0.01)
-        (True, False, True)
-    """
-    return accuracy >= 2 * guessing or accuracy >= guessing + 0.05 * (1 - guessing)
-
-
-def _finished(plan: training.Plan, images: Dataset, walked: Walked, result: dict[str, Any]) -> folders.Run:
-    """Read all training images too, and put together what there is to keep."""
-    settings, recipe, params = plan.settings, plan.recipe, walked.state.params
-    trained_on = training.judge(recipe, params, plan.train)
-    cost = float(trained_on.cost) if np.isfinite(trained_on.cost) else None
-    right = float(losses.exactly(trained_on.accuracy, len(plan.train.labels)))
-    result = result | {"cost": cost, "train_accuracy": right}
-    look = look_of(plan.train.images)
     return folders.Run(
-        settings, params, walked.state, walked.history, walked.evaluations, result,
-        tuple(plan.train.images.shape[1:]), images.classes, folders.versions(), recipe, walked.signals,
-        look, likeness(plan.train.images, look),
+        settings, params, walked.state, walked.history, walked.evaluations, result, tuple(plan.train.images.shape[1:]),
+        images.classes, folders.versions(), plan.recipe, walked.signals,
     )  # fmt: skip
+
+
+def _scored(plan: training.Plan, images: Dataset, run: folders.Run) -> folders.Run:
+    """Score the test images, once, and the training images, and add how these look."""
+    test = losses.evaluate(
+        run.recipe.loss, losses.outputs(run.recipe.apply, run.params, images.test.images), images.test.labels
+    )
+    trained_on = training.judge(run.recipe, run.params, plan.train)
+    known = lambda cost: float(cost) if np.isfinite(cost) else None  # JSON knows no NaN
+    right = float(losses.exactly(test.accuracy, len(images.test.labels)))
+    scores = {
+        "test_accuracy": right,
+        "test_cost": known(test.cost),
+        "cost": known(trained_on.cost),
+        "train_accuracy": float(losses.exactly(trained_on.accuracy, len(plan.train.labels))),
+        "learned": training.learned(right, run.result["most_frequent_share"]) or not run.result["steps"],
+    }
+    look = look_of(plan.train.images)
+    return run._replace(result=run.result | scores, look=look, likeness=likeness(plan.train.images, look))
 
 
 def _require_same(dataset: Dataset, loaded: folders.Run, name: str) -> None:

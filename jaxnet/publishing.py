@@ -110,10 +110,6 @@ def publish_bang(
             "Orange (the left end): move it down. Every frame has its own scale; the small curve shows the cost."
         )
         drawn["film"] = (frames, told)
-    for name, (figure, caption) in found.pictures.items():
-        image = report.png(figure)
-        drawn[name] = (image, caption)
-        folders.write_file(folder / "bang" / f"{name}.png", image)
     columns = {name: list(values) for name, values in found.columns.items()}
     archive, table = io.BytesIO(), io.StringIO(newline="")
     arrays: dict[str, Any] = {name.replace("/", "."): array for name, array in found.arrays.items()}
@@ -123,6 +119,11 @@ def publish_bang(
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     folders.write_file(folder / "bang" / "parameters.csv", table.getvalue().encode())
+    # After the numbers, so that a failure here costs none that took minutes to measure.
+    for name, (figure, caption) in found.pictures.items():
+        image = report.png(figure)
+        drawn[name] = (image, caption)
+        folders.write_file(folder / "bang" / f"{name}.png", image)
     count = len(next(iter(columns.values())))
     best = np.argsort(-np.abs(np.asarray(columns["dC/dp"])), kind="stable")[:MOST_ROWS]
     left_out = {"array"} if run.settings.model == "dense" else set()  # the first column says it already

@@ -192,10 +192,10 @@ def _reproduced(
             chosen, data.mnist(), keep=shelf.keep, show=lambda seen: show(seen._replace(phase=f"{name}: {at[-1]}"))
         )
         answer, seconds = asked.experiment.answer(chosen, arrays), sum(shelf.seconds.values())
-    show(Seen(f"{name}: drawing"))
-    drawn = _draw(folder, asked.pictures(arrays))
     kept = {"name": name, "words": answer.words, "seconds": seconds, "findings": [_plain(f) for f in answer.findings]}
     folders.write_file(folder / "answer.json", (json.dumps(kept, indent=1, allow_nan=False) + "\n").encode())
+    show(Seen(f"{name}: drawing"))
+    drawn = _draw(folder, asked.pictures(arrays))
     chapter = report.Chapter(
         name, asked.question, asked.said, answer.words, drawn,
         {

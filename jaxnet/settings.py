@@ -124,11 +124,24 @@ convnet = modern._replace(
 )
 """`models.ConvNet`: three convolutions and two dense layers in flax.nnx."""
 
+# Momentum and adamw in film, nielsen and wide: the preset's epochs on 50,000 training images, judged by the other 10,000, seeds
+# 0, 1 and 2 on the same batches; the rate with the highest mean accuracy (of two such, the one whose seeds scatter less).
+# Modern: the same with seeds 0 and 1, one candidate. The accuracies in percent:
+#   film     momentum 0.05: 94.24, 0.1: 94.41, 0.15: 94.46, 0.25: 94.25, 0.4: 94.32, 0.6: 93.94
+#            adamw 0.0015: 94.23, 0.0025: 94.16, 0.004: 94.23, 0.005: 93.88, 0.01: 94.15, 0.02: 93.28
+#   nielsen  momentum 0.05: 90.80, 0.1: 91.36, 0.2: 94.27, 0.3: 94.44, 0.5: 79.86
+#            adamw 0.0025: 94.58, 0.005: 94.86, 0.01: 94.68
+#   wide     momentum 0.025: 93.64, 0.05: 95.30, 0.1: 96.57, 0.2: 97.42, 0.3: 97.68, 0.4: 97.82, 0.6: 97.77, 0.8: 97.62
+#            adamw 0.004: 97.22, 0.008: 97.69, 0.016: 97.77, 0.03: 97.64
+#   modern   momentum 0.05: 96.52, 0.1: 96.62, 0.2: 96.45, 0.4: 16.09
+#            adamw 0.005: 96.53, 0.01: 96.65, 0.02: 96.70; two seeds do not tell 0.02 from the preset's own 0.01, which stays
+# Without weight decay, as in all presets, adamw takes adam's steps, so adam has the same rate. All other rates, convnet's too,
+# are from shorter sweeps.
 RATES = {
-    "film": {"sgd": 1.5, "momentum": 0.15, "adam": 0.005, "adamw": 0.005},
-    "nielsen": {"sgd": 3.0, "momentum": 0.1, "adam": 0.005, "adamw": 0.005},
+    "film": {"sgd": 1.5, "momentum": 0.15, "adam": 0.004, "adamw": 0.004},
+    "nielsen": {"sgd": 3.0, "momentum": 0.3, "adam": 0.005, "adamw": 0.005},
     "modern": {"sgd": 0.5, "momentum": 0.1, "adam": 0.01, "adamw": 0.01},
-    "wide": {"sgd": 1.0, "momentum": 0.1, "adam": 0.016, "adamw": 0.016},
+    "wide": {"sgd": 1.0, "momentum": 0.4, "adam": 0.016, "adamw": 0.016},
     "convnet": {"sgd": 0.2, "momentum": 0.05, "adam": 0.003, "adamw": 0.003},
 }
 """The learning rate of every preset by optimizer: a rate of plain descent makes Adam fail, and the other way round."""
@@ -145,7 +158,7 @@ def changed(settings: Settings, **changes: Any) -> Settings:
 
     Examples:
         >>> changed(film, optimizer="adam").learning_rate, changed(film, optimizer="adam", learning_rate=0.1).learning_rate
-        (0.005, 0.1)
+        (0.004, 0.1)
     """
     preset, optimizer = PRESETS[settings.preset], changes.get("optimizer", settings.optimizer)
     untouched = (settings.optimizer, settings.learning_rate) == (preset.optimizer, preset.learning_rate)

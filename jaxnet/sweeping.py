@@ -30,6 +30,7 @@ class Swept(NamedTuple):
         folder: Where they are written.
         interrupted: Whether a signal ended it early.
         signal: The first signal that came before it was saved, None if there was none.
+        failed: How many networks diverged, or read hardly better than always the most frequent answer; see `training.learned`.
     """
 
     rows: tuple[dict[str, Any], ...]
@@ -37,6 +38,7 @@ class Swept(NamedTuple):
     folder: Path
     interrupted: bool
     signal: int | None = None
+    failed: int = 0
 
 
 def sweep(
@@ -77,6 +79,8 @@ def sweep(
         ValueError: If a setting is unknown, makes no sense or has no values.
         FileExistsError: If the folder exists, or another process is writing it.
         OSError: If what was found could not be written to the folder; the message says where it is kept instead.
+        Exception: What judging the networks or drawing raised; the numbers and trained parameters that there are by then are
+            saved before, and a note says where.
     """
     if axes is None:
         axes = {"learning_rate": [settings.learning_rate * factor for factor in (0.25, 0.5, 1, 2, 4)]}
@@ -107,20 +111,41 @@ def sweep(
             members = tuple(recipes.changed(settings, **_differences(member, settings)) for member in members)
         ensemble.check(members)
         with stoppable() as asked:
-            results = ensemble.train_together(
-                members, images, shared=not own_order, at_once=at_once, evaluate_every=evaluate_every,
-                stopped=lambda: bool(asked), show=show,
-            )  # fmt: skip
+            unjudged = None
+            try:
+                results = ensemble.train_together(
+                    members, images, shared=not own_order, at_once=at_once, evaluate_every=evaluate_every,
+                    stopped=lambda: bool(asked), show=show,
+                )  # fmt: skip
+            except ensemble.Unjudged as error:
+                results, unjudged = error.results, error.__cause__
             interrupted = bool(asked)
             with stoppable(insist=False) as later:
-                show(Seen("drawing"))
                 rows = _compared(results, list(axes))
-                write = lambda to, out: _write(to, results, rows, list(axes), own_order)
+                failed = _failed(results, images.train.labels, ended=interrupted or unjudged is not None)
+                write = lambda to, out: _write(to, results, rows, list(axes), own_order, failed)
                 folders.save(
                     write, temporary, folder, overwrite=overwrite, written=WRITTEN, what="what the sweep found"
                 )
+                try:
+                    if unjudged is not None:
+                        raise unjudged
+                    show(Seen("drawing"))
+                    _draw(folder, results, rows, list(axes), failed)
+                except Exception as error:
+                    error.add_note(f"the numbers and the trained networks are kept in {folder}")
+                    raise
         asked += later
-    return Swept(tuple(rows), results, folder if out is None else Path(out), interrupted, asked[0] if asked else None)
+    where, number = folder if out is None else Path(out), asked[0] if asked else None
+    return Swept(tuple(rows), results, where, interrupted, number, failed)
+
+
+def _failed(results: ensemble.Results, labels: Any, *, ended: bool) -> int:
+    """How many networks diverged or learned nothing; where the training ended early, those not judged do not count."""
+    counts = np.bincount(np.asarray(labels))
+    guessing, accuracies = int(counts.max()) / int(counts.sum()), results.accuracies[:, -1]
+    unlearned = np.array([not training.learned(float(right), guessing) for right in accuracies])
+    return int(((results.diverged >= 0) | (unlearned & ~(np.isnan(accuracies) & ended))).sum())
 
 
 def _differences(member: Settings, settings: Settings) -> dict[str, Any]:
@@ -155,7 +180,7 @@ def for_json(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _write(
-    folder: Path, results: ensemble.Results, rows: list[dict[str, Any]], names: list[str], own_order: bool
+    folder: Path, results: ensemble.Results, rows: list[dict[str, Any]], names: list[str], own_order: bool, failed: int
 ) -> None:
     told = _told
     of = lambda member: {name: told(getattr(member, name)) for name in (*names, "seed")}
@@ -179,11 +204,17 @@ def _write(
         "axes": names,
         "own_order": own_order,
         "judged_by": results.judged_by,
+        "failed": failed,
         "seconds": results.seconds,
         "versions": folders.versions(),
         "rows": for_json(rows),
     }
     (folder / "sweep.json").write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n")
+
+
+def _draw(folder: Path, results: ensemble.Results, rows: list[dict[str, Any]], names: list[str], failed: int) -> None:
+    """Draw the picture and compose the page, after the numbers are saved: a failure costs only these two."""
+    told = _told
     x = next((name for name in names if isinstance(getattr(results.members[0], name), int | float)), None)
     others = [name for name in names if name != x]
     figure = plot.sweep(
@@ -194,14 +225,15 @@ def _write(
         title=f"{len(results.members)} networks: cost by {(x or others[0]).replace('_', ' ')}, and its spread over seeds",
     )  # fmt: skip
     picture = report.png(figure)
-    (folder / "sweep.png").write_bytes(picture)
-    (folder / "sweep.html").write_text(_page(results, rows, names, picture), encoding="utf-8")
+    folders.write_file(folder / "sweep.png", picture)
+    folders.write_file(folder / "sweep.html", _page(results, rows, names, picture, failed).encode())
 
 
-def _page(results: ensemble.Results, rows: list[dict[str, Any]], names: list[str], picture: bytes) -> str:
+def _page(results: ensemble.Results, rows: list[dict[str, Any]], names: list[str], picture: bytes, failed: int) -> str:
     """The comparison as a page."""
     known = [row for row in rows if math.isfinite(row["cost_median"])]
     facts = {"networks": str(len(results.members)), "diverged": str(sum(row["diverged"] for row in rows))}
+    facts["diverged or no better than guessing"] = str(failed)
     told = lambda row: ", ".join(f"{name.replace('_', ' ')} {_told(row[name])}" for name in names)
     if known:
         facts["lowest median cost"] = told(min(known, key=lambda row: row["cost_median"]))

@@ -196,6 +196,7 @@ def fit(run: Plan, *, evaluate_every: int = 1, stopped: Callable[[], bool] = lam
 
     Raises:
         Diverged: If cost or parameters are no longer finite.
+        Exception: What an evaluation raised, after the progress without it was yielded.
 
     Examples:
         >>> images = np.random.default_rng(0).random((64, 4, 4))
@@ -220,7 +221,15 @@ def fit(run: Plan, *, evaluate_every: int = 1, stopped: Callable[[], bool] = lam
         step += len(info.cost)
         epoch, within = divmod(step, per_epoch)
         due = evaluate_every and not within and (epoch % evaluate_every == 0 or epoch == settings.epochs)
-        yield Progress(step, state, info, judge_all(run, state.params, judged) if due else None)
+        evaluation, failed = None, None
+        if due:
+            try:
+                evaluation = judge_all(run, state.params, judged)
+            except Exception as error:  # whoever asks for the next chunk gets it, and has this one's state by then
+                failed = error
+        yield Progress(step, state, info, evaluation)
+        if failed is not None:
+            raise failed
 
 
 def replay(run: Plan, chosen: int | None = None) -> Iterator[tuple[int, Params]]:
@@ -247,6 +256,23 @@ def judge(recipe: Recipe, params: Params, batch: Batch) -> losses.Evaluation:
     """Cost and accuracy of one network on all of a batch's images, whatever their number."""
     answers = losses.outputs(recipe.apply, params, batch.images, chunk_size=min(1000, math.ceil(len(batch.labels) / 2)))
     return losses.evaluate(recipe.loss, answers, batch.labels)
+
+
+def learned(accuracy: float, guessing: float) -> bool:
+    """Whether a network reads noticeably better than one that always gives the most frequent answer.
+
+    A network that always gives the most frequent answer is right as often as that class occurs. To have learned something, a
+    network must be right twice as often, or avoid a twentieth of the mistakes that such a network makes.
+
+    Args:
+        accuracy: The fraction of images read correctly.
+        guessing: The fraction of these images that belong to the most frequent class.
+
+    Examples:
+        >>> learned(0.9533, 0.1135), learned(0.103, 0.1135), learned(0.03, 0.01)
+        (True, False, True)
+    """
+    return accuracy >= 2 * guessing or accuracy >= guessing + 0.05 * (1 - guessing)
 
 
 def judge_all(run: Plan, params: Params, batch: Batch) -> losses.Evaluation:

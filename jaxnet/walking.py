@@ -52,6 +52,7 @@ class Walked(NamedTuple):
         seconds: From the first step's compilation to the last step, evaluations and the choice among candidates included.
         signal: The number of the signal that ended it early, or None.
         diverged: What made it stop, or None.
+        failed: What else went wrong after the first chunk of steps, such as an evaluation without enough memory, or None.
     """
 
     chosen: int | None
@@ -63,6 +64,7 @@ class Walked(NamedTuple):
     seconds: float
     signal: int | None
     diverged: Diverged | None
+    failed: Exception | None = None
 
 
 def walk(
@@ -83,10 +85,11 @@ def walk(
         asked: Signals that came so far, from `stoppable`; the walk ends after the chunk in which there is one.
 
     Returns:
-        What the walk leaves.
+        What the walk leaves. An exception after the first chunk of steps ends the walk too; it is in `failed`.
 
     Raises:
         ValueError: If evaluate_every or watch_every is negative.
+        Exception: What went wrong before the first chunk of steps was done.
     """
     if evaluate_every is not None and evaluate_every < 0:
         raise ValueError(f"evaluate_every must be 0 or more epochs, got {evaluate_every}")
@@ -99,7 +102,7 @@ def walk(
     if evaluate_every is None:
         evaluate_every = math.ceil(plan.settings.epochs / 25)
     descent = side_by_side(plan.recipe.descent) if plan.settings.candidates > 1 else plan.recipe.descent
-    state, infos, rows, accuracy, diverged = None, [], [], None, None
+    state, infos, rows, accuracy, diverged, failed = None, [], [], None, None, None
     per_epoch = plan.num_steps / max(1, plan.settings.epochs)
     begun, known = time.perf_counter(), len(retraced())
     first: tuple[float, int] | None = None
@@ -131,9 +134,21 @@ def walk(
             show(seen._replace(accuracy=float(np.asarray(waiting).max())))
     except Diverged as error:
         diverged, state = error, error.state
+    except Exception as error:
+        if state is None:
+            raise
+        failed, rows = error, rows[: len(rows) - (waiting is not None)]  # what was not read yet may be what failed
     if state is None:  # not one chunk was walked
         state = descent.init(plan.params)
-    chosen = training.choose(plan, state.params)
+    chosen = None
+    if plan.settings.candidates > 1:
+        try:
+            if failed is None:
+                chosen = training.choose(plan, state.params)
+        except Exception as error:
+            failed = error
+        if chosen is None:  # by the costs of the last steps, which need nothing more
+            chosen = int(np.nan_to_num(np.asarray(infos[-1].cost).mean(axis=0), nan=np.inf).argmin()) if infos else 0
     jax.block_until_ready(state)
     seconds = time.perf_counter() - begun
     state = training.member(state.inner if isinstance(state, bang.Watched) else state, chosen)
@@ -149,7 +164,7 @@ def walk(
         if step <= steps
     )
     number = asked[0] if asked and steps < plan.num_steps else None
-    return Walked(chosen, state, history, evaluations, signals, retraced()[known:], seconds, number, diverged)
+    return Walked(chosen, state, history, evaluations, signals, retraced()[known:], seconds, number, diverged, failed)
 
 
 def _of(info: Any, chosen: int | None) -> Any:

@@ -3,7 +3,10 @@
 import atexit
 import os
 import shutil
+import signal
+import sys
 import tempfile
+from typing import NamedTuple
 
 os.environ["XLA_FLAGS"] = (os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8").strip()
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the workers, and the commands that tests start, find it there
@@ -18,6 +21,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from jaxnet import __main__ as door
 from jaxnet import data, devices
 from jaxnet._types import Batch, Dataset
 
@@ -45,6 +49,37 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if item.get_closest_marker("accelerator"):
                 item.add_marker(pytest.mark.skip(reason="there is no GPU or TPU here"))
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capsys):
+    """Runs `jaxnet ARGUMENTS` in a folder of its own, but in this process: a start takes two seconds of a core."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(devices, "keep_compilations", lambda: None)
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None)) if number]
+    before = [signal.getsignal(number) for number in numbers]
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["jaxnet", *map(str, arguments)])
+        code: object = 0
+        try:
+            door.main()
+        except SystemExit as error:
+            code = error.code or 0
+        return Ended(int(str(code)), *capsys.readouterr())
+
+    yield run
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+    jax.config.update("jax_numpy_dtype_promotion", "standard")
 
 
 @pytest.fixture(scope="session")

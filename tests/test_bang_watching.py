@@ -50,7 +50,7 @@ def by_hand(descent, params, small, steps):
     raise AssertionError
 
 
-@pytest.mark.parametrize("every", [1, 5])
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 5])
 def test_the_walk_is_the_same_bit_for_bit(every, descent, params, small):
     plain, _ = walked(descent, params, small)
     watched, info = walked(bang.watch(descent, every=every), params, small)

@@ -335,13 +335,13 @@ def test_the_command_line_trains_ranks_and_predicts(npz, tmp_path, mnist):
     assert answers[0]["remarks"]
 
 
-def test_help_shows_what_each_preset_has(tmp_path):
-    told = " ".join(jaxnet("train", "--help", cwd=tmp_path).stdout.replace("│", " ").split())
+def test_help_shows_what_each_preset_has(command):
+    told = " ".join(command("train", "--help").out.replace("│", " ").split())
     assert "unset by default" not in told
     assert "(film: 1.5; nielsen: 3.0; modern: 0.01; wide: 0.016; convnet: 0.003)" in told
     assert "(film, modern: 16 16; nielsen: 30; wide: 256; convnet: none)" in told
     assert "(all presets: mnist)" in told
-    assert "unset by default" not in jaxnet("sweep", "--help", cwd=tmp_path).stdout
+    assert "unset by default" not in command("sweep", "--help").out
 
 
 @pytest.mark.slow
@@ -356,7 +356,9 @@ def test_help_fits_on_80_columns_and_names_what_to_write(command, tmp_path):
         assert "RUN" in usage
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])
+@pytest.mark.parametrize(
+    "encoding", ["ascii", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cp1252", "cp437"))]
+)
 def test_an_answer_comes_in_any_encoding(encoding, finished, mnist, tmp_path):
     Image.fromarray(on_paper(mnist.test.images[0], np.random.default_rng(0))).save(tmp_path / "ü.png")
     done = jaxnet(
@@ -378,14 +380,14 @@ def test_an_answer_comes_in_any_encoding(encoding, finished, mnist, tmp_path):
         (["bang", "taken"], 1, "jaxnet: taken holds no run"),
     ],
 )
-def test_what_a_user_can_get_wrong_is_one_line_and_an_exit_code(arguments, code, message, tmp_path):
+def test_what_a_user_can_get_wrong_is_one_line_and_an_exit_code(arguments, code, message, command, tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
-    done = jaxnet(*arguments, cwd=tmp_path, check=False)
-    assert done.returncode == code
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert code == 2 or len([line for line in done.stderr.splitlines() if line.startswith("jaxnet: ")]) == 1
+    done = command(*arguments)
+    assert done.code == code
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert code == 2 or len([line for line in done.err.splitlines() if line.startswith("jaxnet: ")]) == 1
 
 
 @pytest.mark.slow

@@ -60,7 +60,9 @@ def test_too_long_steps_overshoot_and_diverge():
     assert info.cost[-1] > 100 * info.cost[0]
 
 
-@pytest.mark.parametrize("optimizer", [optax.sgd(1e-4), optax.adam(1e-6)], ids=["sgd", "adam"])
+@pytest.mark.parametrize(
+    "optimizer", [optax.sgd(1e-4), pytest.param(optax.adam(1e-6), marks=pytest.mark.slow)], ids=["sgd", "adam"]
+)
 def test_the_measured_decrease_of_a_small_step_is_the_predicted_one(optimizer, mnist):
     with jax.enable_x64(True):
         params = network.init(jax.random.key(0), dtype=jnp.float64)

@@ -18,7 +18,7 @@ jax.jit(lambda x: x * 2 + 1)(3.0).block_until_ready()
     ("variables", "kept"),
     [
         ({"XDG_CACHE_HOME": "{tmp}/cache"}, "{tmp}/cache/jaxnet/compiled/"),
-        ({"JAX_COMPILATION_CACHE_DIR": "{tmp}/mine"}, "{tmp}/mine"),
+        pytest.param({"JAX_COMPILATION_CACHE_DIR": "{tmp}/mine"}, "{tmp}/mine", marks=pytest.mark.slow),
         ({"XDG_CACHE_HOME": "{tmp}/cache", "JAXNET_NO_COMPILATION_CACHE": "1"}, None),
     ],
 )

@@ -183,7 +183,9 @@ def test_jaxnets_own_costs_forget_no_program():
     assert len(traced) == 2  # the price of a cost of somebody else's, as its docstring says
 
 
-@pytest.mark.parametrize("kind", [jnp.bfloat16, jnp.float16, jnp.float32])
+@pytest.mark.parametrize(
+    "kind", [jnp.bfloat16, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (jnp.float16, jnp.float32))]
+)
 def test_a_narrow_type_anywhere_inside_is_refused(kind):
     class Mixed(nn.Module):
         @nn.compact
@@ -404,7 +406,9 @@ class Recurrent(nnx.Module):
         return self.cells(x.reshape(1, 2, 2))[0, -1]
 
 
-@pytest.mark.parametrize(("module", "name"), [(Noisy, "Noisy"), (Counting, "seen"), (Recurrent, "cells")])
+@pytest.mark.parametrize(
+    ("module", "name"), [(Noisy, "Noisy"), (Counting, "seen"), pytest.param(Recurrent, "cells", marks=pytest.mark.slow)]
+)
 def test_any_state_that_a_reading_changes_is_found_and_can_be_frozen(module, name):
     image = jnp.arange(4.0)
 
@@ -437,7 +441,13 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in ("momo", "plateau", "rate", "schedule") else ())
+        for name in OPTIMIZERS
+    ],
+)
 def test_any_optimizer_of_optax_goes_downhill(name):
     cost = lambda p, b: jnp.mean(each(p, b))
     descent = gradient_descent(cost, OPTIMIZERS[name]())
@@ -740,7 +750,9 @@ def test_stacked_networks_are_normalized_one_by_one():
 
 
 @pytest.mark.parametrize("distort", [augment.affine, augment.elastic])
-@pytest.mark.parametrize("kind", [bool, np.int8, np.int32, np.uint16])
+@pytest.mark.parametrize(
+    "kind", [bool, np.int8, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (np.int32, np.uint16))]
+)
 def test_masks_and_whole_numbers_are_rounded_when_distorted(distort, kind):
     shape = np.zeros((20, 20))
     shape[5:15, 7:13] = 1

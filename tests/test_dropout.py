@@ -53,7 +53,14 @@ def test_every_image_has_its_own_neurons_and_a_key_is_needed(hundred):
         cost(whole, hundred)
 
 
-@pytest.mark.parametrize("changes", [{"dropout": 0.3}, {"distortion": "affine"}, {"shift": 1, "dropout": 0.3}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"dropout": 0.3}, marks=pytest.mark.slow),
+        pytest.param({"distortion": "affine"}, marks=pytest.mark.slow),
+        {"shift": 1, "dropout": 0.3},
+    ],
+)
 def test_settings_that_harden_the_cost_take_keyed_batches_and_judge_without(changes, hundred):
     made = recipes.build(recipes.film._replace(**changes), image_shape=(28, 28), classes=10, steps=10)
     begun = made.init(jax.random.key(0))

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from jaxnet import __main__ as door
 from jaxnet import (
@@ -33,10 +34,16 @@ from jaxnet import (
     training,
 )
 from jaxnet import run as folders
+from jaxnet.dossier import Dossier
+from jaxnet.ensemble import together
 from jaxnet.walking import stoppable
 
 QUICK = recipes.film._replace(epochs=1, sizes=(4,), seed=3)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ONE_SIGNAL = [
+    signal.SIGTERM,
+    *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGINT, signal.SIGHUP)),
+]
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +205,93 @@ def test_a_disk_that_fills_while_drawing_costs_only_pictures(npz, tmp_path, monk
     assert not hidden(tmp_path)
 
 
+# Scoring and drawing that fail after training.
+
+
+def fails(*arguments, **options):
+    raise MemoryError("no room for the outputs")
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [({}, "judge"), ({"candidates": 2}, "judge_all"), pytest.param({}, "judge_all", marks=pytest.mark.slow)],
+)
+def test_scoring_that_fails_loses_no_network(settings, name, npz, trained, tmp_path, monkeypatch):
+    plain = folders.load(trained)
+    monkeypatch.setattr(training, name, fails)
+    with pytest.raises(MemoryError, match="no room for the outputs") as told:
+        commands.train(QUICK._replace(data=npz, **settings), out=tmp_path / "run", evaluate_every=int(not settings))
+    assert told.value.__notes__ == [f"the trained network is kept, without scores, in {tmp_path / 'run'}"]
+    run = folders.load(tmp_path / "run")
+    assert run.result["test_accuracy"] is run.result["cost"] is run.result["learned"] is None
+    assert run.result["failed"] == "MemoryError: no room for the outputs"
+    assert run.result["steps"] == run.result["num_steps"]
+    if not settings:
+        assert run.result["params_sha256"] == plain.result["params_sha256"]
+    else:  # one of the candidates
+        assert [leaf.shape for leaf in jax.tree.leaves(run.params)] == [
+            leaf.shape for leaf in jax.tree.leaves(plain.params)
+        ]
+    assert not hidden(tmp_path)
+
+
+def test_what_the_screen_cannot_show_loses_no_network(npz, tmp_path):
+    def show(seen):
+        if seen.phase == "training":
+            raise RuntimeError("no such color")
+
+    with pytest.raises(RuntimeError, match="no such color"):
+        train(npz, tmp_path / "run", show=show)
+    run = folders.load(tmp_path / "run")
+    assert 0 < run.result["steps"] == len(run.history["step"])
+
+
+def test_the_command_says_in_one_line_where_an_unscored_network_is(npz, monkeypatch, command):
+    monkeypatch.setattr(training, "judge", fails)
+    done = command("train", "--data", npz, "--epochs", "1", "--sizes", "4", "--evaluate-every", "0")
+    assert done.code == 1
+    assert done.err.splitlines()[-1] == (
+        "jaxnet: this takes more memory than there is; no room for the outputs; "
+        "the trained network is kept, without scores, in runs/film-1"
+    )
+
+
+@pytest.mark.parametrize("own_order", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_sweep_that_cannot_judge_keeps_what_it_trained(own_order, npz, tmp_path, monkeypatch):
+    axes = {"learning_rate": [1.0, 2.0]}
+    plain = sweeping.sweep(
+        QUICK._replace(data=npz), axes, seeds=1, own_order=own_order, evaluate_every=0, out=tmp_path / "plain"
+    )
+    monkeypatch.setattr(training, "judge", fails)
+    monkeypatch.setattr(together, "_judge_each", fails)
+    with pytest.raises(MemoryError, match="no room for the outputs") as told:
+        sweeping.sweep(QUICK._replace(data=npz), axes, seeds=1, own_order=own_order, out=tmp_path / "sweep")
+    assert told.value.__notes__ == [f"the numbers and the trained networks are kept in {tmp_path / 'sweep'}"]
+    with np.load(tmp_path / "sweep" / "sweep.npz") as arrays:
+        np.testing.assert_array_equal(arrays["group0/0/weights"][1], plain.results.params(1)[0].weights)
+        assert np.isnan(arrays["costs"]).all()
+        assert np.isfinite(arrays["train_costs"]).all()
+    assert not hidden(tmp_path)
+
+
+def test_a_sweep_whose_picture_cannot_be_drawn_keeps_its_numbers(npz, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "png", fails)
+    with pytest.raises(MemoryError) as told:
+        sweeping.sweep(QUICK._replace(data=npz), {"learning_rate": [1.0]}, seeds=1, out=tmp_path / "sweep")
+    assert "are kept in" in told.value.__notes__[0]
+    written = {path.name for path in (tmp_path / "sweep").iterdir()}
+    assert written == sweeping.WRITTEN - {"sweep.png", "sweep.html"}
+    assert not hidden(tmp_path)
+
+
+def test_a_look_whose_pictures_cannot_be_drawn_keeps_its_numbers(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "png", fails)
+    found = Dossier({"lost": (Figure(), "a picture")}, {"dC/dp": [0.5]}, {}, {}, {"worth": np.ones(3)})
+    with pytest.raises(MemoryError):
+        publishing.publish_bang(tmp_path, folders.load(trained), found, title="", lead="")
+    assert {path.name for path in (tmp_path / "bang").iterdir()} == {"arrays.npz", "parameters.csv"}
+
+
 @pytest.mark.slow
 def test_a_disk_that_fills_at_the_first_picture_leaves_nothing_hidden(npz, tmp_path, monkeypatch):
     real, begun = Path.write_bytes, []
@@ -248,7 +342,7 @@ def test_output_that_nobody_reads_loses_no_training(npz, tmp_path):
 
 
 @pytest.mark.usefixtures("_as_the_command")
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", ONE_SIGNAL)
 def test_a_signal_while_loading_ends_at_once_and_leaves_nothing(number, npz, tmp_path):
     with pytest.raises((KeyboardInterrupt, door.Ended)):
         train(npz, tmp_path / "run", show=lambda seen: signal.raise_signal(number))
@@ -259,10 +353,10 @@ def test_a_signal_while_loading_ends_at_once_and_leaves_nothing(number, npz, tmp
 @pytest.mark.parametrize(
     ("number", "phase"),
     [
-        (signal.SIGINT, "compiling"),
+        pytest.param(signal.SIGINT, "compiling", marks=pytest.mark.slow),
         (signal.SIGTERM, "training"),
         (signal.SIGHUP, "scoring"),
-        (signal.SIGTERM, "saving"),
+        pytest.param(signal.SIGTERM, "saving", marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_while_training_or_saving_is_noted_and_the_network_saved(number, phase, npz, tmp_path, monkeypatch):
@@ -289,7 +383,7 @@ def test_a_signal_while_training_or_saving_is_noted_and_the_network_saved(number
 
 
 @pytest.mark.usefixtures("_as_the_command")
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", ONE_SIGNAL)
 def test_a_signal_while_drawing_ends_the_drawing_alone(number, npz, tmp_path):
     show = lambda seen: signal.raise_signal(number) if seen.phase == "drawing" else None
     with pytest.raises((KeyboardInterrupt, door.Ended)) as told:
@@ -321,30 +415,19 @@ def test_a_hangup_that_nohup_ignores_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-def test_the_command_ends_with_128_plus_the_signal(number, npz, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize("number", ONE_SIGNAL)
+def test_the_command_ends_with_128_plus_the_signal(number, npz, tmp_path, monkeypatch, command):
     real = folders.write
     monkeypatch.setattr(folders, "write", lambda *a: (signal.raise_signal(number), real(*a))[1])
-    before = [signal.getsignal(one) for one in SIGNALS]
-    words = ["jaxnet", "train", "--data", npz, "--epochs", "1", "--sizes", "4"]
-    monkeypatch.setattr(sys, "argv", words)
-    monkeypatch.setattr(devices, "keep_compilations", lambda: None)
-    try:
-        with pytest.raises(SystemExit) as ended:
-            door.main()
-    finally:
-        for one, handler in zip(SIGNALS, before, strict=True):
-            signal.signal(one, handler)
-        jax.config.update("jax_numpy_dtype_promotion", "standard")
-    assert ended.value.code == 128 + number
-    assert (tmp_path / capsys.readouterr().out.splitlines()[-1]).exists()
+    done = command("train", "--data", npz, "--epochs", "1", "--sizes", "4")
+    assert done.code == 128 + number
+    assert (tmp_path / done.out.splitlines()[-1]).exists()
 
 
 # Names, links, permissions, environments.
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("overwrite", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_link_is_written_through(overwrite, npz, tmp_path, trained):
     if overwrite:
         shutil.copytree(trained, tmp_path / "real")
@@ -445,6 +528,9 @@ def test_every_optimizer_has_its_learning_rate(preset):
         assert [f"learning rate {rate:g} for {optimizer}" in line for line in told] == [True] * (
             rate != settings.learning_rate
         )
+    assert (
+        recipes.RATES[preset]["adam"] == recipes.RATES[preset]["adamw"]
+    )  # without weight decay they take the same steps
     own = settings._replace(learning_rate=0.123)
     assert recipes.changed(own, optimizer="momentum").learning_rate == 0.123
     assert recipes.changed(settings, optimizer="momentum", learning_rate=0.2).learning_rate == 0.2

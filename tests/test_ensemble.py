@@ -29,9 +29,8 @@ def distance(results, member, alone):
     return max(jax.tree.leaves(apart))
 
 
-@pytest.mark.parametrize(
-    "way", ["shared", *(pytest.param(way, marks=pytest.mark.slow) for way in ("own, a core each", "own, one program"))]
-)
+@pytest.mark.slow  # test_on_one_cpu_every_core_has_as_much_to_do is the quick one
+@pytest.mark.parametrize("way", ["shared", "own, a core each", "own, one program"])
 def test_a_member_ends_where_it_would_end_alone(way, small, monkeypatch):
     if way == "own, one program":
         monkeypatch.setattr(devices, "_forced", True)  # as on an accelerator

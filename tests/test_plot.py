@@ -310,7 +310,7 @@ def test_any_name_of_a_class_can_be_drawn(name, mnist):
         plot.seen(images, images, outputs, [name, "b"], classes=classes),
     )
     for figure in figures:  # a letter that the font lacks would be a warning, and so an error
-        assert report.png(figure).startswith(b"\x89PNG")
+        figure.draw_without_rendering()
     shown = [label.get_text() for label in figures[0].axes[0].get_xticklabels()]
     assert shown[0].strip("\u200e") in (name, name.replace("$", r"\$"), "#0"), shown
 

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from jaxnet import plot, recipes, report, run, sweeping
+from jaxnet import ensemble, plot, recipes, report, run, sweeping
 from jaxnet.sweeping import sweep
 
 QUICK = recipes.film._replace(epochs=2, batch_size=100)
@@ -51,6 +51,32 @@ def test_a_sweep_writes_what_it_found(npz, tmp_path):
 def test_json_knows_no_infinity():
     row = {"sizes": (8,), "cost": np.inf, "mean": np.nan, "low": 0.5, "networks": 3}
     assert sweeping.for_json([row]) == [{"sizes": (8,), "cost": None, "mean": None, "low": 0.5, "networks": 3}]
+
+
+@pytest.mark.parametrize(
+    ("rates", "which", "lowest"),
+    [(("0.1", "1e30"), "1 of 2", "0.1"), pytest.param(("1e30", "2e30"), "all 2", "1e+30", marks=pytest.mark.slow)],
+)
+def test_networks_that_failed_are_counted_and_a_remedy_named(rates, which, lowest, npz, tmp_path, command):
+    words = ["--data", npz, "--activation", "relu", "--output", "identity", "--epochs", "3", "--batch-size", "20"]
+    done = command("sweep", *words, "--seeds", "1", "--learning-rate", *rates)
+    assert done.code == 0
+    assert done.out.splitlines()[-2:] == [
+        f"{which} networks failed: they diverged, or read hardly better than one that always gives the most frequent answer; "
+        f"try lower values of --learning-rate (the lowest here is {lowest})",
+        "runs/sweep-1/sweep.html",
+    ]
+    assert json.loads((tmp_path / "runs" / "sweep-1" / "sweep.json").read_text())["failed"] == which.count(
+        "1"
+    ) + 2 * which.count("all")
+
+
+def test_networks_at_chance_failed_and_those_never_judged_did_not():
+    accuracies, labels = np.array([[0.9], [0.11], [np.nan], [np.nan]]), np.repeat(np.arange(10), 10)
+    diverged = np.array([-1, -1, 7, -1])
+    results = ensemble.Results((), np.ones(1, int), accuracies, accuracies, accuracies, diverged, (), "", 0.0)
+    assert sweeping._failed(results, labels, ended=False) == 3
+    assert sweeping._failed(results, labels, ended=True) == 2
 
 
 @pytest.mark.slow

@@ -210,6 +210,13 @@ def sweep(
         print(f"{len(results.members)} networks judged by {results.judged_by}, {results.seconds:.1f} s of training")
         if found.interrupted:
             print("stopped early; what there was is saved")
+        if found.failed:
+            count, lowest = len(results.members), min(member.learning_rate for member in results.members)
+            which = f"all {count}" if found.failed == count else f"{found.failed} of {count}"
+            print(
+                f"{which} networks failed: they diverged, or read hardly better than one that always gives the most frequent "
+                f"answer; try lower values of --learning-rate (the lowest here is {lowest:g})"
+            )
         show_file(found.folder / "sweep.html")
         if json:
             print(json_format.dumps(for_json(found.rows)))

@@ -11,6 +11,21 @@ from jaxnet._types import Params
 from jaxnet.recipes import Settings
 
 
+class Unjudged(RuntimeError):
+    """The networks could not be judged, such as for lack of memory; the training ended there.
+
+    Attributes:
+        results: What there was by then: all trained parameters; NaN for every evaluation that there was not.
+    """
+
+    def __init__(self, error: Exception, results: "Results"):
+        """Compose the message from what the evaluation raised."""
+        super().__init__(
+            f"judging the networks failed ({type(error).__name__}: {error}); the trained parameters are in `.results`"
+        )
+        self.results = results
+
+
 class Group(NamedTuple):
     """Networks of one shape.
 

@@ -20,7 +20,7 @@ from jaxnet._types import Apply, Batch, Dataset, Loss, Params
 from jaxnet.descent import Descent, gradient_descent, numbered, side_by_side
 from jaxnet.devices import arithmetic, cores, current, resident
 from jaxnet.ensemble.members import alike, check, follow, starts
-from jaxnet.ensemble.results import Group, Results
+from jaxnet.ensemble.results import Group, Results, Unjudged
 from jaxnet.loop import train
 from jaxnet.recipes import Settings
 from jaxnet.walking import Seen
@@ -61,6 +61,7 @@ def train_together(
 
     Raises:
         ValueError: If there are no members, they do not agree where they must, or settings make no sense.
+        Unjudged: If an evaluation raised an exception; all parameters by then are in its `results`.
     """
     check(members)
     if at_once < 1:
@@ -80,10 +81,13 @@ def train_together(
                 trained = _in_programs(notes, group, plans, shared=shared, at_once=at_once)
             groups.append(Group(tuple(group), trained))
     judged_by = f"{len(base.judged.labels):,} {'held-out' if base.held_out else 'training'} images"
-    return Results(
+    results = Results(
         tuple(members), np.asarray(judged_after, int), notes.costs, notes.accuracies, notes.train_costs, notes.diverged,
         tuple(groups), judged_by, time.perf_counter() - begun,
     )  # fmt: skip
+    if notes.failed is not None:
+        raise Unjudged(notes.failed, results) from notes.failed
+    return results
 
 
 class Notes:
@@ -107,6 +111,7 @@ class Notes:
         self._images, self._done, self._cost = count * epochs * len(base.train.labels), 0, math.nan
         self._first: tuple[float, int] | None = None
         self._lock, self.ended = threading.Lock(), threading.Event()
+        self.failed: Exception | None = None
         show(Seen("compiling", 0, self._images))
 
     @contextlib.contextmanager
@@ -117,6 +122,15 @@ class Notes:
         except BaseException:
             self.ended.set()
             raise
+
+    @contextlib.contextmanager
+    def judging(self) -> Iterator[None]:
+        """Keep what an evaluation raises and end the training, so that the parameters by then are not lost."""
+        try:
+            yield
+        except Exception as error:  # of a device without memory, whatever its driver raises
+            self.failed = self.failed or error
+            self.ended.set()
 
     def took(self, images: int) -> None:
         """Show that so many more images were learned from, counted anew for every network."""
@@ -168,14 +182,19 @@ def _walk(
         notes.took(len(info.cost) * plan.settings.batch_size * len(group))
         if step % per_epoch == 0:
             epoch = step // per_epoch
-            judged = judge(params) if epoch in notes.judged_after else None
+            judged = None
+            if epoch in notes.judged_after:
+                with notes.judging():
+                    judged = judge(params)
             if before is not None:  # noted an epoch late, while the device works on the next one
-                note(*before)
+                with notes.judging():
+                    note(*before)
             before, costs = (epoch, costs, judged), []
         if notes.ended.is_set() or notes.stopped():
             break
     if before is not None:
-        note(*before)
+        with notes.judging():
+            note(*before)
     return jax.tree.map(np.asarray, params)
 
 
