@@ -29,6 +29,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxnet import metrics, presets
+
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 MARK = "ROW "
@@ -225,7 +227,7 @@ def held(asked: Asked) -> Iterator[Row]:
 
 def epochs(asked: Asked) -> Iterator[Row]:
     """Seconds an epoch, one network at a time."""
-    from jaxnet import recipes, training, walking
+    from jaxnet import training
 
     mnist = images(asked.tiny)
     count, rounds = (1, 1) if asked.tiny else (10, 3)
@@ -240,14 +242,14 @@ def epochs(asked: Asked) -> Iterator[Row]:
             note = f"{1e6 * seconds / steps:.1f} microseconds a step"
             flops = arithmetic_of(sizes, steps * size)
             yield Row(f"{words}, batches of {size}", seconds, "seconds an epoch", note, flops)
-    plan = training.plan(recipes.wide, mnist)
-    seconds = epoch_seconds(plan.recipe.descent, plan.params, plan.train, plan.settings.batch_size, epochs=count,
-                            keyed=plan.recipe.keyed, rounds=rounds)  # fmt: skip
+    plan = training.plan(presets.wide, mnist)
+    seconds = epoch_seconds(plan.functions.descent, plan.params, plan.train, plan.settings.batch_size, epochs=count,
+                            keyed=plan.functions.keyed, rounds=rounds)  # fmt: skip
     flops = arithmetic_of((784, 256, 10), len(plan.train.labels))
     yield Row("preset wide, shifts included, batches of 256", seconds, "seconds an epoch", "", flops)
-    settings = recipes.film._replace(epochs=2 if asked.tiny else 25)
+    settings = presets.film._replace(epochs=2 if asked.tiny else 25)
     for _ in range(2):  # the second time it is compiled
-        walked = walking.walk(training.plan(settings, mnist))
+        walked = training.fit_and_record(training.plan(settings, mnist))
     right = f"the last: {walked.evaluations['accuracy'][-1]:.4f} of 10,000 training images"
     yield Row("preset film, 25 epochs, evaluated after each", walked.seconds, "seconds", right)
 
@@ -270,17 +272,17 @@ def together(asked: Asked, count: int, epochs: int, *, shared: bool = True) -> t
     import jax
     import numpy as np
 
-    from jaxnet import ensemble, recipes
+    from jaxnet import ensemble
 
     mnist, number = (
         images(asked.tiny),
         math.ceil(count / 2000 if count > 2000 else count / 256) if asked.tiny else count,
     )
-    settings = recipes.film._replace(batch_size=128, epochs=min(epochs, 6) if asked.tiny else epochs)
-    members = ensemble.combinations(settings, seed=range(number))
+    settings = presets.film._replace(batch_size=128, epochs=min(epochs, 6) if asked.tiny else epochs)
+    members = ensemble.grid(settings, seed=range(number))
     noted, begun = [], time.perf_counter()
     note = lambda seen: noted.append(time.perf_counter())
-    found = ensemble.train_together(members, mnist, at_once=number, evaluate_every=0, shared=shared, show=note)
+    found = ensemble.train_together(members, mnist, at_once=number, evaluate_every=0, shared=shared, on_progress=note)
     whole, one = time.perf_counter() - begun, statistics.median(b - a for a, b in itertools.pairwise(noted[3:]))
     middle = float(np.median(found.accuracies[:, -1]))
     if not (found.diverged < 0).all() or middle < (0.1 if asked.tiny else 0.8):
@@ -312,9 +314,9 @@ def convnet(asked: Asked) -> Iterator[Row]:
     """The preset, trained whole, the test images scored once."""
     import jax
 
-    from jaxnet import Batch, losses, recipes, training
+    from jaxnet import Batch, training
 
-    mnist, settings = images(asked.tiny), recipes.convnet
+    mnist, settings = images(asked.tiny), presets.convnet
     if asked.tiny:  # XLA's convolutions crawl inside a loop on a CPU
         mnist = mnist._replace(train=Batch(mnist.train.images[:200], mnist.train.labels[:200]))
         settings = settings._replace(epochs=2, batch_size=50)
@@ -333,8 +335,8 @@ def convnet(asked: Asked) -> Iterator[Row]:
     yield Row(
         "convnet's training", moments[-1] - moments[0], "seconds", f"{settings.epochs} epochs, compilation included"
     )
-    judged = training.judge(plan.recipe, progress.state.params, mnist.test)
-    right = float(losses.exactly(judged.accuracy, len(mnist.test.labels)))
+    judged = training.evaluate(plan.functions.apply, plan.functions.loss, progress.state.params, mnist.test)
+    right = float(metrics.exact_accuracy(judged.accuracy, len(mnist.test.labels)))
     yield Row("convnet, right on the test images", right, "", f"seed {settings.seed}")
 
 
@@ -358,7 +360,7 @@ def instruments(asked: Asked) -> Iterator[Row]:
     resident, seconds = Batch(*(jax.numpy.asarray(part) for part in mnist[:2])), []
     for _ in range(6):
         begun = time.perf_counter()
-        jax.block_until_ready(bang.moments(cost)(params, resident))
+        jax.block_until_ready(bang.gradient_moments(cost)(params, resident))
         seconds.append(time.perf_counter() - begun)
     yield Row(
         "moments of 60,000 gradients",
@@ -373,14 +375,14 @@ def precision(asked: Asked) -> Iterator[Row]:
     import jax
     import numpy as np
 
-    from jaxnet import devices, recipes, training
+    from jaxnet import devices, training
 
     mnist, held_out = images(asked.tiny), 250 if asked.tiny else 10_000
     ends: dict[tuple[str, str, int], Any] = {}
     for name, settings in (
-        ("film", recipes.film._replace(epochs=5)),
-        ("wide", recipes.wide),
-        ("convnet", recipes.convnet._replace(epochs=1, **({"batch_size": 250} if asked.tiny else {}))),
+        ("film", presets.film._replace(epochs=5)),
+        ("wide", presets.wide),
+        ("convnet", presets.convnet._replace(epochs=1, **({"batch_size": 250} if asked.tiny else {}))),
     ):
         for level, turn in (("highest", 0), ("highest", 1), ("default", 0)):
             if asked.tiny and name == "convnet":
@@ -392,7 +394,9 @@ def precision(asked: Asked) -> Iterator[Row]:
                     jax.block_until_ready(progress.state)
                     first = first or time.perf_counter()
                 seconds = time.perf_counter() - first
-                judged = training.judge(plan.recipe, progress.state.params, plan.judged)
+                judged = training.evaluate(
+                    plan.functions.apply, plan.functions.loss, progress.state.params, plan.judged
+                )
             ends[name, level, turn] = params = jax.tree.map(np.asarray, progress.state.params)
             if turn == 0:
                 later = settings.epochs - 1
@@ -751,7 +755,7 @@ def markdown(found: dict[str, Found], real: bool) -> str:
 def draw(found: dict[str, Found], path: Path) -> None:
     """Epochs of one network beside PyTorch's, and network-epochs a second by how many learn at once."""
     from jaxnet.plot.style import DARK, canvas, grid, headline, key, quiet
-    from jaxnet.report import png
+    from jaxnet.reports.html import png
 
     of = lambda *names: {row.what: row for name in names for row in getattr(found.get(name), "rows", ())}
     figures = {

@@ -1,4 +1,4 @@
-"""What the instruments cost and whether they are true: the figures of `jaxnet.bang` in README's tables.
+"""What the instruments cost and whether they are true: the figures of `jaxnet.bang` in the tables of docs/bang.md.
 
 python benchmarks/bang.py [worth examples ledger watching budget]
 
@@ -14,9 +14,9 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from jaxnet import Batch, average, bang, data, losses, network, recipes, train, training
-from jaxnet.bang import sweeps
-from jaxnet.bang.dense import dense_form
+from jaxnet import Batch, average, bang, data, losses, network, presets, train, training
+from jaxnet.bang import _sweep
+from jaxnet.bang._dense import dense_form
 from jaxnet.bang.streaming import widened
 
 COST = average(network.apply, losses.squared_error)
@@ -53,7 +53,7 @@ def worth() -> None:
     print(f"       {part * 130.02 / whole:.1f} x faster")
     with jax.enable_x64(True):
         double, images = widened(params), widened(batch)
-        by_hand = sweeps.plain(COST, double, images, entries)
+        by_hand = _sweep.plain(COST, double, images, entries)
         way = np.where(found.gradient[entries] > 0, -1.0, 1.0)
         worst = np.abs(by_hand.falls(found.sizes[:, None] * way) - found.measured[:, entries]).max()
         curvature = np.abs(by_hand.curvature - found.curvature[entries]).max() / np.abs(found.curvature).max()
@@ -69,7 +69,7 @@ def worth() -> None:
     rest = {}
     for size in (0.08, 0.04, 0.02, 0.01, 0.005):
         with jax.enable_x64(True):
-            sweep = sweeps.dense(dense_form(COST, double, images), double, images)
+            sweep = _sweep.dense(dense_form(COST, double, images), double, images)
             way = np.where(sweep.gradient > 0, -1.0, 1.0)
             left = sweep.falls((size * way)[None])[0] - size * np.abs(sweep.gradient) + sweep.curvature * size**2 / 2
         rest[size] = np.abs(left[sweep.gradient != 0]).max()
@@ -82,7 +82,7 @@ def examples() -> None:
     """Mean and variance of each component over the gradients of 60,000 images."""
     params, images = network.init(jax.random.key(0)), data.mnist().train
     batch = Batch(jax.device_put(images.images), jax.device_put(images.labels))
-    ours, general = bang.moments(COST), bang.moments(lambda params, batch: COST(params, batch))
+    ours, general = bang.gradient_moments(COST), bang.gradient_moments(lambda params, batch: COST(params, batch))
     contenders = {
         "jaxnet, outer products": lambda: ours(params, batch),
         "jaxnet, any model": lambda: general(params, batch),
@@ -146,11 +146,11 @@ def with_torch(params, train: Batch) -> dict[str, Callable[[], object]]:
 def ledger() -> None:
     """The first 500 steps of the film's run, all 60,000 images, along every step."""
     mnist = data.mnist()
-    plan = training.plan(recipes.film, mnist)
+    plan = training.plan(presets.film, mnist)
     for panels in (1, 2, 4):
         path = (params for _, params in itertools.islice(training.replay(plan), 501))
         begun = time.perf_counter()
-        found = bang.credit(plan.recipe.cost, labels=10, panels=panels)(path, mnist.train)
+        found = bang.loss_change_allocation(plan.functions.cost, labels=10, panels=panels)(path, mnist.train)
         fall = found.cost[0] - found.cost[-1]
         print(
             f"ledger: {panels} panels a step: fall {fall:.5f}, gap {found.gap:.2e}, {abs(found.gap) / fall:.1e} of it; "
@@ -160,8 +160,8 @@ def ledger() -> None:
 
 def watching() -> None:
     """One epoch of the film's run, watched in several ways."""
-    plan = training.plan(recipes.film, data.mnist())
-    plain = plan.recipe.descent
+    plan = training.plan(presets.film, data.mnist())
+    plain = plan.functions.descent
     few = ("gradient", "ratio", "share", "dead", "never_lit")
     descents = {
         "not watched": plain,
@@ -183,7 +183,7 @@ def budget() -> None:
     """The budget curve against real steps, and what training on a budget costs in accuracy on held-out images."""
     params, mnist = network.init(jax.random.key(0)), data.mnist()
     grads = jax.jit(jax.grad(COST))(params, mnist.train)
-    spent = bang.spend(COST)(params, mnist.train, jax.tree.map(lambda g: -1e-3 * g, grads))
+    spent = bang.take_partial_step(COST)(params, mnist.train, jax.tree.map(lambda g: -1e-3 * g, grads))
     print(
         "budget: measured / predicted",
         dict(zip(spent.fractions.tolist(), (spent.measured / spent.predicted).round(5), strict=True)),
@@ -191,7 +191,7 @@ def budget() -> None:
     for fraction in (1.0, 0.2, 0.05, 0.01):
         right = []
         for seed in range(3):
-            plan = training.plan(recipes.film._replace(epochs=10, validation=10_000, budget=fraction, seed=seed), mnist)
+            plan = training.plan(presets.film._replace(epochs=10, validation=10_000, budget=fraction, seed=seed), mnist)
             *_, last = training.fit(plan, evaluate_every=10)
             right.append(100 * float(last.evaluation.accuracy))
         print(

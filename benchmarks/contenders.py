@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from jaxnet import metrics
+
 os.environ.setdefault("KERAS_BACKEND", "jax")
 import numpy as np
 
@@ -103,7 +105,7 @@ def jaxnet(task: str, size: int) -> Contender:
         *_, (state, _) = train(descent, state, data.shuffled(jax.random.key(turn), MNIST, size))
         jax.block_until_ready(state)
 
-    return epoch, lambda: np.asarray(losses.outputs(apply, state.params, MNIST.images[:JUDGED]))
+    return epoch, lambda: np.asarray(metrics.predict(apply, state.params, MNIST.images[:JUDGED]))
 
 
 def plain_jax(task: str) -> tuple:

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 from contenders import c
 
-from jaxnet import data, recipes, training
-from jaxnet.descent import Info, gradient_descent
+from jaxnet import data, presets, training
+from jaxnet.core.descent import Info, gradient_descent
 
 ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
 
@@ -34,15 +34,15 @@ def columns_cost(params: Any, batch: Any) -> Any:
 
 def main(size: int, rounds: int) -> None:
     """Interleave, and print medians."""
-    plan = training.plan(recipes.film._replace(batch_size=size), data.mnist())
-    descent = plan.recipe.descent
-    columns = gradient_descent(columns_cost, plan.recipe.optimizer)
+    plan = training.plan(presets.film._replace(batch_size=size), data.mnist())
+    descent = plan.functions.descent
+    columns = gradient_descent(columns_cost, plan.functions.optimizer)
     shuffled = lambda: data.shuffled(plan.order_key, plan.train, size)
     gathered = list(shuffled())
 
     def without_norm(state: Any, batch: Any) -> tuple[Any, Info]:
-        cost, grads = descent.slope(state, batch)
-        return descent.move(state, grads)[0], Info(cost, jnp.zeros(()))
+        cost, grads = descent.value_and_grad(state, batch)
+        return descent.apply_gradients(state, grads)[0], Info(cost, jnp.zeros(()))
 
     def steps(
         update: Callable[..., Any], batches: Callable[[], Any], options: dict | None = None

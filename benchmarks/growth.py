@@ -19,9 +19,9 @@ import numpy as np
 from many import peak
 
 from jaxnet import Batch, average, data, gradient_descent, losses, network, train
-from jaxnet.data.batches import chunk_length
-from jaxnet.descent import side_by_side
-from jaxnet.loop import scan
+from jaxnet.core.chunks import chunk_length
+from jaxnet.core.descent import vmapped
+from jaxnet.core.loop import run_chunk
 
 MNIST = data.mnist().train
 COST = average(network.apply, losses.squared_error)
@@ -45,7 +45,7 @@ def epoch(width: int = 16, size: int = 32, images: int = 60_000, networks: int =
     descent = gradient_descent(COST, 0.5)
     params = network.init(jax.random.key(0), sizes)
     if networks > 1:
-        descent = side_by_side(descent)
+        descent = vmapped(descent)
         params = jax.vmap(lambda key: network.init(key, sizes))(jax.random.split(jax.random.key(0), networks))
     start = descent.init(params)
 
@@ -55,7 +55,7 @@ def epoch(width: int = 16, size: int = 32, images: int = 60_000, networks: int =
 
     steps = chunk_length(images // size, size)
     chunk = Batch(np.zeros((steps, size, 28, 28), np.uint8), np.zeros((steps, size), np.uint8))
-    memory = scan.lower(descent.update, start, chunk).compile().memory_analysis()
+    memory = run_chunk.lower(descent.update, start, chunk).compile().memory_analysis()
     flops = networks * images * (4 * 784 * width + 6 * (width * width + 10 * width))
     seconds = timed(run)
     return {"seconds": seconds, "bytes": memory.temp_size_in_bytes, "flops_per_second": flops / seconds}
@@ -87,7 +87,7 @@ def draw(found: dict[str, dict[str, dict[str, float]]]) -> None:
     from matplotlib.ticker import NullFormatter
 
     from jaxnet.plot.style import DARK, canvas, grid, headline, key, quiet
-    from jaxnet.report import png
+    from jaxnet.reports.html import png
 
     figure = canvas(13.0, 6.4, DARK)
     shown = (("seconds", 1, "seconds an epoch"), ("bytes", 1e-6, "intermediates (MB)"))

@@ -10,10 +10,9 @@ import json
 import sys
 from pathlib import Path
 
-from jaxnet import run
-from jaxnet.exhibits import EXHIBITS
+from jaxnet.commands._reproduce import HEADS, cells, duration
 from jaxnet.experiments.findings import Finding
-from jaxnet.reproducing import HEADS, cells, duration
+from jaxnet.experiments.registry import EXPERIMENTS
 
 HERE = Path(__file__).parent
 
@@ -46,17 +45,17 @@ def plain(settings) -> dict:
 def main(folders: list[Path]) -> None:
     """Compose the table."""
     found, lines, missing = answers(folders), [], []
-    for name, exhibit in EXHIBITS.items():
+    for name, entry in EXPERIMENTS.items():
         if name not in found:
-            missing.append(f"- `{name}`: {exhibit.question} `jaxnet reproduce {name} --full`, about "
-                           f"{duration(exhibit.experiment.seconds[1])} on two cores.")  # fmt: skip
+            missing.append(f"- `{name}`: {entry.question} `jaxnet reproduce {name} --full`, about "
+                           f"{duration(entry.experiment.seconds[1])} on two cores.")  # fmt: skip
             continue
         told, asked = found[name]
         settings = ", ".join(f"{key} {value}" for key, value in asked["settings"].items())
-        lines += [f"## `{name}`: {exhibit.question}", "", told["words"], "", "| " + " | ".join(HEADS) + " |"]
+        lines += [f"## `{name}`: {entry.question}", "", told["words"], "", "| " + " | ".join(HEADS) + " |"]
         lines += ["|---" * len(HEADS) + "|"]
         lines += ["| " + " | ".join(cells(finding(one))) + " |" for one in told["findings"]]
-        kinds = {"quick": exhibit.experiment.quick, "full": exhibit.experiment.full}
+        kinds = {"quick": entry.experiment.quick, "full": entry.experiment.full}
         kind = next((kind for kind, one in kinds.items() if plain(one) == asked["settings"]), "own")
         made = f"jaxnet {asked['jaxnet']}, jax {asked['jax']}, {asked['device']}"
         lines += ["", f"{duration(told['seconds'])} of computing ({made}). The {kind} settings: {settings}.", ""]
@@ -71,7 +70,7 @@ def main(folders: list[Path]) -> None:
     ]  # fmt: skip
     if missing:
         lines += ["## Not run here", "", *missing, ""]
-    run.write_file(HERE / "ledger.md", "\n".join([*head, *lines]).encode())
+    folders.write_file(HERE / "ledger.md", "\n".join([*head, *lines]).encode())
     print(HERE / "ledger.md")
 
 

@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 from race import Runner, installed
 
-from jaxnet import data, ensemble, recipes, training
+from jaxnet import data, ensemble, presets, training
 
-SETTINGS = recipes.film._replace(batch_size=128, validation=0)
+SETTINGS = presets.film._replace(batch_size=128, validation=0)
 FLOPS = 60_000 * (4 * 784 * 16 + 6 * (16 * 16 + 16 * 10))
 """Of one network's epoch: two for every weight forward, two for its gradient, two for what is passed back;
 the first layer passes nothing back."""
@@ -57,7 +57,7 @@ def main(rounds: int) -> None:
 
     def together(count: int, **how) -> Callable[[int], object]:
         def train(epochs: int) -> object:
-            members = ensemble.combinations(SETTINGS._replace(epochs=epochs), seed=range(count))
+            members = ensemble.grid(SETTINGS._replace(epochs=epochs), seed=range(count))
             return ensemble.train_together(members, mnist, evaluate_every=0, **how)
 
         return train

@@ -17,12 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxnet import metrics
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import photos
 
-from jaxnet import data, losses, scan
-from jaxnet import run as folders
+from jaxnet import data
+from jaxnet.data.photo import cut, read
+from jaxnet.training import run_folder
 
 KINDS = ("drawn", "mnist", "blank", "two", "perspective", "curved")
 """The last two are MNIST digits on lined and squared paper, seen at an angle or bulging."""
@@ -57,8 +60,8 @@ def seen(job):
         file = Path(folder) / f"photo{photo.suffix}"
         file.write_bytes(photo.content)
         try:
-            page = scan.read(file)
-            found = scan.cut(page) if hasattr(scan, "cut") else (scan.as_mnist(page), ())
+            page = read(file)
+            found = cut(page)
         except ValueError as error:
             return None, (str(error),), photo.told
     return found[0], tuple(found[1]), photo.told
@@ -78,9 +81,9 @@ def main():
     jobs = {kind: [(kind, options.seed + n) for n in range(options.count)] for kind in options.kinds}
     with get_context("fork").Pool(options.processes) as pool:
         found = {kind: pool.map(seen, jobs[kind], chunksize=5) for kind in jobs}
-    run = folders.load(options.run)
+    run = run_folder.load(options.run)
     read = lambda images: np.asarray(
-        losses.outputs(run.recipe.apply, run.params, np.stack(images), chunk_size=100)
+        metrics.predict(run.functions.apply, run.params, np.stack(images), chunk_size=100)
     ).argmax(-1)
     for kind, results in found.items():
         seeds = [seed for _, seed in jobs[kind]]

@@ -10,20 +10,21 @@ import time
 import jax
 import numpy as np
 
-from jaxnet import data, losses, recipes, training
+from jaxnet import data, metrics, presets, training
+from jaxnet.training import config
 
 SEEDS = {"film": range(20), "modern": range(5), "wide": range(5), "nielsen": range(5), "convnet": range(3)}
 
 
-def scored(settings: recipes.Settings, images: data.Dataset) -> tuple[float, float]:
+def scored(settings: config.TrainConfig, images: data.Dataset) -> tuple[float, float]:
     """Train once; the fraction of test images read correctly, and the seconds of training, compilation included."""
     plan = training.plan(settings, images)
     begun = time.perf_counter()
     (last,) = collections.deque(training.fit(plan, evaluate_every=0), maxlen=1)
     params = jax.block_until_ready(training.member(last.state.params, training.choose(plan, last.state.params)))
     seconds = time.perf_counter() - begun
-    outputs = losses.outputs(plan.recipe.apply, params, images.test.images)
-    return float(losses.accuracy(outputs, images.test.labels)), seconds
+    outputs = metrics.predict(plan.functions.apply, params, images.test.images)
+    return float(metrics.accuracy(outputs, images.test.labels)), seconds
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
@@ -41,10 +42,10 @@ def main(names: list[str]) -> None:
     print("|---|---|---|---|---|---|---|")
     told = []
     for name in names:
-        runs = [scored(recipes.PRESETS[name]._replace(seed=seed), images) for seed in SEEDS[name]]
+        runs = [scored(presets.PRESETS[name]._replace(seed=seed), images) for seed in SEEDS[name]]
         right, seconds = 100 * np.array(runs).T[0], np.array(runs).T[1]
         low, high = interval(right)
-        plan = training.plan(recipes.PRESETS[name]._replace(candidates=1), images)
+        plan = training.plan(presets.PRESETS[name]._replace(candidates=1), images)
         count = sum(leaf.size for leaf in jax.tree.leaves(plan.params))
         print(
             f"| {name} | {count:,} | {np.median(right):.2f} | {low:.2f} to {high:.2f} | {right.min():.2f} to {right.max():.2f} "

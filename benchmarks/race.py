@@ -124,7 +124,7 @@ def versions() -> dict[str, str]:
 def draw(kept: dict) -> None:
     """A panel a race, the fastest on top, on one logarithmic scale of ratios."""
     from jaxnet.plot.style import DARK, canvas, grid, headline, quiet
-    from jaxnet.report import png
+    from jaxnet.reports.html import png
 
     races = {"film 32": "784-16-16-10, batches of 32, plain SGD", "wide 128": "784-128-64-10, batches of 128, Adam"}
     figure = canvas(13.0, 6.4, DARK)

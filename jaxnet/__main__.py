@@ -67,7 +67,7 @@ def _run() -> None:
     if not {"-h", "--help"} & set(sys.argv):
         import jax
 
-        from jaxnet.devices import keep_compilations
+        from jaxnet.core.devices import keep_compilations
 
         jax.config.update("jax_numpy_dtype_promotion", "standard")
         # A cache on a full disk is no news to whoever trains a network.

@@ -23,7 +23,7 @@ from hypothesis import settings
 
 from jaxnet import __main__ as door
 from jaxnet import data, devices
-from jaxnet._types import Batch, Dataset
+from jaxnet.core.types import Batch, Dataset
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 settings.register_profile("jaxnet", deadline=None, max_examples=25, derandomize=True)

@@ -265,3 +265,18 @@ def saved(rng, page, told, *, plain=False):
     image = image.convert("RGB")
     image.save(content, "JPEG", exif=exif, quality=int(rng.integers(50, 96)))
     return Photo(content.getvalue(), ".jpg", told | {"turn": turn})
+
+
+def on_paper(digit, rng, *, invert=True):
+    """A digit as somebody might photograph it: enlarged, off center, with gray ink on noisy paper."""
+    side = int(rng.integers(120, 400))
+    size = int(side * rng.uniform(0.35, 0.75))
+    large = np.asarray(Image.fromarray(digit).resize((size, size), Image.Resampling.BICUBIC), np.float64) / 255
+    page = np.zeros((side, side))
+    top, left = rng.integers(0, side - size + 1, 2)
+    page[top : top + size, left : left + size] = large
+    grain = ndimage.gaussian_filter(rng.normal(size=page.shape), 1.0)
+    paper, gray = (225, 40) if invert else (30, 220)
+    return np.clip(paper + (gray - paper) * page + 12 * grain + 4 * rng.normal(size=page.shape), 0, 255).astype(
+        np.uint8
+    )

@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnet import bang, commands, data, devices, ensemble, loop, losses, models, network, run, training
-from jaxnet._types import Batch
-from jaxnet.losses import average
-from jaxnet.recipes import film, modern
+from jaxnet import bang, commands, data, devices, ensemble, loop, losses, network, training
+from jaxnet.core.losses import average
+from jaxnet.core.types import Batch
+from jaxnet.models import flax_nnx
+from jaxnet.training import run_folder
+from jaxnet.training.presets import film, modern
 
 pytestmark = pytest.mark.accelerator
 HERE = jax.default_backend()
@@ -48,7 +50,7 @@ def test_gradients_are_the_cpus_in_double_precision(activation, loss, mnist):
 
 
 def test_a_convolutional_networks_gradient_is_the_cpus(mnist):
-    init, apply = models.convnet(image_shape=(28, 28), classes=10)
+    init, apply = flax_nnx.convnet(image_shape=(28, 28), classes=10)
     start = on("cpu", lambda: init(jax.random.key(0)))
 
     def gradient(dtype):
@@ -70,15 +72,15 @@ def test_highest_precision_is_that_of_single_numbers():
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_loop_a_scan_and_a_member_of_an_ensemble_agree(shared, small):
-    members = ensemble.combinations(film._replace(epochs=1, batch_size=40, validation=500), seed=[0, 7, 1])
+    members = ensemble.grid(film._replace(epochs=1, batch_size=40, validation=500), seed=[0, 7, 1])
     with devices.arithmetic():
         plan = ensemble.alone(members, 1, small, shared=shared)
-        update, looped = jax.jit(plan.recipe.descent.update), plan.recipe.descent.init(plan.params)
+        update, looped = jax.jit(plan.functions.descent.update), plan.functions.descent.init(plan.params)
         (epoch,) = data.resident_epochs(plan.order_key, plan.train, 40)
         batches = epoch.batches()
         for i in range(plan.num_steps):
             looped, _ = update(looped, jax.tree.map(lambda leaf, i=i: leaf[i], batches))
-        scanned, _ = loop.scan(plan.recipe.descent.update, plan.recipe.descent.init(plan.params), epoch)
+        scanned, _ = loop.run_chunk(plan.functions.descent.update, plan.functions.descent.init(plan.params), epoch)
     together = ensemble.train_together(members, small, shared=shared)
     assert farthest(scanned.params, looped.params) < 1e-5
     assert farthest(together.params(1), looped.params) < 1e-5
@@ -98,11 +100,13 @@ def test_an_epoch_ends_where_the_cpus_ends(settings, small):
 
 def test_nothing_is_fetched_while_epochs_run(small):
     plan = training.plan(film._replace(epochs=3), small)
-    descent, states = plan.recipe.descent, []
+    descent, states = plan.functions.descent, []
     epochs = data.resident_epochs(plan.order_key, plan.train, 32, epochs=3)
     with jax.transfer_guard_device_to_host("disallow"):
         for state, _ in loop.train(descent, descent.init(plan.params), epochs, guarded=False):
-            states.append((state, training.judge(plan.recipe, state.params, plan.judged)))
+            states.append(
+                (state, training.evaluate(plan.functions.apply, plan.functions.loss, state.params, plan.judged))
+            )
     costs = [float(judged.cost) for _, judged in states]
     assert costs == sorted(costs, reverse=True)
 
@@ -116,7 +120,9 @@ def test_worth_is_the_cpus(mnist):
 
 def test_moments_are_the_cpus(mnist):
     params = jax.tree.map(np.asarray, network.init(jax.random.key(0)))
-    measure = lambda: bang.moments(average(network.apply, losses.squared_error))(params, first(mnist, 3000))[:2]
+    measure = lambda: bang.gradient_moments(average(network.apply, losses.squared_error))(params, first(mnist, 3000))[
+        :2
+    ]
     for here, there in zip(on(HERE, measure), on("cpu", measure), strict=True):
         assert farthest(here, there) < 1e-4
 
@@ -126,10 +132,10 @@ def test_a_checkpoint_crosses_from_device_to_device(writer, reader, tmp_path):
     settings = film._replace(epochs=1, batch_size=500, device=writer)
     result = commands.train(settings, out=tmp_path / "run", pictures=False)
     with devices.arithmetic(device=reader) as device:
-        loaded = run.load(tmp_path / "run")
+        loaded = run_folder.load(tmp_path / "run")
         assert loaded.params[0].weights.devices() == {device}
-        assert run.params_sha256(loaded.params) == result["params_sha256"]
-        descent, chunk = loaded.recipe.descent, data.shuffled(jax.random.key(0), data.mnist().train, 500, steps=10)
-        state, info = loop.scan(descent.update, loaded.state, next(chunk))
+        assert run_folder.params_sha256(loaded.params) == result["params_sha256"]
+        descent, chunk = loaded.functions.descent, data.shuffled(jax.random.key(0), data.mnist().train, 500, steps=10)
+        state, info = loop.run_chunk(descent.update, loaded.state, next(chunk))
     assert int(state.step) == 130
     assert np.isfinite(np.asarray(info.cost)).all()

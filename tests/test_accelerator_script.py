@@ -127,7 +127,9 @@ def test_the_share_of_the_peak_counts_what_is_computed(script):
 
 
 def test_neither_the_script_nor_what_it_measures_needs_what_a_machine_with_a_card_may_lack():
-    imports = "import jaxnet.walking, jaxnet.run, jaxnet.commands, jaxnet.models, jaxnet.report, jaxnet.plot.style"
+    imports = (
+        "import jaxnet.training.run_folder, jaxnet.commands, jaxnet.models, jaxnet.reports.html, jaxnet.plot.style"
+    )
     code = f"{ABSENT}\nimport jaxnet\n{imports}\nprint(jaxnet.data.load('mnist').train.images.shape)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "(60000, 28, 28)\n", done.stderr

@@ -13,25 +13,13 @@ import optax.contrib
 import pytest
 from flax import nnx
 
-from jaxnet import (
-    Batch,
-    augment,
-    average,
-    bang,
-    calibration,
-    data,
-    devices,
-    gradient_descent,
-    landscape,
-    losses,
-    models,
-    network,
-    train,
-)
-from jaxnet.aligning import aligned
-from jaxnet.data import batches
-from jaxnet.descent import side_by_side, transformation
-from jaxnet.unrolled import cost_after, difference_quotients
+from jaxnet import Batch, augment, average, bang, data, devices, gradient_descent, losses, metrics, network, train
+from jaxnet.analysis import calibration, landscape
+from jaxnet.analysis.alignment import match_neurons
+from jaxnet.analysis.unrolling import cost_after, finite_differences
+from jaxnet.core import chunks as chunks_
+from jaxnet.core.descent import transformation, vmapped
+from jaxnet.models import flax_nnx
 
 RNG = np.random.default_rng(7)
 N = 300
@@ -83,11 +71,11 @@ NO_MEANS = {
     "mean over tokens, zero head": (of_tokens, {"head": jnp.zeros(5)}, LINES),
 }
 INSTRUMENTS = {
-    "moments": lambda cost, p, b: bang.moments(cost)(p, b),
-    "lengths": lambda cost, p, b: bang.lengths(cost)(p, b),
-    "noise": lambda cost, p, b: bang.noise_from_examples(cost)(p, b),
-    "credit": lambda cost, p, b: bang.credit(cost)([p, jax.tree.map(lambda leaf: leaf - 0.1, p)], b),
-    "dead knobs": lambda cost, p, b: bang.dead_knobs(cost)(p, b),
+    "moments": lambda cost, p, b: bang.gradient_moments(cost)(p, b),
+    "lengths": lambda cost, p, b: bang.per_example_norms(cost)(p, b),
+    "noise": lambda cost, p, b: bang.noise_scale(cost)(p, b),
+    "credit": lambda cost, p, b: bang.loss_change_allocation(cost)([p, jax.tree.map(lambda leaf: leaf - 0.1, p)], b),
+    "dead knobs": lambda cost, p, b: bang.dead_parameters(cost)(p, b),
     "worth": lambda cost, p, b: bang.worth(cost, sizes=[0.1])(p, b),
 }
 
@@ -97,7 +85,7 @@ INSTRUMENTS = {
 )
 @pytest.mark.parametrize("case", NO_MEANS)
 def test_a_cost_that_is_no_mean_over_examples_is_refused(case, instrument):
-    with pytest.raises(ValueError, match=r"no mean over examples.*weight \* len\(weight\) / weight.sum\(\)"):
+    with pytest.raises(ValueError, match=r"not a mean over examples.*weight \* len\(weight\) / weight.sum\(\)"):
         INSTRUMENTS[instrument](*NO_MEANS[case])
 
 
@@ -105,20 +93,20 @@ def test_a_cost_that_is_no_mean_over_examples_is_refused(case, instrument):
 def test_no_example_is_left_unlooked_at(count):
     batch = {name: value[:count] for name, value in XY.items()}
     for odd in {0, count // 2, count - 1}:
-        with pytest.raises(ValueError, match="no mean over examples"):
-            bang.moments(masked)(W, batch | {"real": (np.arange(count) != odd).astype(np.float32)})
+        with pytest.raises(ValueError, match="not a mean over examples"):
+            bang.gradient_moments(masked)(W, batch | {"real": (np.arange(count) != odd).astype(np.float32)})
 
 
 def test_the_way_out_is_a_mean_and_has_the_gradient_of_what_was_meant():
     weight = BY_CLASS["weight"] * N / BY_CLASS["weight"].sum()
     cost = lambda p, b: jnp.mean(b["weight"] * each(p, b))
-    found = bang.moments(cost)(W, XY | {"weight": weight})
+    found = bang.gradient_moments(cost)(W, XY | {"weight": weight})
     np.testing.assert_allclose(found.mean["w"], jax.grad(weighted)(W, BY_CLASS)["w"], rtol=1e-4)
 
 
 def test_a_mean_near_its_minimum_is_still_taken_for_one():
     best = np.linalg.lstsq(XY["x"], XY["y"], rcond=None)[0]
-    found = bang.moments(lambda p, b: jnp.mean(each(p, b)))({"w": jnp.asarray(best)}, XY)
+    found = bang.gradient_moments(lambda p, b: jnp.mean(each(p, b)))({"w": jnp.asarray(best)}, XY)
     assert float(jnp.abs(found.mean["w"]).max()) < 1e-5
 
 
@@ -127,13 +115,13 @@ def test_keys_one_an_example_are_sliced_with_them():
     noisy = lambda w, x, key: jnp.sum((w * x + jax.random.normal(key, x.shape)) ** 2)
     cost = lambda w, b: jnp.mean(jax.vmap(noisy, (None, 0, 0))(w, b["x"], b["key"]))
     keys, w = jax.random.split(jax.random.key(1), N), jnp.ones(3)
-    found = bang.moments(cost)(w, {"x": XY["x"], "key": keys})
+    found = bang.gradient_moments(cost)(w, {"x": XY["x"], "key": keys})
     rows = jax.vmap(jax.grad(noisy), (None, 0, 0))(w, XY["x"][:50], keys[:50])
     np.testing.assert_allclose(found.mean, jax.grad(cost)(w, {"x": XY["x"], "key": keys}), rtol=1e-4)
-    lengths = bang.lengths(cost)(w, {"x": XY["x"], "key": keys})
+    lengths = bang.per_example_norms(cost)(w, {"x": XY["x"], "key": keys})
     np.testing.assert_allclose(lengths[:50], np.linalg.norm(rows, axis=1), rtol=1e-4)
     shared = lambda w, b: jnp.mean(jax.vmap(noisy, (None, 0, None))(w, b["x"], b["key"]))
-    assert bang.lengths(shared)(w, {"x": XY["x"], "key": jax.random.key(2)}).shape == (N,)
+    assert bang.per_example_norms(shared)(w, {"x": XY["x"], "key": jax.random.key(2)}).shape == (N,)
 
 
 # Float64 leaves nothing behind.
@@ -154,7 +142,7 @@ def test_nothing_of_float64_is_seen_afterwards(instrument):
     alone = lambda w: cost(w, np.asarray(x, np.float64))
     {
         "worth": lambda: bang.worth(cost, sizes=[0.1])(w, x),
-        "spend": lambda: bang.spend(cost)(w, x, -0.1 * w),
+        "spend": lambda: bang.take_partial_step(cost)(w, x, -0.1 * w),
         "line": lambda: landscape.line(cost)(w, w, [0.5], x),
         "plane": lambda: landscape.plane(cost)(w, w, w, [0.5], [0.1], x),
         "descend": lambda: landscape.descend(alone, np.asarray(w)[None], 0.01, 2),
@@ -162,7 +150,7 @@ def test_nothing_of_float64_is_seen_afterwards(instrument):
     }[instrument]()
     assert float(cost(w, x)) == before
     assert jax.grad(cost)(w, x).dtype == jnp.float32
-    assert bang.moments(cost)(w, x).mean.dtype == jnp.float32
+    assert bang.gradient_moments(cost)(w, x).mean.dtype == jnp.float32
     descent = gradient_descent(cost, 0.1)
     *_, (state, _) = train(descent, descent.init(w), [x])
     assert state.params.dtype == jnp.float32
@@ -239,7 +227,7 @@ def test_a_custom_backward_rule_serves_worth_and_pulls():
     found, wanted = (bang.worth(cost)(W, XY) for cost in (by_rule, plain))
     for name in ("gradient", "curvature", "measured", "radius"):
         np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), rtol=1e-6)
-    pulled, known = (bang.pulls(cost, "w", (1,))(W, XY) for cost in (by_rule, plain))
+    pulled, known = (bang.per_example_derivative(cost, "w", (1,))(W, XY) for cost in (by_rule, plain))
     np.testing.assert_allclose(pulled, known, rtol=1e-4, atol=1e-6)
     shift = lambda by: {"w": W["w"].at[1].add(by)}
     slope = (each_of(by_rule, shift(1e-3)) - each_of(by_rule, shift(-1e-3))) / 2e-3
@@ -258,17 +246,17 @@ def test_nan_is_not_hidden():
     grads = {"fine": jnp.array([1.0, 2.0]), "lost": jnp.array([jnp.nan, 4.0])}
     assert all(jnp.isnan(leaf).all() for leaf in jax.tree.leaves(bang.share(grads)))
     assert all(jnp.isnan(leaf).all() for leaf in jax.tree.leaves(bang.share({"a": jnp.array([jnp.inf, 1.0])})))
-    mask = bang.best(grads, 0.5)
+    mask = bang.top_mask(grads, 0.5)
     assert jnp.isnan(mask["lost"][0])
     assert (mask["fine"].tolist(), float(mask["lost"][1])) == ([0.0, 1.0], 1.0)
     for rank in (bang.top, lambda g: bang.largest(g, 1)):
         with pytest.raises(ValueError, match="the gradient of 'lost' holds NaN"):
             rank(grads)
     with pytest.raises(ValueError, match="'lost' is NaN"):
-        bang.spend(lambda p, b: jnp.mean(b) * (jnp.sum(p["fine"]) + jnp.sum(p["lost"])))(
+        bang.take_partial_step(lambda p, b: jnp.mean(b) * (jnp.sum(p["fine"]) + jnp.sum(p["lost"])))(
             {"fine": np.ones(2), "lost": np.ones(2)}, np.ones(4), {"fine": np.ones(2), "lost": np.array([np.nan, 1])}
         )
-    frugal = bang.on_a_budget(optax.sgd(1.0), 0.5)
+    frugal = bang.keep_top(optax.sgd(1.0), 0.5)
     updates, _ = frugal.update(grads, frugal.init(grads))
     assert jnp.isnan(updates["lost"][0])
 
@@ -285,19 +273,21 @@ def test_instruments_name_the_leaf_whose_gradient_is_nan():
     with pytest.raises(ValueError, match="the gradient of 'a' is NaN or infinite"):
         bang.worth(steep)(start, XY)
     with pytest.raises(ValueError, match="a noise scale needs finite gradients"):
-        bang.noise_from_examples(root)(start, XY)
-    assert bang.tally(bang.dead_knobs(root)(start, XY)) == {"a": {"its value or its gradient is NaN or infinite": 1}}
+        bang.noise_scale(root)(start, XY)
+    assert bang.count_dead(bang.dead_parameters(root)(start, XY)) == {
+        "a": {"its value or its gradient is NaN or infinite": 1}
+    }
     layers = network.init(jax.random.key(0), [3, 4, 2])
     broken = [layers[0]._replace(biases=layers[0].biases.at[1].set(jnp.nan)), layers[1]]
     cost = average(functools.partial(network.apply, output=network.identity), losses.cross_entropy)
-    counted = bang.tally(bang.dead_knobs(cost)(broken, Batch(XY["x"], np.arange(N) % 2)))
+    counted = bang.count_dead(bang.dead_parameters(cost)(broken, Batch(XY["x"], np.arange(N) % 2)))
     assert counted["0/biases"]["its value or its gradient is NaN or infinite"] >= 1
 
 
 def test_a_watched_step_with_a_nan_gradient_is_logged():
     descent = bang.watch(gradient_descent(root, 0.1), every=2)
     _, info = jax.lax.scan(descent.update, descent.init({"a": jnp.array(0.0), "c": jnp.array(1.0)}), stack([XY] * 3))
-    rows = list(bang.rows(info, ["a", "c"]))
+    rows = list(bang.signal_rows(info, ["a", "c"]))
     assert [step for step, _ in rows] == [0, 2]
     assert np.isnan(rows[0][1]["gradient/a"])
 
@@ -310,16 +300,16 @@ def test_outputs_that_are_nan_answer_nothing():
     outputs = np.full((10, 4), np.nan, np.float32)
     outputs[3] = [0, 1, 0, 0]
     labels = np.array([0, 1, 2, 1, 0, 3, 0, 0, 2, 1])
-    found = losses.evaluate(losses.squared_error, outputs, labels)
+    found = metrics.evaluation(losses.squared_error, outputs, labels)
     assert float(found.accuracy) == pytest.approx(0.1)
     assert int(found.confusion.sum()) == 1
     assert np.isnan(found.cost)
-    assert len(losses.mistakes(outputs, labels)) == 9
+    assert len(metrics.mistakes(outputs, labels)) == 9
 
 
 def test_a_fraction_of_images_is_a_quotient_of_whole_numbers():
-    assert losses.exactly(np.float32(0.982), 10_000) == 0.982
-    assert losses.exactly(np.array([0.1, np.nan], np.float32), 60_000)[0] == 0.1
+    assert metrics.exact_accuracy(np.float32(0.982), 10_000) == 0.982
+    assert metrics.exact_accuracy(np.array([0.1, np.nan], np.float32), 60_000)[0] == 0.1
 
 
 # Labels.
@@ -351,10 +341,10 @@ def test_labels_that_are_no_classes_are_refused_at_every_door(labels, message):
     outputs = RNG.normal(size=(4, 3)).astype(np.float32)
     doors = [
         lambda: average(LOGITS, losses.cross_entropy)(params, Batch(images, labels)),
-        lambda: losses.evaluate(losses.squared_error, outputs, labels),
-        lambda: losses.accuracy(outputs, labels),
-        lambda: losses.by_output(outputs, labels),
-        lambda: losses.mistakes(outputs, labels),
+        lambda: metrics.evaluation(losses.squared_error, outputs, labels),
+        lambda: metrics.accuracy(outputs, labels),
+        lambda: metrics.cost_by_output(outputs, labels),
+        lambda: metrics.mistakes(outputs, labels),
     ]
     for door in doors:
         with pytest.raises(ValueError, match=message):
@@ -413,12 +403,12 @@ def test_any_state_that_a_reading_changes_is_found_and_can_be_frozen(module, nam
     image = jnp.arange(4.0)
 
     def read():
-        apply, params = models.functional(module(nnx.Rngs(0)))
+        apply, params = flax_nnx.functional(module(nnx.Rngs(0)))
         apply(params, image)
 
     with pytest.raises(ValueError, match=rf"{name} would change while.*frozen=True"):
         read()
-    apply, params = models.functional(module(nnx.Rngs(0)), frozen=True)
+    apply, params = flax_nnx.functional(module(nnx.Rngs(0)), frozen=True)
     first, second = apply(params, image), apply(params, image)
     np.testing.assert_array_equal(first, second)
     grads = jax.grad(lambda p: apply(p, image).sum())(params)
@@ -485,7 +475,7 @@ def test_slips_with_the_optimizer_are_named(optimizer, message):
 def test_a_wrapped_lookahead_is_still_outermost():
     cost = lambda p, _: jnp.sum(p**2)
     for optimizer in (
-        bang.on_a_budget(optax.lookahead(optax.sgd(0.1), 2, 0.5), 0.5),
+        bang.keep_top(optax.lookahead(optax.sgd(0.1), 2, 0.5), 0.5),
         optax.lookahead(optax.sgd(0.1), 2, 0.5),
     ):
         descent = gradient_descent(cost, optimizer)
@@ -497,7 +487,7 @@ def test_a_wrapped_lookahead_is_still_outermost():
 
 def test_a_budget_of_complex_parameters_goes_to_what_earns_most():
     cost = lambda z, _: jnp.sum(jnp.abs(z - jnp.array([3j, 1])) ** 2)
-    descent = gradient_descent(cost, bang.on_a_budget(optax.sgd(0.1), 0.5))
+    descent = gradient_descent(cost, bang.keep_top(optax.sgd(0.1), 0.5))
     state, _ = descent.update(descent.init(jnp.zeros(2, complex)), None)
     assert abs(complex(state.params[0])) > 0
     assert complex(state.params[1]) == 0
@@ -546,7 +536,7 @@ def test_other_losses_take_other_labels_outside_jit_as_inside():
 
 
 def test_stacked_chunks_of_many_networks_are_recognized():
-    descent = side_by_side(gradient_descent(lambda w, b: jnp.mean((b[0] @ w - b[1]) ** 2), 0.1))
+    descent = vmapped(gradient_descent(lambda w, b: jnp.mean((b[0] @ w - b[1]) ** 2), 0.1))
     chunk = (XY["x"].reshape(6, 50, 3), XY["y"].reshape(6, 50))
     start = descent.init(jnp.zeros((2, 3)))
     assert list(train(descent, start, [chunk], stacked=True, guarded=False))[-1][0].step.tolist() == [6, 6]
@@ -651,20 +641,20 @@ def test_what_may_be_a_batch_or_a_chunk_is_asked_for():
     changed = lambda: (jax.tree.map(jnp.asarray, chunk) for chunk in [(np.ones((4, 6, 2)), np.zeros((4, 6)))])
     walk = lambda **how: int(list(train(descent, descent.init(jnp.ones(())), changed(), **how))[-1][0].step)
     with pytest.raises(
-        ValueError, match=r"lengths \(4, 6\) may be one batch or 4 batches .*say stacked=False or stacked=True"
+        ValueError, match=r"lengths \(4, 6\) may be one batch, or 4 batches .*pass stacked=False or stacked=True"
     ):
         walk()
     assert (walk(stacked=False), walk(stacked=True)) == (1, 4)
 
 
 def test_chunks_are_remembered_no_longer_than_they_live():
-    before = len(batches._stacked)
+    before = len(chunks_._stacked)
     chunk = next(data.shuffled(jax.random.key(0), Batch(np.zeros((40, 2)), np.arange(40) % 2), 4, keyed=True))
-    assert batches.is_chunk(chunk)
-    assert not batches.is_chunk(jax.tree.map(lambda leaf: leaf[0], chunk))
+    assert chunks_.is_chunk(chunk)
+    assert not chunks_.is_chunk(jax.tree.map(lambda leaf: leaf[0], chunk))
     del chunk
     gc.collect()
-    assert len(batches._stacked) <= before
+    assert len(chunks_._stacked) <= before
 
 
 @pytest.mark.parametrize("kind", ["tuple", "dictionary", "nested"])
@@ -695,9 +685,9 @@ def test_data_that_cannot_be_shuffled_together_is_refused():
 
 def test_many_networks_are_watched_one_by_one():
     descent = gradient_descent(lambda p, _: jnp.sum(p**2), 0.1)
-    with pytest.raises(ValueError, match=r"side_by_side\(bang.watch\(descent\)\)"):
-        bang.watch(side_by_side(descent))
-    both = side_by_side(bang.watch(descent))
+    with pytest.raises(ValueError, match=r"vmapped\(bang.watch\(descent\)\)"):
+        bang.watch(vmapped(descent))
+    both = vmapped(bang.watch(descent))
     _, info = both.update(both.init(jnp.array([[3.0, 4.0], [0.3, 0.4]])), None)
     np.testing.assert_allclose(info.gradient_norm, [10, 1], rtol=1e-6)
 
@@ -720,9 +710,7 @@ def test_training_has_a_gradient_where_a_gradient_is_zero(make):
         value = lambda images: after(params, examples._replace(images=images), order)
         slopes = np.asarray(jax.grad(value)(examples.images)).ravel()
         lit = [0, 1, 3, 9]
-        np.testing.assert_allclose(
-            slopes[lit], difference_quotients(value, examples.images, lit, nudge=1e-6), atol=1e-6
-        )
+        np.testing.assert_allclose(slopes[lit], finite_differences(value, examples.images, lit, nudge=1e-6), atol=1e-6)
     assert np.isfinite(slopes).all()
 
 
@@ -734,7 +722,7 @@ def test_networks_of_any_size_of_weights_are_aligned(scale):
         network.Layer(net[0].weights[order], net[0].biases[order]),
         network.Layer(net[1].weights[:, order], net[1].biases),
     )
-    back = aligned(mixed, net)
+    back = match_neurons(mixed, net)
     for one, other in zip(jax.tree.leaves(back), jax.tree.leaves(net), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -743,7 +731,7 @@ def test_networks_of_any_size_of_weights_are_aligned(scale):
 def test_stacked_networks_are_normalized_one_by_one():
     layers = jax.vmap(lambda key: network.init(key, [6, 4, 3]))(jax.random.split(jax.random.key(0), 2))
     layers = jax.tree.map(lambda leaf: leaf * jnp.array([100.0, 1.0]).reshape(-1, *[1] * (leaf.ndim - 1)), layers)
-    direction = landscape.rescaled(jax.random.key(1), layers)
+    direction = landscape.filter_normalized(jax.random.key(1), layers)
     length = lambda tree: np.sqrt(np.sum(np.asarray(tree[0].weights) ** 2, axis=2))
     np.testing.assert_allclose(length(direction), length(layers), rtol=1e-4)
     assert not np.any(direction[0].biases)
@@ -786,7 +774,7 @@ def test_entries_that_are_no_positions_are_refused(entries):
 @pytest.mark.parametrize("kind", [jnp.float16, jnp.bfloat16, jnp.int32, complex])
 def test_outputs_of_any_type_are_read_in_double_precision_or_refused(kind):
     outputs = np.asarray(jnp.asarray([[3, 1, 0], [0, 2, 2]], kind))
-    for read in (calibration.answers, calibration.confidence, calibration.normalized, calibration.entropy):
+    for read in (calibration.probabilities, calibration.confidence, calibration.normalized, calibration.entropy):
         if kind is complex:
             with pytest.raises(ValueError, match="real numbers, got complex"):
                 read(outputs)

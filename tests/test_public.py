@@ -1,4 +1,4 @@
-"""The public names are exact, modules short, and the import light."""
+"""The public names are exact, and the import is light."""
 
 import ast
 import importlib
@@ -15,7 +15,17 @@ PACKAGES = [
     jaxnet,
     *(
         importlib.import_module(f"jaxnet.{name}")
-        for name in ("bang", "data", "exercises", "landscape", "plot", "structure")
+        for name in (
+            "analysis",
+            "analysis.landscape",
+            "analysis.spatial",
+            "bang",
+            "data",
+            "exercises",
+            "models",
+            "plot",
+            "training",
+        )
     ),
 ]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(jaxnet.__path__, "jaxnet."))
@@ -27,7 +37,10 @@ def test_public_names_are_sorted_and_complete(package):
     assert package.__all__ == sorted(package.__all__)
     tree = ast.parse(Path(package.__file__).read_text())
     imported = {
-        alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("jaxnet")
+        for alias in node.names
     }
     assert set(package.__all__) == imported
     assert all(hasattr(package, name) for name in package.__all__)
@@ -39,6 +52,17 @@ def test_every_module_says_what_it_is_for_and_has_no_function_of_its_own_name(na
     assert (module.__doc__ or "").strip()
     if not hasattr(module, "__path__"):
         assert not callable(getattr(module, name.rpartition(".")[2], None))
+
+
+def test_every_package_is_reachable_after_import_jaxnet_and_only_public_names_are_shown():
+    packages = [
+        path.parent.name for path in FOLDER.glob("*/__init__.py") if path.parent.name not in ("cli", "core", "reports")
+    ]
+    code = f"import jaxnet; [getattr(jaxnet, name).__doc__ for name in {packages}]; print(dir(jaxnet) == sorted(jaxnet.__all__))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+    with pytest.raises(AttributeError, match="has no attribute 'plots'"):
+        jaxnet.plots  # noqa: B018
 
 
 def test_importing_jaxnet_brings_no_heavy_library():

@@ -1,57 +1,63 @@
-"""Bang for buck: what each parameter's gradient buys."""
+"""Bang for the buck: how much each parameter's gradient lowers the cost."""
 
-from jaxnet.bang.budget import Lorenz, Spent, best, lorenz, on_a_budget, spend
-from jaxnet.bang.entries import largest, positions, sample, select, spread
-from jaxnet.bang.gradients import Nudge, by_leaf, by_neuron, earned, magnitude, share, top
-from jaxnet.bang.knobs import Knobs, dead_knobs, tally
-from jaxnet.bang.ledger import Ledger, credit
-from jaxnet.bang.noise import NoiseScale, noise_from_batches, noise_from_examples, noise_from_two_sizes
+from jaxnet.bang.allocation import LossChangeAllocation, loss_change_allocation
+from jaxnet.bang.dead import DeadParameters, count_dead, dead_parameters
+from jaxnet.bang.gradients import Lorenz, Nudge, by_leaf, by_neuron, earned, lorenz, magnitude, share, top, top_mask
+from jaxnet.bang.monitor import Signals, Watched, WatchedInfo, emit, signal_rows, watch
+from jaxnet.bang.noise import Method, NoiseScale, noise_scale
 from jaxnet.bang.nudging import Worth, worth, wrong_signs
-from jaxnet.bang.per_example import Moments, lengths, moments, pulls, signal_to_noise, tug_of_war
-from jaxnet.bang.watching import Signals, Watched, WatchedInfo, emit, rows, watch
-from jaxnet.leaves import named_leaves
+from jaxnet.bang.partial_step import PartialStep, keep_top, take_partial_step
+from jaxnet.bang.per_example import (
+    Moments,
+    gradient_by_label,
+    gradient_moments,
+    per_example_derivative,
+    per_example_norms,
+    signal_to_noise,
+)
+from jaxnet.bang.selection import largest, positions, sample, scatter, select
+from jaxnet.core.leaves import named_leaves
 
 __all__ = [
-    "Knobs",
-    "Ledger",
+    "DeadParameters",
     "Lorenz",
+    "LossChangeAllocation",
+    "Method",
     "Moments",
     "NoiseScale",
     "Nudge",
+    "PartialStep",
     "Signals",
-    "Spent",
     "Watched",
     "WatchedInfo",
     "Worth",
-    "best",
     "by_leaf",
     "by_neuron",
-    "credit",
-    "dead_knobs",
+    "count_dead",
+    "dead_parameters",
     "earned",
     "emit",
+    "gradient_by_label",
+    "gradient_moments",
+    "keep_top",
     "largest",
-    "lengths",
     "lorenz",
+    "loss_change_allocation",
     "magnitude",
-    "moments",
     "named_leaves",
-    "noise_from_batches",
-    "noise_from_examples",
-    "noise_from_two_sizes",
-    "on_a_budget",
+    "noise_scale",
+    "per_example_derivative",
+    "per_example_norms",
     "positions",
-    "pulls",
-    "rows",
     "sample",
+    "scatter",
     "select",
     "share",
+    "signal_rows",
     "signal_to_noise",
-    "spend",
-    "spread",
-    "tally",
+    "take_partial_step",
     "top",
-    "tug_of_war",
+    "top_mask",
     "watch",
     "worth",
     "wrong_signs",

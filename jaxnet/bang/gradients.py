@@ -1,4 +1,4 @@
-"""Functions of gradients, from whatever library: what each component says about its own parameter."""
+"""Functions of gradients from any library: what each component says about its own parameter."""
 
 import math
 from collections.abc import Sequence
@@ -7,36 +7,38 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Float
 
-from jaxnet.bang.names import first_largest, place
-from jaxnet.leaves import LeftOut, leaves_with_paths, named_leaves, names, require_real, with_gradient
-from jaxnet.network import Layer
+from jaxnet.bang.selection import first_largest, place
+from jaxnet.core.leaves import LeftOut, leaves_with_paths, named_leaves, names, require_real, with_gradient
+from jaxnet.core.network import Layer
 
 
 def magnitude(grads: Any) -> Any:
-    """How much the cost changes per unit of each parameter: the film's "bang for your buck", sign set aside.
+    """How much the cost changes per unit of each parameter: the film's "bang for your buck", without the sign.
 
     Args:
         grads: A pytree of gradients; None leaves (frozen parameters) are skipped.
 
     Returns:
-        |dC/dp| for every parameter, in units of cost per unit of parameter; half precision is raised to float32. A leaf
+        |dC/dp| for every parameter, in units of cost per unit of parameter. Half precision becomes float32. A leaf
         without a gradient (float0) becomes None.
     """
     return jax.tree.map(lambda g: jnp.abs(_widened(g)), with_gradient(grads))
 
 
 def share(grads: Any) -> Any:
-    """The fraction that each parameter contributes to the decrease of a small step of plain gradient descent: g^2 / |g|^2.
+    """The fraction that each parameter contributes to the decrease of a small gradient descent step: g^2 / |g|^2.
 
-    It holds for that step alone; another optimizer earns by other parameters, see `earned`.
+    The fractions hold for plain gradient descent only. For another optimizer use `earned`.
 
     Args:
         grads: A pytree of gradients.
 
     Returns:
-        Fractions that sum to 1, or all 0 where the whole gradient is zero; all NaN where the gradient holds a NaN or an
-        infinity. Of a complex gradient |g|^2 counts.
+        Fractions that sum to 1. All are 0 if the whole gradient is zero, and all are NaN if the gradient holds a NaN or
+        an infinity. For complex gradients, |g|^2 takes the place of g^2.
 
     Examples:
         >>> [round(float(part), 3) for part in share((jnp.array(3.0), jnp.array(1.0)))]
@@ -52,15 +54,17 @@ def share(grads: Any) -> Any:
 
 
 def earned(grads: Any, updates: Any) -> Any:
-    """What the optimizer's real step buys through each parameter, to first order: -g * u; a decrease is positive.
+    """How much the optimizer's real step decreases the cost through each parameter, to first order: -g * u.
+
+    A decrease is positive.
 
     Args:
-        grads: The cost's gradient as `jax.grad` gives it (without weight decay or clipping: those belong to the updates).
-        updates: What the optimizer adds to the parameters, same structure.
+        grads: The cost's gradient, as `jax.grad` gives it. Weight decay and clipping belong to the updates.
+        updates: The numbers that the optimizer adds to the parameters, in the same structure.
 
     Returns:
-        The predicted decrease of the cost by parameter; its sum is that of the whole step. Real numbers: for complex
-        parameters the real part of the product.
+        The predicted decrease of the cost for each parameter; the sum is the decrease of the whole step. The numbers
+        are real: for complex parameters they are the real part of the product.
     """
     absent = lambda leaf: leaf is None or isinstance(leaf, LeftOut)
     gain = lambda g, u: g if absent(g) else -jnp.real(_widened(g) * _widened(u))
@@ -68,24 +72,24 @@ def earned(grads: Any, updates: Any) -> Any:
 
 
 def by_leaf(values: Any) -> dict[str, float]:
-    """The sum of each array of a pytree, under the array's name such as `0/weights`: of shares, the part of each leaf.
+    """The sum of each array of a pytree, by the array's name, such as `0/weights`. Shares add up to the array's share.
 
     Raises:
-        ValueError: If an array is complex, or two have the same name.
+        ValueError: If an array is complex, or two arrays have the same name.
     """
     require_real(values, "a sum by array")
     return {name: float(np.sum(np.asarray(leaf, np.float64))) for name, leaf in named_leaves(values)}
 
 
 def by_neuron(values: Any, *, axis: int = 0) -> Any:
-    """The sum over everything that belongs to one neuron.
+    """For each neuron, the sum of the values of its parameters.
 
     Args:
         values: A pytree, for example of magnitudes or shares.
-        axis: Which axis of an array counts neurons: 0 for jaxnet's (out, in), -1 for flax's (in, out).
+        axis: The axis of an array that counts neurons: 0 for jaxnet's (out, in), -1 for flax's (in, out).
 
     Returns:
-        The pytree with one vector in place of each array; a `Layer` becomes one vector, weights and bias together.
+        The pytree with one vector instead of each array. A `Layer` becomes one vector, with weights and bias added.
     """
 
     def total(leaf: Any) -> Any:
@@ -100,16 +104,16 @@ def by_neuron(values: Any, *, axis: int = 0) -> Any:
 
 
 class Nudge(NamedTuple):
-    """One component of the gradient, read on its own.
+    """One component of the gradient.
 
     Attributes:
         leaf: The name of the array it belongs to.
-        position: Where in that array.
-        gradient: dC/dp there.
-        up: Whether the parameter should grow to lower the cost.
-        ratio: How many times larger its magnitude is than the next one's in the ranking; infinite if that is zero or
-            there is none.
-        text: The same in words.
+        position: The index in that array.
+        gradient: dC/dp, the component itself.
+        up: Whether the parameter must grow to lower the cost.
+        ratio: Its magnitude divided by the magnitude of the next component in the ranking. Infinite if the next
+            magnitude is zero or there is no next component.
+        text: This nudge in words.
     """
 
     leaf: str
@@ -121,20 +125,22 @@ class Nudge(NamedTuple):
 
 
 def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tuple[Nudge, ...]:
-    """The k components with the most bang for the buck, the largest first.
+    """The k components with the largest magnitude, the largest first.
 
     Args:
-        grads: A pytree of gradients from any library; None leaves are skipped. Layers are counted from 1 in words,
-            neurons and pixels from 0, so that "layer 2, neuron 7, weight from neuron 3" is `grads[1].weights[7, 3]`.
-            Layers of others whose biases fit the second axis of the weights only are read as (in, out).
-        image_shape: Names the weights from pixels where a first layer has as many inputs.
-        k: How many; fewer come back where there are fewer parameters.
+        grads: A pytree of gradients from any library; None leaves are skipped. In the text, layers are counted from 1,
+            neurons and pixels from 0: "layer 2, neuron 7, weight from neuron 3" is `grads[1].weights[7, 3]`. In other
+            libraries' layers, the biases may match only the second axis of the weights; such weights are read as (in,
+            out).
+        image_shape: The shape of an image, used to name pixels if the first layer has as many inputs.
+        k: How many components to return. If there are fewer parameters, fewer are returned.
 
     Returns:
-        Nudges ordered by magnitude; equal ones in the order of the pytree.
+        Nudges in order of magnitude. Equal magnitudes keep the order of the pytree.
 
     Raises:
-        ValueError: If k is below 1, or a gradient is NaN, infinite or complex, which goes neither up nor down.
+        ValueError: If k is below 1, or if a gradient is NaN, infinite or complex, because it then points neither up nor
+            down.
 
     Examples:
         >>> [nudge.text for nudge in top({"x": jnp.array(3.0), "y": jnp.array(-1.0)})]
@@ -171,13 +177,13 @@ def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tu
 
 
 def _field(path: Any) -> str | None:
-    """Which part of a numbered layer a path leads to; None for any other array."""
+    """Which part of a numbered layer a path names; None for any other array."""
     field = getattr(path[-1], "name", None) if len(path) == 2 else None
     return field if field in ("weights", "biases") else None
 
 
 def _widened(leaf: Any) -> Any:
-    """At least float32, so that sums and squares of half precision keep their digits."""
+    """Convert to at least float32, so that sums and squares of half precision keep their digits."""
     leaf = jnp.asarray(leaf)
     return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
 
@@ -187,3 +193,72 @@ def _words(where: str, gradient: float, ratio: float) -> str:
         return f"leave {where}: its gradient is zero"
     direction = "up" if gradient < 0 else "down"
     return f"nudge {where} {direction}" + (f"; gradient {ratio:.3g} times the next" if math.isfinite(ratio) else "")
+
+
+class Lorenz(NamedTuple):
+    """The budget curve: how much of the decrease the best parameters give together.
+
+    Attributes:
+        kept: The fraction of parameters, from none to all, the best first.
+        bought: The fraction of the whole decrease that these parameters give.
+        gini: The Gini coefficient, twice the area between the curve and the diagonal: 0 if all parameters contribute
+            equally, near 1 if a few contribute everything.
+    """
+
+    kept: Float[np.ndarray, "rank"]
+    bought: Float[np.ndarray, "rank"]
+    gini: float
+
+
+def lorenz(values: Any) -> Lorenz:
+    """Rank parameters by their contributions, and add up their contributions, starting with the best.
+
+    Args:
+        values: Contributions, such as `bang.share(grads)` or `bang.earned(grads, updates)`. Negative ones come last.
+
+    Returns:
+        The curve. If some updates work against the gradient, the curve rises above 1 and then falls back to 1.
+
+    Raises:
+        ValueError: If the contributions do not sum to a positive number.
+
+    Examples:
+        >>> curve = lorenz({"x": np.array([0.9, 0.0]), "y": np.array([0.1, 0.0])})
+        >>> curve.bought.tolist(), round(curve.gini, 3)
+        ([0.0, 0.9, 1.0, 1.0, 1.0], 0.7)
+    """
+    require_real(values, "a budget curve")
+    flat = np.concatenate([np.asarray(leaf, np.float64).ravel() for _, leaf in named_leaves(values)])
+    total = flat.sum()
+    if not total > 0:
+        raise ValueError(f"the contributions must sum to a positive number, got {total:.6g}; is the gradient zero?")
+    bought = np.concatenate([[0.0], np.cumsum(np.sort(flat)[::-1]) / total])
+    kept = np.linspace(0, 1, len(bought))
+    return Lorenz(kept, bought, float(2 * np.trapezoid(bought, kept) - 1))
+
+
+def top_mask(values: Any, fraction: float | int) -> Any:
+    """A mask of the largest entries of a pytree: ones for the best `fraction` of all, rounded up, and zeros elsewhere.
+
+    The number of ones is exact: of equal entries, the first ones are kept. An entry that is NaN is not counted among
+    the best, and is NaN in the mask. The function works inside `jax.jit`.
+
+    Raises:
+        ValueError: If the fraction is not above 0 and at most 1, or a value is complex.
+    """
+    require_real(values, "a ranking by size")
+    flat, unravel = ravel_pytree(values)
+    missing = jnp.isnan(flat)
+    chosen = jax.lax.top_k(jnp.where(missing, -jnp.inf, flat), affordable(fraction, flat.size))[1]
+    return unravel(jnp.where(missing, jnp.nan, jnp.zeros_like(flat).at[chosen].set(1)))
+
+
+def affordable(fraction: float | int, count: int) -> int:
+    """The number of parameters that a fraction of `count` allows: rounded up, at least one.
+
+    Raises:
+        ValueError: If the fraction is not above 0 and at most 1.
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"a budget is a fraction of the parameters above 0 and at most 1, got {fraction}")
+    return max(1, math.ceil(round(fraction * count, 6)))

@@ -1,31 +1,31 @@
-"""The gradient noise scale: how many examples it takes until a batch's gradient is more signal than noise."""
+"""The gradient noise scale: how many examples a batch needs until its gradient is more signal than noise."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnet._types import Cost, Params
-from jaxnet.bang.per_example import lengths
+from jaxnet.bang.per_example import per_example_norms
 from jaxnet.bang.streaming import examples, flattened, pieces, require_mean, taken
-from jaxnet.leaves import require_floats
+from jaxnet.core.leaves import require_floats
+from jaxnet.core.types import Cost, Params
 
 BLOCKS = 20
-"""The examples are cut into so many blocks; leaving out one at a time gives the interval."""
+"""The number of blocks of examples. The interval comes from leaving out one block at a time."""
 
 
 class NoiseScale(NamedTuple):
-    """How noisy single gradients are beside what they agree on.
+    """How noisy the gradients of single examples are, compared with their mean.
 
     Attributes:
-        scale: trace / squared_norm, in examples: batches much smaller are mostly noise, much larger ones a waste. Infinite
-            where these examples cannot tell the gradient from zero.
-        low: Lower end of the 95 % interval of the scale, by the jackknife over 20 blocks of examples.
-        high: Upper end.
-        trace: The summed variance of one example's gradient over all parameters.
-        squared_norm: The squared length of the true gradient, freed from the noise that is left in its estimate.
+        scale: trace / squared_norm, in examples. Much smaller batches give mostly noise; much larger batches waste
+            work. Infinite if the gradient cannot be distinguished from zero with these examples.
+        low: The lower end of the scale's 95 % interval, by the jackknife over 20 blocks of examples.
+        high: The upper end of that interval.
+        trace: The variance of one example's gradient, summed over all parameters.
+        squared_norm: The squared length of the true gradient. The noise in its estimate is subtracted.
     """
 
     scale: float
@@ -35,21 +35,46 @@ class NoiseScale(NamedTuple):
     squared_norm: float
 
 
-def noise_from_examples(cost: Cost) -> Callable[[Params, Any], NoiseScale]:
-    """The noise scale from every example's own gradient, exactly.
+Method = Literal["examples", "batches", "two_sizes"]
+"""The ways to estimate a noise scale."""
+
+
+def noise_scale(
+    cost: Cost, *, method: Method = "examples", batch_size: int = 32
+) -> Callable[[Params, Any], NoiseScale]:
+    """Turn a cost into a function that measures the gradient noise scale.
 
     Args:
         cost: `cost(params, batch)`, a mean over examples.
+        method: "examples" uses the gradient of every example, which is exact. "batches" uses the scatter of mini-batch
+            gradients, which a training run computes anyway. "two_sizes" compares the mean squared gradient norms of
+            small batches with those of large batches; a large batch is a twentieth of all examples.
+        batch_size: Examples in a mini-batch, for "batches" and "two_sizes". An incomplete last batch is left out.
 
     Returns:
         `measure(params, batch) -> NoiseScale`.
 
     Raises:
-        ValueError: From the function, if there are fewer than 40 examples, or the cost is no mean over them.
+        ValueError: If there is no such method. From the returned function, if there are fewer than 40 examples, or
+            fewer than 40 mini-batches, or if the cost is not a mean over examples.
 
-    Source: McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", section 2.2.
+    Examples:
+        >>> x = np.random.default_rng(0).normal(3.0, 1.0, 400)
+        >>> measure = noise_scale(lambda center, batch: jnp.mean((center - batch) ** 2) / 2)
+        >>> round(measure(jnp.array(0.0), x).scale, 2)
+        0.11
+
+    Source: McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", section 2.2 and appendix A.1.
     """
-    measured, grad = lengths(cost), jax.jit(jax.grad(cost))
+    if method not in get_args(Method):
+        raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
+    if method == "examples":
+        return _from_examples(cost)
+    return (_from_batches if method == "batches" else _from_two_sizes)(cost, batch_size)
+
+
+def _from_examples(cost: Cost) -> Callable[[Params, Any], NoiseScale]:
+    measured, grad = per_example_norms(cost), jax.jit(jax.grad(cost))
 
     def measure(params: Params, batch: Any) -> NoiseScale:
         batch, block = _mixed(batch), _block(batch, 1)
@@ -63,19 +88,7 @@ def noise_from_examples(cost: Cost) -> Callable[[Params, Any], NoiseScale]:
     return measure
 
 
-def noise_from_batches(cost: Cost, *, batch_size: int = 32) -> Callable[[Params, Any], NoiseScale]:
-    """The noise scale from how the gradients of mini-batches scatter: what a training run sees anyway.
-
-    Args:
-        cost: `cost(params, batch)`, a mean over examples.
-        batch_size: Examples in each; an incomplete last one is left out.
-
-    Returns:
-        `measure(params, batch) -> NoiseScale`.
-
-    Raises:
-        ValueError: As `noise_from_examples`, for 40 mini-batches.
-    """
+def _from_batches(cost: Cost, batch_size: int) -> Callable[[Params, Any], NoiseScale]:
     squared, grad, check = _squared_norms(cost), jax.jit(jax.grad(cost)), require_mean(cost)
 
     def measure(params: Params, batch: Any) -> NoiseScale:
@@ -91,21 +104,7 @@ def noise_from_batches(cost: Cost, *, batch_size: int = 32) -> Callable[[Params,
     return measure
 
 
-def noise_from_two_sizes(cost: Cost, *, batch_size: int = 32) -> Callable[[Params, Any], NoiseScale]:
-    """The noise scale from the mean squared gradient norms of small and of large batches.
-
-    Args:
-        cost: `cost(params, batch)`, a mean over examples.
-        batch_size: Of the small ones; the large ones are a twentieth of all examples.
-
-    Returns:
-        `measure(params, batch) -> NoiseScale`.
-
-    Raises:
-        ValueError: As `noise_from_batches`.
-
-    Source: McCandlish et al. 2018, appendix A.1.
-    """
+def _from_two_sizes(cost: Cost, batch_size: int) -> Callable[[Params, Any], NoiseScale]:
     squared, grad, check = _squared_norms(cost), jax.jit(jax.grad(cost)), require_mean(cost)
 
     def measure(params: Params, batch: Any) -> NoiseScale:
@@ -128,7 +127,7 @@ def noise_from_two_sizes(cost: Cost, *, batch_size: int = 32) -> Callable[[Param
 
 
 def _block(batch: Any, batch_size: int) -> int:
-    """Examples in one of the blocks: a multiple of the batch size, at least two batches."""
+    """The number of examples in one block: a multiple of the batch size, at least two batches."""
     count = examples(batch)
     if batch_size < 1 or count < 2 * BLOCKS * batch_size:
         raise ValueError(
@@ -138,7 +137,10 @@ def _block(batch: Any, batch_size: int) -> int:
 
 
 def _mixed(batch: Any) -> Any:
-    """The examples in a random order, always the same: neighbors in a file are often alike, or balanced by label."""
+    """The examples in a random order that is always the same.
+
+    Neighbors in a file are often similar, or balanced by label.
+    """
     order = np.random.default_rng(0).permutation(examples(batch))
     return taken(batch, order)
 
@@ -161,7 +163,7 @@ def _squared_norms(cost: Cost) -> Callable[[Params, Any, int], np.ndarray]:
 
 
 def _scatter(mean: np.ndarray, square: float, count: int, batch_size: int) -> tuple[float, float]:
-    """Trace and squared norm from the mean and the mean square of `count` gradients, each of `batch_size` examples."""
+    """Trace and squared norm, from the mean and the mean square of `count` gradients of `batch_size` examples each."""
     length = float(mean @ mean)
     variance = (square - length) * count / (count - 1)
     return batch_size * variance, length - variance / count
@@ -170,11 +172,11 @@ def _scatter(mean: np.ndarray, square: float, count: int, batch_size: int) -> tu
 def _with_interval(
     rows: list[tuple[int, np.ndarray, float]], estimate: Callable[[int, np.ndarray, float], tuple[float, float]]
 ) -> NoiseScale:
-    """The estimate of all blocks together, and its scatter when each is left out once.
+    """The estimate from all blocks, and its interval from leaving out each block once.
 
     Args:
-        rows: By block its number of gradients, their mean, and the sum of their squared lengths.
-        estimate: From the same of several blocks to trace and squared norm.
+        rows: For each block: the number of its gradients, their mean, and the sum of their squared lengths.
+        estimate: Computes trace and squared norm from the same three values, taken over several blocks.
     """
     counts, means, squares = (np.array(column) for column in zip(*rows, strict=True))
     sums = counts[:, None] * means
@@ -188,12 +190,13 @@ def _with_interval(
     if not np.isfinite([trace, squared_norm]).all():
         raise ValueError(
             f"a noise scale needs finite gradients, but of {len(rows)} parts of the examples "
-            f"{int((~np.isfinite(squares)).sum())} have one that is NaN or infinite; `bang.lengths(cost)(params, batch)` says which"
+            f"{int((~np.isfinite(squares)).sum())} have one that is NaN or infinite; "
+            "`bang.per_example_norms(cost)(params, batch)` shows which examples"
         )
     if not trace > 0:
         return NoiseScale(0.0, 0.0, 0.0, trace, squared_norm)  # all examples agree
     without = [of(everything & (np.arange(len(rows)) != i)) for i in range(len(rows))]
-    # The inverse of the scale is well behaved where the gradient drowns in noise; the scale itself is not.
+    # If noise hides the gradient, the inverse of the scale still behaves well; the scale itself does not.
     inverse = squared_norm / trace
     scatter = np.array([part[1] / part[0] for part in without]) - inverse
     deviation = 1.96 * float(np.sqrt((len(rows) - 1) / len(rows) * np.sum((scatter - scatter.mean()) ** 2)))

@@ -1,4 +1,4 @@
-"""The measured worth of every single nudge: what the gradient predicts, what really happens, and how far to trust it."""
+"""Measure every single nudge: what the gradient predicts, what really happens, and how far the prediction holds."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -8,39 +8,39 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from jaxnet._types import Cost, Params
-from jaxnet.bang.dense import Dense, by_neuron, dense_form, offsets, read
-from jaxnet.bang.search import best_steps, radii
+from jaxnet.bang._dense import Dense, by_neuron, dense_form, offsets, read
+from jaxnet.bang._search import best_steps, radii
+from jaxnet.bang._sweep import Sweep, dense, plain
 from jaxnet.bang.streaming import counted, examples, pieces, require_mean, widened
-from jaxnet.bang.sweeps import Sweep, dense, plain
-from jaxnet.devices import double_precision, holds_primitive, require_double
-from jaxnet.leaves import names, require_kind, require_real
+from jaxnet.core.devices import double_precision, holds_primitive, require_double
+from jaxnet.core.leaves import names, require_kind, require_real
+from jaxnet.core.types import Cost, Params
 
 SIZES = (0.001, 0.01, 0.1, 1.0)
 
 RADIUS_ROUNDS, STEP_ROUNDS = 7, 5
-"""Nudges of every parameter in the search for its radius of trust, and for its best step."""
+"""How many nudges of every parameter are measured to find its radius of trust, and to find its best step."""
 
 
 class Worth(NamedTuple):
-    """What nudging each parameter alone is worth; numpy, float64, the last axis counts parameters.
+    """What nudging each parameter alone does to the cost; numpy, float64, the last axis counts parameters.
 
-    A nudge goes the way its gradient says: up where the gradient is negative or zero, down where it is positive.
+    A nudge goes downhill: up if the gradient is negative or zero, down if it is positive.
 
     Attributes:
         cost: The cost before any nudge.
-        entries: Which parameters: positions in the one long vector of all of them.
-        sizes: How far they were nudged.
-        gradient: dC/dp.
-        predicted: The fall of the cost that the gradient predicts: size times magnitude.
-        measured: The fall that really happened; negative where the cost rose.
-        curvature: The second derivative by the same parameter. To second order measured is predicted minus
-            curvature * size**2 / 2.
-        radius: How far the nudge may go before the prediction is off by the tolerance (10 %); infinite where it holds
-            as far as was looked, NaN where there is nothing to predict or it drowns in rounding.
-        best_step: The displacement, with its sign, that lowers the cost most when made alone, found by measuring; at
-            most `farthest`.
-        best_fall: The fall that it buys, measured.
+        entries: The measured parameters, as positions in the flat vector of all parameters.
+        sizes: How far the parameters were nudged.
+        gradient: dC/dp, the gradient of the cost.
+        predicted: The decrease of the cost that the gradient predicts: size times magnitude.
+        measured: The decrease that really happened; negative if the cost rose.
+        curvature: The second derivative with respect to the same parameter. To second order,
+            measured = predicted - curvature * size**2 / 2.
+        radius: How far a nudge can go before the prediction is wrong by more than the tolerance (10 %). Infinite if the
+            prediction holds up to `farthest`. NaN if the prediction is zero or smaller than the rounding error.
+        best_step: The displacement, with its sign, that lowers the cost most if applied alone. It is found by
+            measuring, and is at most `farthest`.
+        best_fall: The measured decrease of the cost for that displacement.
     """
 
     cost: float
@@ -64,29 +64,30 @@ def worth(
     farthest: float | int = 10.0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Callable[[Params, Any], Worth]:
-    """Turn a cost into a function that measures what every parameter's nudge is worth.
+    """Turn a cost into a function that measures what a nudge of every parameter does to the cost.
 
-    Everything is computed in float64, in chunks of bounded memory: in float32 one nudge in a hundred has the wrong sign.
-    Unless jax computes in float64 anyway, a cost of your own has a price: what jax traced of all your programs is forgotten
-    afterwards, so each is traced again at its next call (see `devices.double_precision`).
-    For `losses.average` of `network.apply` a nudge changes one neuron only, which makes the sweep many times faster than
-    the plain one; any other cost is simply computed again for every nudge.
+    Everything is computed in float64, in chunks of bounded memory. In float32, one nudge in a hundred would have the
+    wrong sign. Unless jax computes in float64 anyway, your own cost function has a price: jax's caches are cleared
+    afterwards, so every program of yours is traced again at its next call (see `devices.double_precision`). For
+    `losses.average` of `network.apply`, a nudge changes only one neuron. There the measurement is many times faster;
+    any other cost is computed again for every nudge.
 
     Args:
         cost: `cost(params, batch)`, a mean over the batch.
         sizes: How far to nudge, in units of the parameter.
-        entries: Which parameters, from `bang.largest`, `bang.sample` or `bang.positions`; None measures all.
-        tolerance: How far off the prediction may be inside the radius of trust.
-        farthest: No nudge is longer.
-        on_progress: Called with how many nudges of every parameter are done, and how many there are in all.
+        entries: The parameters to measure, from `bang.largest`, `bang.sample` or `bang.positions`. None measures all
+            parameters.
+        tolerance: The largest relative error of the prediction inside the radius of trust.
+        farthest: The largest length of a nudge.
+        on_progress: Called with the number of finished nudges of every parameter, and their total number.
 
     Returns:
         `measure(params, batch) -> Worth`.
 
     Raises:
-        ValueError: If sizes are not positive numbers up to `farthest`, or from the function: if the cost is no mean over
-            examples or computes anything in less than float64, entries are no positions, parameters are complex, or a gradient
-            is not finite.
+        ValueError: If sizes are not positive numbers up to `farthest`. From the returned function, if the cost is not a
+            mean over examples or computes anything in less than float64, if entries are not positions, if parameters
+            are complex, or if a gradient is not finite.
 
     Examples:
         >>> slope = lambda p, batch: jnp.mean(batch) * (3 * p["x"] + p["y"] ** 2 / 2)
@@ -94,7 +95,7 @@ def worth(
         >>> found.predicted.round(3).tolist(), found.measured.round(3).tolist(), found.radius.round(3).tolist()
         ([[0.3, 0.1]], [[0.3, 0.095]], [inf, 0.2])
 
-    Source: the film's "More on the gradient vector": which changes matter most, asked of the cost itself.
+    Source: the film's "More on the gradient vector": which changes matter most. Here the cost itself gives the answer.
     """
     if not len(sizes) or not all(0 < size <= farthest < np.inf for size in sizes):
         raise ValueError(f"sizes must be positive numbers up to farthest, {farthest}; got {list(sizes)}")
@@ -103,7 +104,7 @@ def worth(
 
     def measure(params: Params, batch: Any) -> Worth:
         require_real(params, "worth")
-        require_kind(params, "worth", jnp.number)  # whole numbers are nudged as if they were none
+        require_kind(params, "worth", jnp.number)  # whole numbers are nudged as if they were floats
         with double_precision(cost):
             sweep, chosen = _sweep(cost, widened(params, integers=True), widened(batch), entries)
             _require_finite(sweep, chosen, params)
@@ -113,7 +114,7 @@ def worth(
 
 
 def wrong_signs(found: Worth) -> Bool[np.ndarray, "size entry"]:
-    """Where the gradient's sign misleads: it predicts a fall, but so long a nudge raises the cost."""
+    """Where the gradient's sign misleads: it predicts a decrease, but a nudge of this size raises the cost."""
     return (found.predicted > 0) & (found.measured < 0)
 
 
@@ -134,7 +135,7 @@ def _sweep(cost: Cost, params: Params, batch: Any, entries: Any) -> tuple[Sweep,
     form = dense_form(cost, params, batch)
     some = next(pieces(batch, 2))
     if form is not None and holds_primitive("custom_vjp", cost, params, some):
-        form = None  # the quick sweep differentiates forward
+        form = None  # the fast way needs forward derivatives
     if form is not None and 8 * len(chosen) >= total and _one_neuron_changes(form, params, batch):
         whole = dense(form, params, batch)
         if entries is None:
@@ -152,7 +153,7 @@ def _sweep(cost: Cost, params: Params, batch: Any, entries: Any) -> tuple[Sweep,
 
 
 def _one_neuron_changes(form: Dense, params: Any, batch: Any) -> bool:
-    """Whether a nudge in one layer changes one neuron there, tried on the sums of a few images."""
+    """Whether a nudge in one layer changes only one neuron of that layer, tested on the sums of a few images."""
     some = next(pieces(batch, 8))
     _, reading = jax.vmap(lambda *example: read(form, params, offsets(params), *example))(
         jnp.asarray(some.images), jnp.asarray(some.labels)
@@ -162,13 +163,15 @@ def _one_neuron_changes(form: Dense, params: Any, batch: Any) -> bool:
 
 def _require_finite(sweep: Sweep, chosen: np.ndarray, params: Params) -> None:
     if not np.isfinite(sweep.cost):
-        raise ValueError(f"the cost is {sweep.cost} at these parameters; a nudge from there means nothing")
+        raise ValueError(
+            f"the cost is {sweep.cost} at these parameters; nudges can be measured only from a finite cost"
+        )
     if (bad := chosen[~np.isfinite(sweep.gradient)]).size:
         ends = np.cumsum([np.size(leaf) for leaf in jax.tree.leaves(params)])
         name = names(params)[int(np.searchsorted(ends, bad[0], side="right"))]
         raise ValueError(
             f"the gradient of {name!r} is NaN or infinite at these parameters ({len(bad):,} entries in all); "
-            "a nudge from there means nothing"
+            "nudges can be measured only where the gradient is finite"
         )
 
 

@@ -1,4 +1,4 @@
-"""Gradients example by example: their mean and variance, signal to noise, and who pulls a parameter which way."""
+"""Gradients of single examples: their mean and variance, signal to noise, and their split by label."""
 
 import functools
 import math
@@ -10,27 +10,28 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxnet import devices
-from jaxnet._types import Batch, Cost, Params
-from jaxnet.bang.dense import Dense, dense_form, passed_back
+from jaxnet.bang._dense import Dense, dense_form, passed_back
 from jaxnet.bang.streaming import each, examples, labels_of, labels_within, over_examples, pieces, require_mean
-from jaxnet.leaves import named_leaves, names, require_floats
-from jaxnet.network import Layer
+from jaxnet.core import devices
+from jaxnet.core.leaves import named_leaves, names, require_floats
+from jaxnet.core.network import Layer
+from jaxnet.core.types import Batch, Cost, Params
 
 IMAGES = 1000
-"""Examples at a time where a gradient is an outer product."""
+"""How many examples are computed at a time if a gradient is an outer product."""
 
 RESIDENT = 256_000_000
-"""Bytes of images on the device at a time."""
+"""How many bytes of images are on the device at a time."""
 
 
 class Moments(NamedTuple):
-    """What the gradients of single examples have in common, and how far they scatter.
+    """The mean and the variance of the gradients of single examples.
 
     Attributes:
-        mean: The gradient of the cost over all of them.
-        variance: Of one example's gradient around that mean, for every parameter (divided by examples - 1).
-        examples: How many there were.
+        mean: The gradient of the cost over all examples.
+        variance: The variance of one example's gradient around that mean, for every parameter. The divisor is the
+            number of examples minus 1.
+        examples: The number of examples.
     """
 
     mean: Params
@@ -38,28 +39,28 @@ class Moments(NamedTuple):
     examples: int
 
 
-def moments(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], Moments]:
+def gradient_moments(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], Moments]:
     """Turn a cost into a function that gives mean and variance of its gradient over all examples, in bounded memory.
 
-    For `losses.average` of `network.apply` no gradient is ever formed: a weight's is the product of what its input is
-    and what its neuron passes back, and so is its square. For any other cost the gradients are formed, a few at a time.
-    Sums are taken in the parameters' type, at least float32; a scatter a thousand times smaller than the gradient itself
-    needs float64 parameters.
+    For `losses.average` of `network.apply`, single gradients are never formed: the gradient of a weight is the product
+    of its input and of the derivative with respect to its neuron's sum. The squared gradient is the product of the
+    squares. For any other cost the gradients are formed, a few at a time. Sums have the parameters' type, at least
+    float32. If the scatter is a thousand times smaller than the gradient itself, use float64 parameters.
 
     Args:
         cost: `cost(params, batch)`, a mean over examples, with any model.
-        size: Examples at a time; None chooses by the model's size.
+        size: How many examples are computed at a time. None chooses by the model's size.
 
     Returns:
         `measure(params, batch) -> Moments`.
 
     Raises:
-        ValueError: If size is below 1, or from the function: if there are fewer than two examples, or the cost is no mean
-            over them.
+        ValueError: If size is below 1. From the returned function, if there are fewer than two examples, or if the cost
+            is not a mean over examples.
 
     Examples:
         >>> distance = lambda x, batch: jnp.mean((x - batch) ** 2) / 2
-        >>> found = moments(distance)(jnp.array(1.0), jnp.array([0.0, 1.0, 5.0]))
+        >>> found = gradient_moments(distance)(jnp.array(1.0), jnp.array([0.0, 1.0, 5.0]))
         >>> float(found.mean), float(found.variance)
         (-1.0, 7.0)
     """
@@ -91,38 +92,39 @@ def moments(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], M
 def signal_to_noise(found: Moments) -> Params:
     """How clearly the examples agree on each parameter: |mean| / standard deviation of one example's gradient.
 
-    At 1 a single example tells the direction about five times of six; at 0.1 it takes a hundred examples. 0 where no
-    example has any gradient.
+    At 1, a single example gives the right direction in about five of six cases. At 0.1, the same certainty needs a
+    hundred examples. The value is 0 if no example has a gradient.
     """
     return jax.tree.map(lambda m, v: jnp.where(m == 0, 0.0, jnp.abs(m) / jnp.sqrt(v)), found.mean, found.variance)
 
 
-def tug_of_war(cost: Cost, labels: int) -> Callable[[Params, Any], Params]:
-    """Turn a cost into a function that splits its gradient by label: who pulls each parameter up, and who down.
+def gradient_by_label(cost: Cost, labels: int) -> Callable[[Params, Any], Params]:
+    """Turn a cost into a function that splits its gradient by label: which labels push a parameter up, and which down.
 
     Args:
         cost: `cost(params, batch)`, a mean over examples.
-        labels: How many there are; the batch's `labels`, a field or an entry of a dictionary, count from 0.
+        labels: The number of labels. The batch's `labels`, a field or an entry of a dictionary, count from 0.
 
     Returns:
-        `pull(params, batch)`: a pytree like the parameters with a leading axis of labels, which sums to the gradient.
+        `pull(params, batch)`: a pytree like the parameters with a leading axis of labels. Its sum over labels is the
+        gradient.
 
     Raises:
-        ValueError: From the function: if a label is out of range, or the cost is no mean over examples.
+        ValueError: From the returned function, if a label is out of range, or if the cost is not a mean over examples.
 
-    Source: the film's "Gradient descent": the average over all examples, so every one of them has its say.
+    Source: the film's "Gradient descent": the gradient is an average over all examples.
     """
     losses, check = each(cost), require_mean(cost)
 
     @jax.jit
     def by_label(params: Params, batch: Any) -> Params:
-        # One backward pass a label over the same forward pass.
+        # One forward pass, and one backward pass for each label.
         marks = jnp.asarray(labels_of(batch))
         return jax.jacrev(lambda p: jax.ops.segment_sum(losses(p, batch), marks, labels))(params)
 
     def pull(params: Params, batch: Any) -> Params:
         labels_within(batch, labels)
-        require_floats(params, "tug_of_war")
+        require_floats(params, "gradient_by_label")
         check(params, batch)
         total = functools.reduce(_added, (by_label(params, piece) for piece in pieces(batch, IMAGES)))
         return jax.tree.map(lambda leaf: leaf / examples(batch), total)
@@ -130,18 +132,19 @@ def tug_of_war(cost: Cost, labels: int) -> Callable[[Params, Any], Params]:
     return pull
 
 
-def lengths(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], Float[np.ndarray, "example"]]:
-    """Turn a cost into a function that says how hard every example pulls: the Euclidean length of its own gradient.
+def per_example_norms(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], Float[np.ndarray, "example"]]:
+    """Turn a cost into a function that gives the Euclidean length of every example's own gradient.
 
     Args:
         cost: `cost(params, batch)`, a mean over examples.
-        size: Examples at a time; None chooses by the model's size.
+        size: How many examples are computed at a time. None chooses by the model's size.
 
     Returns:
         `measure(params, batch) -> (example,)`, in units of cost per unit of parameter.
 
     Raises:
-        ValueError: If size is below 1, or from the function: if there is no example, or the cost is no mean over them.
+        ValueError: If size is below 1. From the returned function, if there is no example, or if the cost is not a mean
+            over examples.
     """
     gradients, check = _gradients(each(cost)), require_mean(cost)
     squares = lambda g: jnp.sum(g**2, axis=tuple(range(1, g.ndim)))
@@ -164,21 +167,24 @@ def lengths(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], F
     return measure
 
 
-def pulls(cost: Cost, leaf: str, position: tuple[int, ...]) -> Callable[[Params, Any], Float[np.ndarray, "example"]]:
-    """Turn a cost into a function that says how every example pulls on one parameter: the derivative of its own loss.
+def per_example_derivative(
+    cost: Cost, leaf: str, position: tuple[int, ...]
+) -> Callable[[Params, Any], Float[np.ndarray, "example"]]:
+    """Turn a cost into a function that differentiates every example's own loss with respect to one parameter.
 
-    A positive one says: down with it.
+    If the derivative is positive, the example's loss falls when the parameter is lowered.
 
     Args:
         cost: `cost(params, batch)`, a mean over examples.
         leaf: The name of an array, such as `0/weights`; see `bang.named_leaves`.
-        position: Where in that array, such as `nudge.position` of one that `bang.top` names.
+        position: The index in that array, such as `position` of a nudge from `bang.top`.
 
     Returns:
         `measure(params, batch) -> (example,)`.
 
     Raises:
-        ValueError: From the function, if there is no such parameter, or the cost is no mean over examples.
+        ValueError: From the returned function, if there is no such parameter, or if the cost is not a mean over
+            examples.
     """
     losses, check = each(cost), require_mean(cost)
 
@@ -187,7 +193,7 @@ def pulls(cost: Cost, leaf: str, position: tuple[int, ...]) -> Callable[[Params,
         def moved(step: Any, example: Any) -> Array:
             return losses(jax.tree.map(lambda p, a: p + step * a, params, along), example)[0]
 
-        # Backward through one number: forward mode would be refused by functions with a custom backward rule.
+        # Differentiate backward through one number, because functions with a custom backward rule refuse forward mode.
         step = jnp.zeros((), jnp.result_type(*jax.tree.leaves(params)))
         return over_examples(lambda example: jax.grad(moved)(step, example), batch)
 
@@ -201,7 +207,7 @@ def pulls(cost: Cost, leaf: str, position: tuple[int, ...]) -> Callable[[Params,
         ):
             told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
             raise ValueError(f"there is no parameter {leaf}{list(position)}; the arrays are {told}")
-        require_floats(params, "pulls")
+        require_floats(params, "per_example_derivative")
         check(params, batch)
         params = jax.tree.map(jnp.asarray, params)
         units = (
@@ -215,7 +221,10 @@ def pulls(cost: Cost, leaf: str, position: tuple[int, ...]) -> Callable[[Params,
 
 
 def at_once(params: Params) -> int:
-    """How many whole gradients to form at a time: on a CPU as many as a cache holds, on an accelerator 200 MB of them."""
+    """How many whole gradients to form at a time.
+
+    On a CPU as many as fit into a cache, on an accelerator 200 MB of gradients.
+    """
     numbers = 150_000 if devices.current().platform == "cpu" else 50_000_000
     return max(1, min(256, math.ceil(numbers / sum(np.size(leaf) for leaf in jax.tree.leaves(params)))))
 
@@ -226,25 +235,28 @@ def _added(total: Any, part: Any) -> Any:
 
 
 def _at_least_single(params: Params) -> Params:
-    """Half precision raised to float32: what is summed over thousands of examples needs more digits."""
+    """Convert half precision to float32, because sums over thousands of examples need more digits."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.promote_types(jnp.asarray(leaf).dtype, jnp.float32)), params)
 
 
 def _gradients(losses: Any) -> Any:
-    """A function `(params, batch)` of every example's gradient, along a leading axis."""
+    """Make a function `(params, batch)` that gives every example's gradient, along a leading axis."""
     alone = lambda params: lambda example: jax.grad(lambda p: losses(p, example)[0])(params)
     return lambda params, batch: over_examples(alone(params), batch)
 
 
 def _deviations(grads: Params, middle: Params) -> tuple[Params, Params]:
-    """Sums over examples of the gradient's deviation from the middle, and of its square."""
+    """Sums over examples of the gradient's deviation from `middle`, and of its square."""
     apart = jax.tree.map(lambda g, m: g - m[None], grads, middle)
     return jax.tree.map(lambda d: jnp.sum(d, 0), apart), jax.tree.map(lambda d: jnp.sum(d**2, 0), apart)
 
 
 @functools.partial(jax.jit, static_argnames=("form", "size"))
 def _outer_sums(form: Dense, params: Any, batch: Batch, size: int) -> tuple[Params, Params]:
-    """Sums of gradients and of their squares where a gradient is an outer product: its square is the product of squares."""
+    """Sums of the gradients and of their squares, if a gradient is an outer product.
+
+    The square of an outer product is the outer product of the squares.
+    """
 
     def of_some(images: Array, labels: Array) -> tuple[Params, Params]:
         backs, reading = passed_back(form, params, Batch(images, labels))

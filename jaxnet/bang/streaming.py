@@ -1,4 +1,4 @@
-"""A batch in pieces: its examples one by one, sums over all of them in bounded memory, and whether a cost is a mean of them."""
+"""Batches in pieces: single examples, sums over all examples in bounded memory, and a check that a cost is a mean."""
 
 import itertools
 import math
@@ -10,25 +10,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxnet._types import Cost, Params
-from jaxnet.leaves import is_key, names
-from jaxnet.losses import Average
+from jaxnet.core.leaves import is_key, names
+from jaxnet.core.losses import Average
+from jaxnet.core.types import Cost, Params
 
 COMPARED = 250
-"""Examples that are compared at a time, one by one and together."""
+"""How many examples are computed at a time to compare single examples with a whole batch."""
 
 PIECE = 1000
-"""Examples that a gradient is computed over at a time."""
+"""How many examples a gradient is computed over at a time."""
 
 
 def examples(batch: Any) -> int:
-    """How many examples a batch holds: the length that the leading axes of its arrays share.
+    """How many examples a batch holds: the common length of the leading axes of its arrays.
 
-    A random key alone belongs to the whole batch; an array of keys, one an example, has the examples' axis. A batch without
-    any array, such as None, counts as one example.
+    A single random key belongs to the whole batch; an array of keys has one key for each example. A batch without
+    arrays, such as None, counts as one example.
 
     Raises:
-        ValueError: If their lengths differ.
+        ValueError: If the lengths differ.
     """
     leaves = jax.tree.leaves(batch)
     lengths = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in leaves if not is_key(leaf)}
@@ -43,33 +43,33 @@ def examples(batch: Any) -> int:
 
 
 def pieces(batch: Any, size: int) -> Iterator[Any]:
-    """The batch in pieces of at most `size` examples, in order; a random key of the whole batch goes into every piece."""
+    """Cut the batch into pieces of at most `size` examples, in order. A single random key goes into every piece."""
     if size >= (count := examples(batch)) > 0:
-        yield batch  # as it is: a slice of everything would be a copy
+        yield batch  # unchanged, because a slice of everything would be a copy
         return
     for start in range(0, count, size):
         yield taken(batch, slice(start, start + size))
 
 
 def taken(batch: Any, chosen: Any) -> Any:
-    """Some of a batch's examples, by a slice or by positions; a random key of the whole batch stays with them."""
+    """Some of a batch's examples, by a slice or by positions. A single random key of the whole batch stays."""
     count = examples(batch)
     return jax.tree.map(lambda leaf: leaf if _of_all(leaf, count) else leaf[chosen], batch)
 
 
 def labels_of(batch: Any) -> Any:
-    """A batch's labels: its field, or its entry where it is a dictionary; None where it has none."""
+    """A batch's labels: its field `labels`, or its entry if the batch is a dictionary; None if it has no labels."""
     return batch.get("labels") if isinstance(batch, Mapping) else getattr(batch, "labels", None)
 
 
 def each(cost: Cost) -> Callable[[Params, Any], Any]:
-    """The cost of every example by itself, as a function `(params, batch) -> (batch,)`.
+    """The cost of every single example, as a function `(params, batch) -> (batch,)`.
 
     Args:
         cost: `cost(params, batch)`, a mean over examples.
 
     Returns:
-        A pure function; for `losses.average(apply, loss)` the losses before the average.
+        A pure function. For `losses.average(apply, loss)` it gives the losses before they are averaged.
     """
     if isinstance(cost, Average):
         return cost.each
@@ -81,7 +81,7 @@ def each(cost: Cost) -> Callable[[Params, Any], Any]:
 
 
 def over_examples(of_one: Callable[[Any], Any], batch: Any) -> Any:
-    """`of_one` of every example, each as a batch of length 1, along a leading axis."""
+    """Apply `of_one` to every example, each as a batch of length 1; the results have a leading axis of examples."""
     count = examples(batch)
     axes = jax.tree.map(lambda leaf: None if _of_all(leaf, count) else 0, batch)
     if not jax.tree.leaves(axes):
@@ -91,14 +91,15 @@ def over_examples(of_one: Callable[[Any], Any], batch: Any) -> Any:
 
 
 def require_mean(cost: Cost) -> Callable[[Params, Any], None]:
-    """A function `(params, batch)` that makes sure that a cost is a mean over examples.
+    """Make a function `(params, batch)` that checks that a cost is a mean over examples.
 
-    All examples, in a random order and some hundred at a time, must have together the cost and the gradient that they have
-    on average one by one. That takes about two more gradients over the batch; `losses.average` is known to be a mean, and
-    costs nothing.
+    The check takes all examples in a random order, some hundred at a time. Their common cost and gradient must equal
+    the averages of their single costs and gradients. This takes about as long as two gradients over the batch.
+    `losses.average` is a mean by construction, and is not checked.
 
     Raises:
-        ValueError: From the function, if it is not, with what differs; or if the cost is not finite.
+        ValueError: From the returned function, if the cost is not a mean, with the difference; or if the cost is not
+            finite.
     """
     if isinstance(cost, Average):
         return lambda params, batch: None
@@ -131,17 +132,20 @@ def require_mean(cost: Cost) -> Callable[[Params, Any], None]:
 
 
 def _differs(together: tuple[Any, Any], one_by_one: tuple[Any, Any], alone: Any) -> str | None:
-    """The name of the array whose gradient differs most, where cost or gradient differ by more than rounding; else None."""
+    """The name of the array whose gradient differs most, if cost or gradient differ by more than rounding errors.
+
+    Otherwise None.
+    """
     (whole, grads), (mean, averaged) = together, one_by_one
     ours, theirs = (list(map(_wide, jax.tree.leaves(tree))) for tree in (grads, averaged))
     kinds = [np.asarray(leaf).dtype for leaf in (whole, *jax.tree.leaves(grads))]
     rounding = max((float(jnp.finfo(kind).eps) for kind in kinds), default=0.0)
     single = rounding > 1e-10
     tolerance = max(2e-4 if single else 1e-8, 16 * rounding)
-    # NaN in the same places on both sides is the cost's own affair; elsewhere it is a difference.
+    # NaN in the same places on both sides is allowed here; anywhere else it is a difference.
     lost = any((np.isfinite(a) != np.isfinite(b)).any() for a, b in zip(ours, theirs, strict=True))
     apart = [np.asarray(np.abs(_finite(a) - _finite(b))) for a, b in zip(ours, theirs, strict=True)]
-    # Near a minimum the gradients of single examples cancel, and leave their rounding.
+    # Near a minimum the gradients of single examples cancel, and mostly their rounding errors remain.
     scale = max(_length(ours), _length(theirs)) + 0.02 * _length(map(_wide, jax.tree.leaves(alone)))
     costs = max(abs(float(whole)), abs(float(mean)))
     alike = abs(float(whole) - float(mean)) <= max(1e-3 if single else 1e-7, tolerance) * costs
@@ -166,20 +170,21 @@ def _refuse(count: int, together: tuple[Any, Any], one_by_one: tuple[Any, Any], 
     (whole, grads), (mean, averaged) = together, one_by_one
     lengths = [_length(map(_wide, jax.tree.leaves(tree))) for tree in (grads, averaged)]
     raise ValueError(
-        f"this cost is no mean over examples: {count} of them cost {float(whole):.6g} together and {float(mean):.6g} on average "
+        f"this cost is not a mean over examples: {count} of them cost {float(whole):.6g} together and {float(mean):.6g} on average "
         f"one by one; their gradients have the lengths {lengths[0]:.6g} and {lengths[1]:.6g}, and differ most in {name!r}. "
-        "Sums, masks and weights that are divided by their sum over the batch, batch statistics and randomness drawn once a "
-        "batch have no gradient example by example. Divide by the number of examples; for masks and weights put "
+        "Single examples have no gradient of their own if the cost contains sums, masks or weights divided by their sum over "
+        "the batch, batch statistics, or randomness drawn once for the batch. "
+        "Divide by the number of examples; for masks and weights put "
         "weight * len(weight) / weight.sum() into the batch and take the mean of weight * loss; freeze the statistics; "
         "leave the randomness out, or give every example a key"
     )
 
 
 def labels_within(batch: Any, labels: int) -> np.ndarray:
-    """The batch's labels, which must be integers from 0 to labels - 1.
+    """The batch's labels, checked to be integers from 0 to labels - 1.
 
     Raises:
-        ValueError: If they are not, or there are none.
+        ValueError: If the labels are missing, or are not such integers.
     """
     found = labels_of(batch)
     if found is None:
@@ -198,9 +203,13 @@ def labels_within(batch: Any, labels: int) -> np.ndarray:
 
 
 def mean_gradient(cost: Cost, *, size: int = PIECE) -> Callable[..., tuple[Any, Params]]:
-    """A function `(params, batch)` that gives a cost and its gradient over a whole batch, at most `size` examples at a time.
+    """Make a function `(params, batch)` that gives a cost and its gradient over a whole batch.
 
-    Its third argument, `on_piece`, is called after each piece is computed; without it, nothing waits for the device.
+    At most `size` examples are computed at a time.
+
+
+    Its third argument, `on_piece`, is called after each piece is computed. Without it, the function does not wait for
+    the device.
     """
     both = jax.jit(jax.value_and_grad(cost))
 
@@ -221,7 +230,7 @@ def mean_gradient(cost: Cost, *, size: int = PIECE) -> Callable[..., tuple[Any, 
 
 
 def counted(on_progress: Callable[[int, int], None] | None, total: int) -> Callable[[], None] | None:
-    """A function that counts its calls, and gives `on_progress` their number and `total`; None for None."""
+    """Make a function that counts its calls and passes their number and `total` to `on_progress`. None gives None."""
     if on_progress is None:
         return None
     done = itertools.count(1)
@@ -229,7 +238,7 @@ def counted(on_progress: Callable[[int, int], None] | None, total: int) -> Calla
 
 
 def widened(tree: Any, *, integers: bool = False) -> Any:
-    """Floating-point leaves (and integers, if wanted) as float64 arrays, where jax's 64-bit types are enabled."""
+    """Convert floats, and integers if asked, to float64 arrays; jax's 64-bit types must be enabled."""
     kind = jnp.number if integers else jnp.floating
     wide = lambda leaf: not is_key(leaf) and jnp.issubdtype(jnp.asarray(leaf).dtype, kind)
     return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64) if wide(leaf) else leaf, tree)
@@ -241,5 +250,5 @@ def flattened(tree: Any) -> Float[np.ndarray, "entry"]:
 
 
 def _of_all(leaf: Any, count: int) -> bool:
-    """Whether a leaf of a batch is a random key for all its examples, instead of one each."""
+    """Whether a leaf of a batch is a single random key for all examples, instead of one key for each."""
     return is_key(leaf) and not (np.ndim(leaf) and np.shape(leaf)[0] == count)

@@ -1,4 +1,4 @@
-"""Output that is not UTF-8: characters that it lacks become plain ones, and nothing fails."""
+"""Output in an encoding other than UTF-8: characters that the encoding lacks become plain ones, and printing never fails."""
 
 import codecs
 import sys
@@ -17,7 +17,7 @@ PLAIN = {
     "…": "...",
     "∞": "inf",
 }
-"""What stands for a character; of any other one its letter without accents, or a question mark."""
+"""The plain text for a character. Any other character loses its accents, or becomes a question mark."""
 
 
 def plain(text: str) -> str:
@@ -32,7 +32,7 @@ def plain(text: str) -> str:
 
 
 def speak_plainly() -> None:
-    """Let standard output and error degrade what their encoding lacks."""
+    """Let standard output and standard error replace the characters that their encoding lacks."""
     codecs.register_error("jaxnet-plain", _degraded)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -1,12 +1,13 @@
-"""Digits as arrays, other image sets by name, your own arrays, and mini-batches of any of them."""
+"""MNIST, other image sets by name, your own arrays and files, and mini-batches of any of them."""
 
-from jaxnet._types import Batch, Dataset
-from jaxnet.data.batches import Epoch, resident_epochs, shuffled
+from jaxnet.core.chunks import Epoch
+from jaxnet.core.types import Batch, Dataset
+from jaxnet.data.checks import arrays, digest, split
 from jaxnet.data.embedded import mnist
-from jaxnet.data.files import from_file
 from jaxnet.data.idx import CorruptFile
-from jaxnet.data.named import load
-from jaxnet.data.own import arrays, digest, split
+from jaxnet.data.minibatches import resident_epochs, shuffled
+from jaxnet.data.readers import from_file
+from jaxnet.data.tfds import load
 
 __all__ = [
     "Batch",

@@ -1,4 +1,4 @@
-"""What the images of a data set have in common, so that a picture from elsewhere can be made to look like them."""
+"""Measure what the images of a data set have in common, so that other pictures can be made to look like them."""
 
 from typing import Any, NamedTuple
 
@@ -6,31 +6,33 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 SAMPLED, PIXELS = 6000, 20_000_000
-"""Images that are looked at, and how many pixels they may have together."""
+"""How many images are measured, and how many pixels these may have together."""
 
 COMPONENTS = 60
-"""Directions of variance that the likeness keeps."""
+"""The number of principal components in a `Likeness`."""
 
 FALSE_ALARMS = 0.005
-"""The part of the training images, left out of the fit, that count as unlike the others."""
+"""The fraction of training images that count as unlike the others; measured on images that were left out of the fit."""
 
 
 class Appearance(NamedTuple):
     """How the images of a data set look.
 
     Attributes:
-        shape: Of one image.
-        integer: Whether pixels are 0..255, else floats.
-        low: The darkest pixel, to which black corresponds.
-        high: The brightest pixel, to which white corresponds.
+        shape: The shape of one image.
+        integer: Whether pixels are whole numbers in 0..255; otherwise they are floats.
+        low: The darkest pixel, which corresponds to black.
+        high: The brightest pixel, which corresponds to white.
         mean: The mean of all pixels, 0..1 between `low` and `high`.
-        ground: Median gray of the outermost pixels, 0..1: 0 for light things on black.
-        ink: Gray of the things, 0..1: the 95th percentile of how far pixels are from the ground, taken from there.
-        isolated: Whether every image shows one thing on an even ground; photos are not isolated.
-        drawn: Whether the things are drawn with strokes: thin in proportion to their size.
-        extent: Median of the longer side of a thing, as a part of the image's shorter side.
-        center: Mean place of the center of mass, row and column, as parts of height and width.
-        thickness: The 5th and 95th percentile of the width of the strokes, as parts of the longer side.
+        ground: The gray of the background, 0..1: the median of the outermost pixels. It is 0 for light objects on
+            black.
+        ink: The gray of the objects, 0..1. For each image, the 99th percentile of the pixels' distances from the
+            background is taken. The median of these over the images is added to the background.
+        isolated: Whether every image shows one object on an even background. Photos are not isolated.
+        drawn: Whether the objects are drawn with strokes, which are thin in proportion to the object's size.
+        extent: The median of the longer side of an object, as a fraction of the image's shorter side.
+        center: The mean center of mass, row and column, as fractions of height and width.
+        thickness: The 5th and 95th percentile of the width of the strokes, as fractions of the longer side.
     """
 
     shape: tuple[int, ...]
@@ -48,17 +50,18 @@ class Appearance(NamedTuple):
 
 
 MNIST = Appearance((28, 28), True, 0.0, 255.0, 0.1307, 0.0, 1.0, True, True, 20 / 28, (0.5, 0.5), (0.085, 0.215))
-"""The look of MNIST's training images, for runs that did not keep it."""
+"""The appearance of MNIST's training images, for runs that did not save one."""
 
 
 class Likeness(NamedTuple):
-    """A normal distribution over small gray versions of the images: probabilistic principal components.
+    """A normal distribution of small gray versions of the images: probabilistic principal component analysis.
 
     Attributes:
-        mean: Of the pixels.
-        components: Directions of the largest variance, each divided by the standard deviation along it.
+        mean: The mean of each pixel.
+        components: The directions of the largest variance, each divided by the standard deviation along it.
         rest: The variance along every other direction.
-        limit: The squared distance that one in 200 of the training images left out of the fit exceeds.
+        limit: The limit of the squared distance. Of the training images left out of the fit, one in 200 is farther
+            away.
     """
 
     mean: Float[np.ndarray, "pixel"]
@@ -68,22 +71,25 @@ class Likeness(NamedTuple):
 
 
 def sample(images: Any) -> Shaped[np.ndarray, "batch height width *channels"]:
-    """Some of the images, drawn by chance, the same at every call: data sets often come in an order of their labels."""
+    """A random sample of the images, the same at every call.
+
+    The sample is random because data sets are often sorted by label.
+    """
     count = min(SAMPLED, max(200, PIXELS // int(np.prod(images.shape[1:]))))
     if len(images) <= count:
         return np.asarray(images)
     return np.asarray(images)[np.sort(np.random.default_rng(0).permutation(len(images))[:count])]
 
 
-def look_of(images: Any) -> Appearance:
-    """Measure how images look.
+def appearance_of(images: Any) -> Appearance:
+    """Measure what the images look like.
 
     Args:
-        images: (batch, height, width), perhaps with channels behind them, as a `Batch` holds them.
+        images: (batch, height, width), or the same with a channel axis at the end, as in a `Batch`.
 
     Examples:
         >>> from jaxnet import data
-        >>> look = look_of(data.mnist().train.images)
+        >>> look = appearance_of(data.mnist().train.images)
         >>> look.isolated, look.drawn, look.ground, round(look.ink, 2), round(look.mean, 2)
         (True, True, 0.0, 0.99, 0.13)
     """
@@ -128,7 +134,10 @@ def look_of(images: Any) -> Appearance:
 
 
 def shrunk(images: Any, look: Appearance) -> Float[np.ndarray, "batch pixel"]:
-    """Small gray versions of images, at most 28 pixels a side, 0..1, blurred a little so that strokes need not match exactly."""
+    """Small gray versions of images, at most 28 pixels a side, 0..1.
+
+    They are slightly blurred, so that strokes need not match exactly.
+    """
     from scipy import ndimage
 
     gray = (np.asarray(images, np.float32) - look.low) / max(look.high - look.low, 1e-9)
@@ -140,7 +149,10 @@ def shrunk(images: Any, look: Appearance) -> Float[np.ndarray, "batch pixel"]:
 
 
 def likeness(images: Any, look: Appearance) -> Likeness | None:
-    """Fit what `unlike` judges by, to five in six of a sample of the images; None for fewer than 200 images."""
+    """Fit a normal distribution, by which `unlike` recognizes unusual images, to five sixths of a sample of the images.
+
+    None for fewer than 200 images.
+    """
     small = shrunk(sample(images), look)
     held = np.arange(len(small)) % 6 == 5
     fitted, left_out = small[~held], small[held]
@@ -156,10 +168,11 @@ def likeness(images: Any, look: Appearance) -> Likeness | None:
 
 
 def distances(known: Likeness, small: Float[np.ndarray, "batch pixel"]) -> Float[np.ndarray, "batch"]:
-    """Squared distances from the mean, each direction in units of its standard deviation."""
+    """Squared distances from the mean; each direction is measured in units of its standard deviation."""
     centered = small - known.mean
     along = centered @ known.components.T
-    # A component was divided by its deviation: multiplied by its own length it projects.
+    # Each component was divided by its standard deviation. Multiplying by the component's own length gives a
+    # projection.
     lengths = (known.components**2).sum(1)
     left = (centered**2).sum(1) - (along**2 / lengths).sum(1)
     return (along**2).sum(1) + np.maximum(left, 0) / known.rest

@@ -1,9 +1,9 @@
-"""MNIST, which travels inside the package: the four original files, checked at every load."""
+"""MNIST, which is part of the package: the four original files, checked at every load."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from jaxnet._types import Batch, Dataset
+from jaxnet.core.types import Batch, Dataset
 from jaxnet.data import idx
 
 FOLDER = Path(__file__).parent / "mnist"
@@ -14,17 +14,17 @@ SHA256 = {
     "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
     "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
-"""The sums that tensorflow-datasets 4.9.10 publishes for the original files."""
+"""The sha256 sums of the original files, as tensorflow-datasets 4.9.10 publishes them."""
 
 
 def mnist() -> Dataset:
     """The MNIST database of handwritten digits: 60,000 training and 10,000 test images of 28x28 pixels.
 
     Returns:
-        Train and test as `Batch(images, labels)`, uint8 and read-only, in the original order.
+        Training and test images as `Batch(images, labels)`, uint8 and read-only, in the original order.
 
     Raises:
-        CorruptFile: If an installed file is not the original, byte for byte.
+        CorruptFile: If an installed file differs from the original file.
 
     Examples:
         >>> train, test, classes = mnist()
@@ -33,7 +33,7 @@ def mnist() -> Dataset:
 
     Source: LeCun, Bottou, Bengio and Haffner, 1998; license in `jaxnet/data/mnist/LICENSE-MNIST`.
     """
-    with ThreadPoolExecutor() as pool:  # unpacking lets other threads run
+    with ThreadPoolExecutor() as pool:  # decompression does not block other threads
         parts = pool.map(lambda name: idx.read(FOLDER / name, SHA256[name]), SHA256)
     images, labels, test_images, test_labels = parts
     return Dataset(Batch(images, labels), Batch(test_images, test_labels), tuple("0123456789"))

@@ -1,4 +1,4 @@
-"""Picture files as arrays: any format and depth, upright, perhaps shrunk while they are decoded, within limits."""
+"""Decode picture files safely: any format and depth, turned upright, and shrunk while decoding if they are large."""
 
 import contextlib
 import io
@@ -15,29 +15,29 @@ from jaxnet.data.idx import DENSEST, CorruptFile
 
 COMMON = ("JPEG", "PNG", "GIF", "BMP", "PPM")
 RARE = ("TIFF", "WEBP", "AVIF", "JPEG2000", "TGA", "ICO", "PCX")
-"""Formats of pictures; Pillow's others run other programs, or are no pictures."""
+"""The accepted picture formats. Pillow's other formats run other programs, or are not pictures."""
 
 MEMORY = 400_000_000
-"""Bytes that the decoded pixels of a file may take."""
+"""The largest number of bytes that the decoded pixels of a file may need."""
 
 JPEG_PIXELS = 400_000_000
-"""A JPEG may have more pixels, as it can be shrunk before its pixels exist."""
+"""A JPEG may have more pixels than other formats, because it can be shrunk before it is fully decoded."""
 
 UNCHECKED = 64_000_000
-"""Below so many decoded bytes it does not matter what a header claims."""
+"""If the decoded size is smaller than this, the size in the header is not checked."""
 
 IN_MEMORY = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
-"""Bytes that Pillow takes for a pixel; 4 in other modes."""
+"""How many bytes Pillow needs for a pixel; 4 in other modes."""
 
 IN_A_FILE = {"1": 1 / 8, "L": 1 / 8, "P": 1 / 8, "LA": 2, "I;16": 2, "I;16B": 2, "I;16L": 2, "RGB": 3}
-"""Bytes of a pixel that a file may compress, at least; 4 in other modes. Palettes and grays may have one bit."""
+"""The smallest number of bytes of a pixel before compression; 4 in other modes. Palettes and grays may have one bit."""
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """Open a picture, by its content and not by its name, and check its header; nothing is decoded yet.
+    """Open a picture by its content, not by its name, and check its header; nothing is decoded yet.
 
-    Whatever a decoder says of damage, also inside the `with` block, becomes one error with the file's name.
+    Any error of a decoder, also inside the `with` block, becomes one error with the file's name.
 
     Args:
         path: The file.
@@ -47,15 +47,15 @@ def opened(path: Path) -> Iterator[Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file may not be read, or takes too much memory.
-        CorruptFile: If it is no picture, a damaged one, or one whose header claims more than it can hold.
+        ValueError: If the file may not be read, or needs too much memory.
+        CorruptFile: If the file is not a picture, is damaged, or has a header that claims more than the file can hold.
     """
     from PIL import UnidentifiedImageError
 
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file; check its name")
     if not path.is_file():
-        raise ValueError(f"{path}: this is a folder or a device, not a file; name picture files")
+        raise ValueError(f"{path}: this is a folder or a device, not a file; pass the names of picture files")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -65,22 +65,22 @@ def opened(path: Path) -> Iterator[Any]:
     except _Refused as error:
         raise CorruptFile(str(error)) from error
     except PermissionError as error:
-        raise ValueError(f"{path}: this file may not be read; change its permissions") from error
+        raise ValueError(f"{path}: you may not read this file; change its permissions") from error
     except UnidentifiedImageError as error:
         raise CorruptFile(
             f"{path} is not a picture that Pillow can read; save it as PNG or JPEG, or leave it out"
         ) from error
     except MemoryError as error:
         raise ValueError(f"{path}: the picture is too large for this machine's memory; save it smaller") from error
-    except Exception as error:  # Pillow's decoders raise whatever goes wrong in them: struct.error, SyntaxError, ...
+    except Exception as error:  # Pillow's decoders raise many kinds of errors: struct.error, SyntaxError, ...
         said = " ".join(str(error).split()) or type(error).__name__
         raise CorruptFile(
-            f"{path}: the picture is damaged ({said[:120]}); save it anew as PNG or JPEG, or leave it out"
+            f"{path}: the picture is damaged ({said[:120]}); save it again as PNG or JPEG, or leave it out"
         ) from error
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture after it is turned upright, from its header. Raises what `opened` raises."""
+    """The width and height of a picture after it is turned upright, from its header. Raises the errors of `opened`."""
     with opened(path) as file:
         width, height = file.size
         return (height, width) if _noted_turn(file) >= 5 else (width, height)
@@ -91,17 +91,18 @@ def decode(path: Path, *, longest: int | None = None) -> Shaped[np.ndarray, "hei
 
     Args:
         path: The file.
-        longest: If the longer side has at least twice as many pixels, shrink the picture by a whole number while it is
-            decoded, part by part, so that it takes little time and memory. None does not shrink.
+        longest: If the longer side has at least twice as many pixels, the picture is shrunk by a whole number. This
+            happens part by part during decoding, so it needs little time and memory. None does not shrink.
 
     Returns:
-        Gray levels as uint8; or as float32, not scaled, for files of more than 8 bits; or red, green and blue as uint8;
-        or those multiplied by their opacity, with the opacity (0..255) as a fourth channel.
+        Gray levels as uint8; or, for files of more than 8 bits, gray levels as float32 that are not scaled; or red,
+        green and blue as uint8; or these three multiplied by their opacity, with the opacity (0..255) as a fourth
+        channel.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file may not be read, or takes too much memory.
-        CorruptFile: If it is no picture, a damaged one, or one whose header claims more than it can hold.
+        ValueError: If the file may not be read, or needs too much memory.
+        CorruptFile: If the file is not a picture, is damaged, or has a header that claims more than the file can hold.
     """
     with opened(path) as file:
         if longest is not None and file.format in ("JPEG", "MPO"):
@@ -113,7 +114,7 @@ def decode(path: Path, *, longest: int | None = None) -> Shaped[np.ndarray, "hei
         strips = [(top, min(file.height, top + rows)) for top in range(0, file.height, rows)]
         keyed = "transparency" in file.info
         planes = None
-        for top, bottom in strips:  # one at a time, so that only the shrunk picture is in memory twice
+        for top, bottom in strips:  # one strip at a time, so that only the shrunk picture is in memory twice
             strip = _planes(file.crop((0, top, file.width, bottom)), factor, keyed)
             if planes is None:
                 planes = np.empty((-(-file.height // factor), *strip.shape[1:]), strip.dtype)
@@ -123,11 +124,11 @@ def decode(path: Path, *, longest: int | None = None) -> Shaped[np.ndarray, "hei
 
 
 class _Refused(Exception):
-    """A file that is not decoded, with the reason."""
+    """A file that must not be decoded, with the reason."""
 
 
 class _Bounded(io.BufferedReader):
-    """A file that makes no room for more bytes than it has, whatever a damaged header asks for."""
+    """A file that never reserves memory for more bytes than the file has, even if a damaged header asks for more."""
 
     def __init__(self, path: Path):
         super().__init__(io.FileIO(path))
@@ -152,7 +153,7 @@ def _identified(path: Path, raw: Any) -> Any:
         raw.seek(0)
         jpeg = raw.read(3) == b"\xff\xd8\xff"
         raw.seek(0)
-        if jpeg:  # it is shrunk before its pixels exist, so Pillow's limit does not apply
+        if jpeg:  # a JPEG is shrunk before it is fully decoded, so Pillow's limit does not apply
             return JpegImagePlugin.JpegImageFile(raw)
         raise _Refused(f"{path}: its header claims too many pixels to decode; save it smaller, or as JPEG") from error
 
@@ -165,7 +166,7 @@ def _require_sane(path: Path, file: Any) -> None:
     if decoded > (JPEG_PIXELS if jpeg else MEMORY):
         raise _Refused(f"{claim}, too many to decode; save it smaller, or as JPEG")
     if decoded > UNCHECKED and packed > DENSEST * size:
-        raise _Refused(f"{claim}, which {size:,} bytes cannot hold; save it anew as PNG or JPEG")
+        raise _Refused(f"{claim}, which {size:,} bytes cannot hold; save it again as PNG or JPEG")
 
 
 def _planes(strip: Any, factor: int, keyed: bool) -> Shaped[np.ndarray, "height width *channels"]:
@@ -181,28 +182,28 @@ def _planes(strip: Any, factor: int, keyed: bool) -> Shaped[np.ndarray, "height 
 
 
 def _noted_turn(file: Any) -> int:
-    """How the camera was held, as EXIF counts it: 1 is upright, from 5 on width and height are exchanged."""
+    """The orientation that the camera noted, as EXIF counts it: 1 is upright; from 5 on, width and height are exchanged."""
     from PIL import Image
 
-    exif = Image.Exif()  # `file.getexif` would decode a PNG, whatever its chunks announce
+    exif = Image.Exif()  # not `file.getexif`, which decodes a whole PNG, even one with a false header
     try:
         exif.load(file.info.get("exif", b""))
         turn = int(exif.get(0x0112, 1))
-    except Exception:  # a camera's notes may be damaged where the picture is not
+    except Exception:  # the camera's notes may be damaged even if the picture is not
         return 1
     return turn if 1 <= turn <= 8 else 1
 
 
 def _turn(file: Any) -> int:
-    """The same of a decoded file, whose notes may also stand behind its pixels."""
+    """The noted orientation of a decoded file; the notes may also come after its pixels."""
     try:
         return file.getexif().get(0x0112, 1)
-    except Exception:  # a camera's notes may be damaged where the picture is not
+    except Exception:  # the camera's notes may be damaged even if the picture is not
         return 1
 
 
 def _upright(planes: np.ndarray, turn: int) -> np.ndarray:
-    """Undo the turn that the camera notes, 1 to 8 as EXIF numbers them."""
+    """Undo the orientation that the camera noted, 1 to 8 as EXIF numbers them."""
     if turn in (5, 6, 7, 8):
         planes = planes.swapaxes(0, 1)
     if turn in (2, 3, 6, 7):

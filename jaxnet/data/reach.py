@@ -1,4 +1,4 @@
-"""Noticing within seconds that a download cannot work, since tensorflow-datasets would try for minutes."""
+"""Find out within seconds whether a download can work; tensorflow-datasets would try for minutes."""
 
 import concurrent.futures
 import socket
@@ -7,22 +7,22 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 TIMEOUT = 2.0
-"""Seconds for a name look-up and a TCP connection together."""
+"""The time limit in seconds for a name look-up and a TCP connection together."""
 
 
 class Offline(ConnectionError):
-    """No host of a data set can be reached."""
+    """A data set cannot be downloaded, because its host cannot be reached."""
 
 
 def require_reachable(name: str, urls: Iterable[str]) -> None:
-    """Make sure that the hosts a data set comes from, or the proxy before them, take a connection.
+    """Check that the hosts of a data set, or the proxy in front of them, accept a connection.
 
     Args:
-        name: What to call the data set in the error.
-        urls: Where its files come from; without any nothing is checked.
+        name: The data set's name, for the error message.
+        urls: The addresses of the data set's files. If there are none, nothing is checked.
 
     Raises:
-        Offline: If one of the hosts did not answer within `TIMEOUT` seconds.
+        Offline: If one of the hosts does not answer within `TIMEOUT` seconds.
     """
     hosts = {address(url) for url in urls} - {None}
     if not hosts:
@@ -33,7 +33,7 @@ def require_reachable(name: str, urls: Iterable[str]) -> None:
         done, _ = concurrent.futures.wait(trials.values(), timeout=TIMEOUT + 1)
         silent = [host for host, trial in trials.items() if trial not in done or not trial.result()]
     finally:
-        pool.shutdown(wait=False)  # a name look-up has no timeout of its own
+        pool.shutdown(wait=False)  # do not wait, because a name look-up has no timeout
     if silent:
         host, port = silent[0]
         raise Offline(
@@ -43,7 +43,7 @@ def require_reachable(name: str, urls: Iterable[str]) -> None:
 
 
 def address(url: str) -> tuple[str, int] | None:
-    """Host and port to connect to for an address: its proxy's where the environment sets one."""
+    """The host and port to connect to for a URL: those of the proxy, if the environment names one."""
     parts = urlsplit(url)
     if parts.hostname is None:
         return None

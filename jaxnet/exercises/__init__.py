@@ -1,4 +1,4 @@
-"""Exercises for the notebooks: a question each, an answer that is checked, and the reason where it is wrong."""
+"""Exercises for the notebooks: `question` gives the question, and `check` checks an answer and says why it is wrong."""
 
 from jaxnet.exercises.checking import check, question
 

@@ -1,4 +1,4 @@
-"""Exercises about slopes: steps downhill, derivatives three ways, and how to read the components of a gradient."""
+"""Exercises about slopes: steps downhill, three ways to get a derivative, and the meaning of a gradient's components."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnet.exercises import samples
-from jaxnet.exercises.declaring import Exercise, Slip
+from jaxnet.exercises import _samples
+from jaxnet.exercises._model import Exercise, Slip
 
 
 def _bowl(place: Any) -> Any:
@@ -19,7 +19,7 @@ def _hills(place: Any) -> Any:
 
 
 def _descents() -> tuple[tuple[Any, ...], ...]:
-    return (_bowl, jnp.asarray(2.0), 0.3), (_hills, samples.normal(0, 3), 0.1)
+    return (_bowl, jnp.asarray(2.0), 0.3), (_hills, _samples.normal(0, 3), 0.1)
 
 
 def _differences() -> tuple[tuple[Any, ...], ...]:
@@ -44,10 +44,10 @@ def _quartic_loss(params: Any, image: Any) -> Any:
 
 
 def _examples() -> tuple[tuple[Any, ...], ...]:
-    return (_line_loss, samples.normal(1, 4), samples.normal(2, 6, 4)), (
+    return (_line_loss, _samples.normal(1, 4), _samples.normal(2, 6, 4)), (
         _quartic_loss,
-        samples.normal(3, 5),
-        samples.normal(4, 5, 5),
+        _samples.normal(3, 5),
+        _samples.normal(4, 5, 5),
     )
 
 
@@ -56,18 +56,18 @@ def _each(loss: Any, params: Any, images: Any) -> Any:
 
 
 def _gradients() -> tuple[tuple[Any, ...], ...]:
-    return (np.array([3.0, 1.0]),), (np.array([-2.0, 0.5, 0.0, 4.0]),), (samples.normal(5, 20),)
+    return (np.array([3.0, 1.0]),), (np.array([-2.0, 0.5, 0.0, 4.0]),), (_samples.normal(5, 20),)
 
 
 EXERCISES = {
     "03-step": Exercise(
         "Write a function `step(cost, place, learning_rate)` that gives the place after one step of gradient descent.",
         lambda cost, place, rate: place - rate * jax.grad(cost)(place),
-        "repeated often enough, this line is all that learning is.",
+        "learning is this one line, repeated many times.",
         (
             Slip(
                 lambda cost, place, rate: place + rate * jax.grad(cost)(place),
-                "you walked uphill: the gradient points up, so its negative is added.",
+                "you walked uphill: the gradient points up, so add its negative.",
             ),
             Slip(lambda cost, place, rate: place - jax.grad(cost)(place), "you forgot the learning rate."),
             Slip(
@@ -75,7 +75,7 @@ EXERCISES = {
             ),
             Slip(
                 lambda cost, place, rate: place - rate * jnp.sign(jax.grad(cost)(place)),
-                "all your steps have the same length; proportional to the slope they shrink near the bottom by themselves.",
+                "all your steps have the same length; steps proportional to the slope shrink near the bottom by themselves.",
             ),
             Slip(
                 lambda cost, place, rate: place - rate * cost(place),
@@ -85,26 +85,32 @@ EXERCISES = {
         _descents,
     ),
     "03-overshoot": Exercise(
-        "The cost is C(x) = 5 x^2; above which learning rate does gradient descent get farther away with every step?",
+        "The cost is C(x) = 5 x^2. Above which learning rate does gradient descent get farther away from the bottom with every "
+        "step?",
         0.2,
-        "the steeper the valley curves the shorter the steps must be: the limit is 2 divided by the curvature.",
+        "a valley with more curvature needs shorter steps: the limit is 2 divided by the curvature.",
         (
             Slip(0.1, "with that rate the first step lands exactly at the bottom; try a longer one."),
             Slip(0.4, "you took 5 for the curvature; the second derivative of 5 x^2 is larger."),
             Slip(2.0, "that would be the limit for a curvature of 1."),
-            Slip(10.0, "that is the curvature; a learning rate has to do with one over it."),
+            Slip(
+                10.0,
+                "that is the curvature; the limit of the learning rate is inversely proportional to the curvature.",
+            ),
         ),
     ),
     "03-on-or-off": Exercise(
-        "The hidden neurons are either on or off, as a `step` activation makes them; what does `jax.grad` give for the weights "
-        "into them: 'zero', 'infinity', 'an error' or 'small numbers'?",
+        "With a `step` activation the hidden neurons are either on or off. What does `jax.grad` give for the weights into these "
+        "neurons: 'zero', 'infinity', 'an error' or 'small numbers'?",
         "zero",
-        "without a slope nothing says which way to nudge: that is why artificial neurons are lit by degrees.",
+        "without a slope you do not know which way to nudge: that is why artificial neurons are lit by degrees.",
         (
-            Slip("infinity", "the function jumps only at single points; everywhere else a tiny nudge changes what?"),
+            Slip(
+                "infinity", "the function jumps only at single points; what does a tiny nudge change everywhere else?"
+            ),
             Slip(
                 "an error",
-                "jax differentiates it without complaint; look at how flat the function is left and right of the jump.",
+                "jax differentiates the step without an error; look how flat the function is left and right of the jump.",
             ),
             Slip("small numbers", "a flat function has no slope at all, not a small one."),
         ),
@@ -113,60 +119,66 @@ EXERCISES = {
     "04-difference": Exercise(
         "Write a function `slope(f, x, h)` that estimates the derivative of f at x from its values at x - h and x + h.",
         lambda f, x, h: (f(x + h) - f(x - h)) / (2 * h),
-        "it needs two costs for every parameter, 26,004 for the film's network; `jax.grad` takes about as long as three.",
+        "this needs two costs for every parameter, so 26,004 for the film's network; `jax.grad` takes about the time of three.",
         (
             Slip(
                 lambda f, x, h: (f(x + h) - f(x)) / h,
-                "that looks to one side only; its error falls with h, that of the difference to both sides with h squared.",
+                "that uses one side only; its error is proportional to h. With both sides the error is proportional to h squared.",
             ),
-            Slip(lambda f, x, h: (f(x + h) - f(x - h)) / h, "you divided by h, but the two places lie 2 h apart."),
-            Slip(lambda f, x, h: f(x + h) - f(x - h), "that is how much f changes; divide by how far you went."),
+            Slip(
+                lambda f, x, h: (f(x + h) - f(x - h)) / h,
+                "you divided by h, but the distance of the two places is 2 h.",
+            ),
+            Slip(
+                lambda f, x, h: f(x + h) - f(x - h),
+                "that is the change of f; divide by the distance of the two places.",
+            ),
             Slip(
                 lambda f, x, h: (f(x - h) - f(x + h)) / (2 * h),
-                "the sign is turned: the value ahead minus the value behind.",
+                "the sign is wrong: take the value at x + h minus the value at x - h.",
             ),
         ),
         _differences,
     ),
     "04-by-hand": Exercise(
-        "One neuron costs (sigmoid(weight * pixel + bias) - wanted)^2; write `slope(weight, bias, pixel, wanted)`, its "
-        "derivative by the weight as you work it out by hand.",
+        "The cost of one neuron is (sigmoid(weight * pixel + bias) - wanted)^2. Work out its derivative by the weight by hand, and "
+        "write a function `slope(weight, bias, pixel, wanted)` that gives this derivative.",
         _slope,
-        "the chain rule multiplies one factor for each stage; `jax.grad` does the same, stage by stage, for any function.",
+        "the chain rule multiplies one factor for each stage; `jax.grad` does this for any function.",
         (
-            Slip(lambda w, b, pixel, y: _slope(w, b, pixel, y) / 2, "the square's derivative brings a factor 2."),
+            Slip(lambda w, b, pixel, y: _slope(w, b, pixel, y) / 2, "the derivative of a square has a factor 2."),
             Slip(
                 lambda w, b, pixel, y: 2 * (jax.nn.sigmoid(w * pixel + b) - y) * pixel,
-                "you skipped the sigmoid's own slope, lit * (1 - lit).",
+                "you left out the slope of the sigmoid, lit * (1 - lit).",
             ),
             Slip(
                 lambda w, b, pixel, y: _slope(w, b, pixel, y) / pixel,
-                "that is the derivative by the bias; the weight's has the pixel as one more factor.",
+                "that is the derivative by the bias; the derivative by the weight has the pixel as one more factor.",
             ),
             Slip(
                 lambda w, b, pixel, y: -_slope(w, b, pixel, y),
-                "that is the negative: the difference is what the neuron says minus what is wanted.",
+                "that is the negative: the difference is the neuron's output minus the wanted output.",
             ),
         ),
         _neurons,
     ),
     "04-each": Exercise(
         "Write a function `each(loss, params, images)` that gives the gradient of `loss(params, image)` by the params for every "
-        "single image, along a leading axis.",
+        "image, along a leading axis.",
         _each,
-        "`vmap` of `grad` is a thing you can say in one line: what each image wants to change.",
+        "`vmap` of `grad` gives in one line what each image wants to change.",
         (
             Slip(
                 lambda loss, params, images: _each(loss, params, images).mean(0),
-                "that is the mean over the images; the question asks for each.",
+                "that is the mean over the images; the question asks for the gradient of each image.",
             ),
             Slip(
                 lambda loss, params, images: jax.vmap(loss, in_axes=(None, 0))(params, images),
-                "these are the losses; the gradient of each is asked for.",
+                "these are the losses; the question asks for the gradient of each loss.",
             ),
             Slip(
                 lambda loss, params, images: jax.vmap(jax.grad(loss, argnums=1), in_axes=(None, 0))(params, images),
-                "you differentiated by the image; the first argument, the params, is asked for.",
+                "you differentiated by the image; differentiate by the first argument, the params.",
             ),
             Slip(
                 lambda loss, params, images: jnp.broadcast_to(_each(loss, params, images[:1]), images.shape),
@@ -174,61 +186,61 @@ EXERCISES = {
             ),
             Slip(
                 lambda loss, params, images: _each(loss, params, images).sum(0),
-                "that is the sum over the images; each is asked for.",
+                "that is the sum over the images; the question asks for the gradient of each image.",
             ),
         ),
         _examples,
     ),
     "06-direction": Exercise(
         "Write a function `direction(gradient)` that says for every parameter which way to nudge it to lower the cost: 1 for up, "
-        "-1 for down, 0 for leave it.",
+        "-1 for down, 0 for no change.",
         lambda gradient: -np.sign(gradient),
-        "the sign of each component is an order to one single parameter.",
+        "the sign of each component says which way to move one single parameter.",
         (
             Slip(np.sign, "you took the gradient itself, not its negative."),
             Slip(np.negative, "that is the whole negative gradient; the question asks for its signs alone."),
-            Slip(np.abs, "that is how much each one matters; which way to nudge it is lost."),
+            Slip(np.abs, "that is how much each parameter matters; it does not say which way to nudge."),
             Slip(
                 lambda gradient: np.where(gradient > 0, -1.0, 1.0),
-                "where the gradient is zero there is nothing to gain: leave those parameters alone.",
+                "if the gradient is zero, a nudge gains nothing: leave those parameters unchanged.",
             ),
         ),
         _gradients,
     ),
     "06-times": Exercise(
-        "The gradient's components for three weights are -6, 1.5 and 3; by the film's reading, how many times as much does a "
-        "nudge to the first one matter as the same nudge to the second one?",
+        "The gradient's components for three weights are -6, 1.5 and 3. In the film's reading, how many times as much does a "
+        "nudge to the first weight matter as the same nudge to the second weight?",
         4.0,
-        "the ratio of magnitudes says which nudge is more bang for your buck.",
+        "the ratio of magnitudes says which nudge gives more bang for your buck.",
         (
-            Slip(-4.0, "the sign says only which way to nudge; how much it matters is the magnitude."),
+            Slip(-4.0, "the sign only says which way to nudge; the magnitude says how much the nudge matters."),
             Slip(
                 16.0,
-                "you compared squares: that is the ratio of what each earns in one step, when each moves by its own gradient.",
+                "you compared squares: that is the ratio of the shares of a step, in which each weight moves by its own gradient.",
             ),
-            Slip(2.0, "you compared it with the third one."),
-            Slip(0.25, "that is how much the second one matters, measured by the first."),
-            Slip(7.5, "you took the difference; how many times is a ratio."),
+            Slip(2.0, "you compared the first weight with the third weight."),
+            Slip(0.25, "that is the ratio of the second weight to the first; the question asks for the other ratio."),
+            Slip(7.5, "you took the difference; the question asks for a ratio."),
         ),
     ),
     "06-share": Exercise(
-        "Write a function `share(gradient)` that gives the fraction which each parameter contributes to the fall of the cost in a "
-        "small step of plain gradient descent.",
+        "Write a function `share(gradient)` that gives each parameter's fraction of the fall of the cost in a small step of plain "
+        "gradient descent.",
         lambda gradient: gradient**2 / np.sum(gradient**2),
-        "a parameter with three times the slope also moves three times as far: it buys nine times as much.",
+        "a parameter with three times the slope also moves three times as far, so it buys nine times as much.",
         (
             Slip(
                 lambda gradient: np.abs(gradient) / np.sum(np.abs(gradient)),
-                "you shared by magnitude; but the step is longer, too, where the slope is larger.",
+                "you divided by magnitude; but a parameter with a larger slope also takes a longer step.",
             ),
             Slip(lambda gradient: gradient**2, "these are not fractions yet: divide so that they add up to 1."),
             Slip(
                 lambda gradient: gradient / np.linalg.norm(gradient),
-                "that is the direction, of length 1; slope times step is the square.",
+                "that is the direction with length 1; the fall is slope times step, which is a square.",
             ),
             Slip(
                 lambda gradient: np.abs(gradient) / np.linalg.norm(gradient),
-                "you divided the magnitudes by the gradient's length; they do not add up to 1. Slope times step is the square.",
+                "you divided the magnitudes by the gradient's length; they do not add up to 1. Slope times step is a square.",
             ),
         ),
         _gradients,

@@ -1,4 +1,4 @@
-"""Checking an answer: right, or not yet and why."""
+"""Check an answer: "Right" and why it matters, or "Not yet" and the reason."""
 
 import traceback
 from collections.abc import Sequence
@@ -7,51 +7,51 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnet.exercises import calculus, costs, findings, layers, practice
-from jaxnet.exercises.comparing import COUNTED, TOLERANCE, described, difference
-from jaxnet.exercises.declaring import Exercise
+from jaxnet.exercises import calculus, costs, layers, models_and_ensembles, trained_network
+from jaxnet.exercises._compare import COUNTED, TOLERANCE, described, difference
+from jaxnet.exercises._model import Exercise
 
 EXERCISES: dict[str, Exercise] = {
     **layers.EXERCISES,
     **costs.EXERCISES,
     **calculus.EXERCISES,
-    **findings.EXERCISES,
-    **practice.EXERCISES,
+    **trained_network.EXERCISES,
+    **models_and_ensembles.EXERCISES,
 }
-"""All exercises by name; the number is the notebook's."""
+"""All exercises by name; a name begins with the number of the notebook."""
 
 
 def question(name: str) -> str:
-    """What an exercise asks.
+    """The question of an exercise.
 
     Args:
-        name: Of the exercise, such as "01-parameters".
+        name: The name of the exercise, such as "01-parameters".
 
     Raises:
-        ValueError: If there is no such exercise; it lists those that there are.
+        ValueError: If no exercise has this name; the message lists all names.
     """
     if name not in EXERCISES:
-        raise ValueError(f"there is no exercise {name!r}; there are {', '.join(sorted(EXERCISES))}")
+        raise ValueError(f"there is no exercise {name!r}; choose from {', '.join(sorted(EXERCISES))}")
     return EXERCISES[name].question
 
 
 def check(name: str, answer: Any) -> str:
-    """Check an answer, whatever it is; the right one is not told.
+    """Check an answer of any kind, without telling the right answer.
 
     Args:
-        name: Of the exercise, such as "01-parameters".
-        answer: A number, arrays, a word or a function, as the question asks for.
+        name: The name of the exercise, such as "01-parameters".
+        answer: A number, arrays, a word or a function; the question says which.
 
     Returns:
-        A sentence: "Right: " and why it matters; or "Not yet: " and what went wrong, where that is a common slip; or
-        "Not yet: " and how the answer differs, in kind, shape, sign or size.
+        A sentence: "Right: " and why the answer matters; or "Not yet: " and the reason, for a common mistake; or "Not yet: "
+        and how the answer differs, in kind, shape, sign or size.
 
     Raises:
-        ValueError: If there is no such exercise; it lists those that there are.
+        ValueError: If no exercise has this name; the message lists all names.
 
     Examples:
         >>> check("05-steps", 1875)
-        'Not yet: that is one epoch; the question is about 25 of them.'
+        'Not yet: that is one epoch; the question is about 25 epochs.'
     """
     question(name)
     exercise = EXERCISES[name]
@@ -60,7 +60,7 @@ def check(name: str, answer: Any) -> str:
     if exercise.probes is not None:
         return _of_functions(exercise, answer)
     if callable(answer):
-        return "Not yet: the answer itself is expected, not a function; call it first."
+        return "Not yet: the question asks for the answer itself, not a function; call it first."
     tolerance = COUNTED if isinstance(exercise.right, int) else TOLERANCE
     found = difference(exercise.right, answer, tolerance)
     if found is None:
@@ -82,17 +82,17 @@ def _of_words(exercise: Exercise, answer: Any) -> str:
 
 
 def _plain(words: str) -> str:
-    """Without what does not matter: "BatchNorm" is "batch norm"."""
+    """The words in lower case without spaces and signs: "BatchNorm" equals "batch norm"."""
     return "".join(letter for letter in words.lower() if letter.isalnum())
 
 
 def _of_functions(exercise: Exercise, answer: Any) -> str:
     if not callable(answer):
-        return f"Not yet: a function is expected, your answer is {described(answer)}."
+        return f"Not yet: a function is expected, but your answer is {described(answer)}."
     assert exercise.probes is not None
     try:
         answers = _answers(answer, exercise.probes())
-    except Exception as error:  # whatever a student's function raises is part of the answer
+    except Exception as error:  # a student's function may raise any exception; the message reports it
         told = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
         return f"Not yet: your function raised {told[:200].rstrip('.')}."
     found = _first_difference([exercise.right(*arguments) for arguments in exercise.probes()], answers)
@@ -102,12 +102,12 @@ def _of_functions(exercise: Exercise, answer: Any) -> str:
         if _first_difference([slip.answer(*arguments) for arguments in exercise.probes()], answers) is None:
             return f"Not yet: {slip.reason}"
     if all(one is None for one in answers):
-        return "Not yet: your function gives back None; a return may be missing."
-    return f"Not yet: what your function gives back {found}."
+        return "Not yet: your function returns None; perhaps a `return` is missing."
+    return f"Not yet: the result of your function {found}."
 
 
 def _answers(answer: Any, probes: tuple[tuple[Any, ...], ...]) -> list[Any]:
-    """What a function gives for NumPy's arrays, or, where it wants those of jax, for them."""
+    """The results of a function for NumPy arrays; if they raise an error, the results for jax arrays."""
     try:
         return [answer(*arguments) for arguments in probes]
     except Exception as error:

@@ -1,12 +1,12 @@
-"""Exercises about the cost and about learning to read: one example, the average, steps, accuracy, mistakes."""
+"""Exercises about the cost and about training: one example, the average, steps, accuracy, mistakes."""
 
 from typing import Any
 
 import numpy as np
 
-from jaxnet import losses
-from jaxnet.exercises import samples
-from jaxnet.exercises.declaring import Exercise, Slip
+from jaxnet.core import metrics
+from jaxnet.exercises import _samples
+from jaxnet.exercises._model import Exercise, Slip
 
 
 def _wanted(labels: Any) -> Any:
@@ -14,18 +14,18 @@ def _wanted(labels: Any) -> Any:
 
 
 def _one() -> tuple[tuple[Any, ...], ...]:
-    return (samples.uniform(0, 10), 3), (samples.uniform(1, 10), 0), (_wanted(7), 7)
+    return (_samples.uniform(0, 10), 3), (_samples.uniform(1, 10), 0), (_wanted(7), 7)
 
 
 def _several() -> tuple[tuple[Any, ...], ...]:
-    return (samples.uniform(2, 12, 10), samples.digits().labels), (samples.uniform(3, 7, 10), samples.labels(4, 7))
+    return (_samples.uniform(2, 12, 10), _samples.digits().labels), (_samples.uniform(3, 7, 10), _samples.labels(4, 7))
 
 
 def _many() -> tuple[tuple[Any, ...], ...]:
-    # Half of them are pulled toward their label, so that there are right answers and wrong ones.
-    labels = samples.labels(5, 40)
-    pulled = samples.uniform(6, 40, 10) + np.where(np.arange(40) < 20, 1, 0)[:, None] * _wanted(labels)
-    return (pulled, labels), (samples.uniform(7, 15, 10), samples.labels(8, 15))
+    # Half of the outputs are raised at their label, so that there are right and wrong answers.
+    labels = _samples.labels(5, 40)
+    pulled = _samples.uniform(6, 40, 10) + np.where(np.arange(40) < 20, 1, 0)[:, None] * _wanted(labels)
+    return (pulled, labels), (_samples.uniform(7, 15, 10), _samples.labels(8, 15))
 
 
 def _each(outputs: Any, labels: Any) -> Any:
@@ -45,7 +45,7 @@ EXERCISES = {
         "Write a function `loss(output, label)` that gives the film's cost of one example, for ten outputs and the digit that "
         "the image shows.",
         lambda output, label: np.sum((output - _wanted(label)) ** 2),
-        "it is small when the network is confidently right and large when it does not know what it is doing.",
+        "this number is small when the network is confidently right, and large when it does not know what it is doing.",
         (
             Slip(
                 lambda output, label: np.mean((output - _wanted(label)) ** 2),
@@ -53,11 +53,11 @@ EXERCISES = {
             ),
             Slip(
                 lambda output, label: np.sum((output - _wanted(label)) ** 2) / 2,
-                "that is half of it: Nielsen's book puts a factor 1/2 in front, the film does not.",
+                "that is half of the cost: Nielsen's book has a factor 1/2, the film does not.",
             ),
             Slip(
                 lambda output, label: np.sqrt(np.sum((output - _wanted(label)) ** 2)),
-                "you took the root at the end; the film adds up the squares and leaves it there.",
+                "you took the root at the end; the film adds up the squares and takes no root.",
             ),
             Slip(
                 lambda output, label: np.sum(np.abs(output - _wanted(label))),
@@ -65,74 +65,80 @@ EXERCISES = {
             ),
             Slip(
                 lambda output, label: (output[label] - 1) ** 2,
-                "you looked at the right output alone; the nine others should be 0 and cost as well.",
+                "you used the right output alone; the nine others should be 0, and their differences count too.",
             ),
             Slip(
                 lambda output, label: np.sum((output - label) ** 2),
-                "you compared every output with the label's number; it should be 1 for the right digit and 0 for the others.",
+                "you compared every output with the label's number; we want 1 for the right digit and 0 for the others.",
             ),
         ),
         _one,
     ),
     "02-average": Exercise(
-        "Write a function `cost(outputs, labels)` that says how lousy the network is on many images, by the film's squared "
-        "differences summed over the outputs, of shape (image, 10): one number.",
+        "Write a function `cost(outputs, labels)` that gives the film's cost of many images: one number, for outputs of shape "
+        "(image, 10).",
         lambda outputs, labels: np.mean(_each(outputs, labels)),
-        "an average stays comparable whether it is taken over 32 images or over 60,000.",
+        "averages over 32 images and over 60,000 images can be compared.",
         (
             Slip(
                 lambda outputs, labels: np.sum(_each(outputs, labels)), "that is the sum over the batch, not the mean."
             ),
             Slip(
                 lambda outputs, labels: np.mean((outputs - _wanted(labels)) ** 2),
-                "you averaged over the ten outputs too; they are added up, only the images are averaged.",
+                "you averaged over the ten outputs too; add up the outputs, and average over the images only.",
             ),
             Slip(_each, "that is the cost of every image; average them to one number."),
             Slip(
                 lambda outputs, labels: np.mean(_each(outputs, labels)) / 2,
-                "that is half of it: Nielsen's book puts a factor 1/2 in front, the film does not.",
+                "that is half of the cost: Nielsen's book has a factor 1/2, the film does not.",
             ),
             Slip(
                 lambda outputs, labels: 1 - np.mean(_right(outputs, labels)),
-                "that is the share of misread images; it jumps, and where it does not jump its slope is zero.",
+                "that is the share of misread images; it changes in jumps, and between the jumps its slope is zero.",
             ),
         ),
         _several,
     ),
     "02-function-of": Exercise(
-        "While the network learns, the cost is a function of what: 'pixels', 'labels', 'weights and biases', 'outputs' or "
+        "The cost is a function of what, while the network learns: 'pixels', 'labels', 'weights and biases', 'outputs' or "
         "'learning rate'?",
         "weights and biases",
-        "13,002 numbers go in and one comes out; the training images are what stays fixed.",
+        "13,002 numbers go in and one number comes out; the training images stay fixed.",
         (
             Slip(
                 "pixels",
                 "the network is a function of the pixels; the cost is one step further, and the images stay fixed in it.",
             ),
             Slip("labels", "the labels stay fixed while the network learns; they are parameters of the cost."),
-            Slip("outputs", "the outputs come in between; what can be turned to change them lies further back."),
-            Slip("learning rate", "the learning rate says how far to step; the cost at a place does not know it."),
+            Slip(
+                "outputs", "the outputs are only a step in between; training changes other numbers, which come before."
+            ),
+            Slip(
+                "learning rate", "the learning rate says how far to step; the cost at one place does not depend on it."
+            ),
         ),
         choices=("pixels", "labels", "weights and biases", "outputs", "learning rate"),
     ),
     "05-accuracy": Exercise(
         "Write a function `accuracy(outputs, labels)` that gives the fraction of images read correctly, between 0 and 1.",
         lambda outputs, labels: np.mean(_right(outputs, labels)),
-        "this is the number people quote, but the descent cannot use it: it has no slope.",
+        "people quote this number, but gradient descent cannot use it, because it has no slope.",
         (
             Slip(
                 lambda outputs, labels: np.sum(_right(outputs, labels)),
-                "you counted the images; divide by how many there are.",
+                "you counted the images; divide by the number of images.",
             ),
-            Slip(lambda outputs, labels: 1 - np.mean(_right(outputs, labels)), "that is the fraction it gets wrong."),
+            Slip(
+                lambda outputs, labels: 1 - np.mean(_right(outputs, labels)), "that is the fraction of misread images."
+            ),
             Slip(
                 lambda outputs, labels: 100 * np.mean(_right(outputs, labels)),
                 "that is in percent; the question asks for a fraction.",
             ),
-            Slip(_right, "that says for every image whether it was read; take the mean."),
+            Slip(_right, "that says for every image whether it is read correctly; take the mean."),
             Slip(
                 lambda outputs, labels: np.mean(np.take_along_axis(outputs, labels[:, None], axis=1)),
-                "you averaged how bright the right output is; an image counts fully or not at all.",
+                "you averaged the value of the right output; but an image counts as 1 or as 0.",
             ),
         ),
         _many,
@@ -140,39 +146,39 @@ EXERCISES = {
     "05-steps": Exercise(
         "How many steps does a training of 25 epochs take, with 60,000 images in batches of 32?",
         46_875,
-        "a step costs one batch, so small batches give many steps for the price of one pass through the images.",
+        "a step uses one batch, so small batches give many steps in one pass through the images.",
         (
-            Slip(1875, "that is one epoch; the question is about 25 of them."),
-            Slip(1_500_000, "you counted images; one step takes 32 of them."),
-            Slip(25, "that is one step an epoch, as if the batch were all 60,000 images."),
-            Slip(60_000, "that is the images of one epoch; a step takes 32 of them, and there are 25 epochs."),
+            Slip(1875, "that is one epoch; the question is about 25 epochs."),
+            Slip(1_500_000, "you counted images; one step uses 32 images."),
+            Slip(25, "that is one step for each epoch, with all 60,000 images in one batch."),
+            Slip(60_000, "that is the number of images in one epoch; a step uses 32 images, and there are 25 epochs."),
         ),
     ),
     "05-worst-mistake": Exercise(
-        "Write a function `worst(outputs, labels)` that gives the position of the misread image whose brightest output is the "
-        "brightest of all misread images.",
+        "Write a function `worst(outputs, labels)` that gives the position of the worst mistake: among all misread images, the "
+        "image with the brightest output.",
         _worst,
-        "looking at single mistakes tells more than the average: some you forgive, some you do not.",
+        "single mistakes tell more than the average: you forgive some of them, but not all.",
         (
             Slip(
                 lambda outputs, labels: np.argmax(outputs.max(axis=1)),
-                "you searched all images; this one may well be read correctly.",
+                "you searched all images; the one you found may be read correctly.",
             ),
             Slip(
                 lambda outputs, labels: np.argmin(np.where(_right(outputs, labels), np.inf, outputs.max(axis=1))),
-                "that is the misread image that the network was least sure of.",
+                "that is the misread image with the darkest answer; search for the brightest.",
             ),
             Slip(
                 lambda outputs, labels: np.max(np.where(_right(outputs, labels), -np.inf, outputs.max(axis=1))),
-                "that is how bright its output is; the question asks at which position the image is.",
+                "that is the brightness of the output; the question asks for the position of the image.",
             ),
             Slip(
-                lambda outputs, labels: losses.mistakes(outputs, labels)[0],
-                "that ranks by how far the answer outshines the right output; the question asks for the brightest output.",
+                lambda outputs, labels: metrics.mistakes(outputs, labels)[0],
+                "you compared the answer with the right output; the question asks for the brightest output.",
             ),
             Slip(
                 lambda outputs, labels: np.argmax(outputs[_worst(outputs, labels)]),
-                "that is the digit it was read as; the question asks at which position the image is.",
+                "that is the digit that the network answered; the question asks for the position of the image.",
             ),
         ),
         _many,

@@ -1,4 +1,4 @@
-"""Exercises about the network as a function: how many numbers it has, what one layer does, what it answers."""
+"""Exercises about the network as a function: the number of parameters, one layer, and the answers."""
 
 import itertools
 import math
@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxnet.exercises import samples
-from jaxnet.exercises.declaring import Exercise, Slip
+from jaxnet.exercises import _samples
+from jaxnet.exercises._model import Exercise, Slip
 
 
 def _sigmoid(z: Any) -> Any:
@@ -23,21 +23,21 @@ def _shapes() -> tuple[tuple[Any, ...], ...]:
 
 
 def _layers() -> tuple[tuple[Any, ...], ...]:
-    real = (samples.normal(0, 16, 784) / 28, samples.normal(1, 16), samples.digits().images[0].reshape(-1))
-    square = (samples.normal(2, 4, 4), samples.normal(3, 4), samples.uniform(4, 4))
+    real = (_samples.normal(0, 16, 784) / 28, _samples.normal(1, 16), _samples.digits().images[0].reshape(-1))
+    square = (_samples.normal(2, 4, 4), _samples.normal(3, 4), _samples.uniform(4, 4))
     return real, square
 
 
 def _outputs() -> tuple[tuple[Any, ...], ...]:
-    return (samples.uniform(5, 10, 10),), (samples.uniform(6, 25, 10),)
+    return (_samples.uniform(5, 10, 10),), (_samples.uniform(6, 25, 10),)
 
 
 EXERCISES = {
     "01-parameters": Exercise(
-        "Write a function `parameters(sizes)` that counts all weights and biases of a network with so many neurons in each "
-        "layer, such as `(784, 16, 16, 10)`.",
+        "Write a function `parameters(sizes)` that counts all weights and biases of a network, where `sizes` has the number of "
+        "neurons in each layer, such as `(784, 16, 16, 10)`.",
         lambda sizes: sum((before + 1) * after for before, after in _pairs(sizes)),
-        "each of these numbers is one direction in which the cost can be walked down.",
+        "each of these numbers is one direction in which you can walk down the cost.",
         (
             Slip(
                 lambda sizes: sum(before * after for before, after in _pairs(sizes)),
@@ -45,7 +45,7 @@ EXERCISES = {
             ),
             Slip(
                 lambda sizes: sum((before + 1) * after for before, after in _pairs(sizes)) + sizes[0],
-                "you gave the input pixels biases too; pixels are given, only the later neurons have a bias.",
+                "you gave biases to the input pixels too; only the later neurons have a bias.",
             ),
             Slip(
                 lambda sizes: sum(before * after for before, after in _pairs(sizes)) + len(sizes) - 1,
@@ -53,10 +53,11 @@ EXERCISES = {
             ),
             Slip(
                 lambda sizes: sum(before * (after + 1) for before, after in _pairs(sizes)),
-                "you gave the biases to the neurons that a layer reads; they belong to those that it lights.",
+                "you gave the biases to the inputs of a layer; they belong to the outputs of the layer.",
             ),
             Slip(
-                lambda sizes: sum(sizes), "you counted the neurons; the parameters sit on the connections between them."
+                lambda sizes: sum(sizes),
+                "you counted the neurons; but most parameters belong to the connections between neurons.",
             ),
             Slip(
                 math.prod, "you multiplied all sizes; only neighboring layers are connected, so add up layer by layer."
@@ -65,8 +66,8 @@ EXERCISES = {
         _shapes,
     ),
     "01-layer": Exercise(
-        "Write a function `layer(weights, biases, lit)` that computes what the next layer's neurons are lit by, with weights "
-        "(out, in) and the sigmoid.",
+        "Write a function `layer(weights, biases, lit)` that computes the activations of the next layer from the activations `lit` "
+        "of this layer, with weights (out, in) and the sigmoid.",
         lambda weights, biases, lit: _sigmoid(weights @ lit + biases),
         "the whole network is this line, once for every layer.",
         (
@@ -77,7 +78,7 @@ EXERCISES = {
             Slip(lambda weights, biases, lit: _sigmoid(weights @ lit), "you forgot the biases."),
             Slip(
                 lambda weights, biases, lit: _sigmoid(weights @ lit - biases),
-                "you took the biases away; here they are added, and a negative bias makes a neuron hard to light.",
+                "you subtracted the biases; add them. A negative bias makes a neuron hard to light.",
             ),
             Slip(
                 lambda weights, biases, lit: _sigmoid(weights @ lit) + biases,
@@ -91,13 +92,14 @@ EXERCISES = {
         _layers,
     ),
     "01-answers": Exercise(
-        "Write a function `answers(outputs)` that says which digit each image is read as, given outputs of shape (image, 10).",
+        "Write a function `answers(outputs)` that gives the digit that the network reads in each image, for outputs of shape "
+        "(image, 10).",
         lambda outputs: np.argmax(outputs, axis=1),
-        "the network says ten numbers; that the brightest one counts is our reading of them.",
+        "the network gives ten numbers; we decide to read the brightest one as its answer.",
         (
             Slip(
                 lambda outputs: np.max(outputs, axis=1),
-                "that is how bright the brightest output is, not which one it is.",
+                "that is the value of the brightest output; the question asks for its position.",
             ),
             Slip(
                 lambda outputs: np.argmin(outputs, axis=1),
@@ -111,7 +113,7 @@ EXERCISES = {
                 lambda outputs: np.argmax(outputs, axis=1) + 1,
                 "you count outputs from 1; the first one stands for digit 0.",
             ),
-            Slip(np.argmax, "you searched all images at once; each image has an answer of its own."),
+            Slip(np.argmax, "you searched all images at once; each image has its own answer."),
         ),
         _outputs,
     ),

@@ -1,1 +1,1 @@
-"""One file a question of the film or of a paper: pure functions of settings that return arrays, and a verdict that follows."""
+"""Experiments: one folder for each question of the film or of a paper, with measurement, verdict and pictures."""

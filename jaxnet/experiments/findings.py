@@ -1,4 +1,4 @@
-"""What every experiment gives back: arrays, numbers with their intervals, and a verdict that follows from them."""
+"""The results of every experiment: arrays, numbers with their intervals, and a verdict that is computed from the numbers."""
 
 import math
 from collections.abc import Callable
@@ -6,31 +6,31 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from jaxnet.ensemble import spread
+from jaxnet.core.stats import spread
 
 Arrays: TypeAlias = dict[str, np.ndarray]
-"""Everything an experiment measured, by name: enough to judge and to draw."""
+"""All measured arrays of an experiment by name; the verdict and the pictures need nothing else."""
 
 Keep: TypeAlias = Callable[[str, Callable[[], Arrays]], Arrays]
-"""`keep(part, compute)`: the arrays of a part of an experiment, computed now or found where they were kept."""
+"""`keep(part, compute)` returns the arrays of a part of an experiment: computed now, or read from an earlier run."""
 
 Verdict = Literal["reproduced", "undecided", "missed", "measured", "not run here"]
-"""Undecided: our number does not meet the published one, but its interval reaches it."""
+"""Undecided: our number does not meet the published bound, but a part of its interval does."""
 
 
 class Finding(NamedTuple):
     """One row of the ledger.
 
     Attributes:
-        what: What was measured, and by which protocol.
-        published: The film's or paper's figure, in words; empty where there is none.
-        source: Where that figure stands.
-        value: Ours: the mean over the seeds, or the share of them.
-        low: The lower end of its 95 % interval; NaN where there is none.
-        high: The upper end.
-        seeds: Networks it rests on.
-        verdict: "measured" where nothing was published.
-        unit: Of the value.
+        what: The name of the number, with the protocol.
+        published: The number of the film or paper, in words; empty if there is none.
+        source: The place of the published number.
+        value: Our number: the mean over the seeds, or the share of the seeds.
+        low: The lower end of the 95 % interval of our number; NaN if there is no interval.
+        high: The upper end of the interval.
+        seeds: The number of networks behind the value.
+        verdict: "measured" if nothing was published.
+        unit: The unit of the value.
     """
 
     what: str
@@ -49,11 +49,12 @@ class Experiment(NamedTuple):
 
     Attributes:
         quick: Settings that take seconds.
-        full: Settings to quote, of minutes to an hour.
-        measure: `measure(settings, dataset, *, keep, show) -> arrays`, in parts that `keep` may find already computed.
+        full: Settings for numbers to quote, which take minutes to an hour.
+        measure: `measure(settings, dataset, *, keep, on_progress) -> arrays`, in parts; `keep` may return a part of an
+            earlier run.
         answer: `answer(settings, arrays) -> Answer`.
-        plan: `plan(settings)`: what it is about to do, in a sentence.
-        seconds: How long quick and full take on two CPU cores.
+        plan: `plan(settings)`: the plan of the experiment in one sentence.
+        seconds: The durations of the quick and the full settings on two CPU cores.
     """
 
     quick: Any
@@ -65,10 +66,10 @@ class Experiment(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What an experiment found.
+    """The answer of an experiment.
 
     Attributes:
-        words: The verdict, in sentences that follow from the numbers.
+        words: The verdict, in sentences that are made from the numbers.
         findings: The numbers.
     """
 
@@ -84,17 +85,17 @@ def at_once(part: str, compute: Callable[[], Arrays]) -> Arrays:
 def judged(
     value: float, low: float, high: float, *, least: float | int | None = None, most: float | int | None = None
 ) -> Verdict:
-    """Whether a number meets what was published.
+    """Judge whether a number meets the published number.
 
     Args:
-        value: The number.
-        low: The lower end of its interval; NaN where there is none.
-        high: The upper end.
-        least: What it should reach; None for no such bound.
-        most: What it should not exceed.
+        value: Our number.
+        low: The lower end of its interval; NaN if there is no interval.
+        high: The upper end of the interval.
+        least: The lower bound for our number; None for no bound.
+        most: The upper bound for our number; None for no bound.
 
     Returns:
-        "reproduced" if the number itself meets the bounds, "undecided" if only its interval reaches them, else "missed";
+        "reproduced" if the number itself meets the bounds, "undecided" if only its interval reaches the bounds, else "missed";
         "measured" without bounds.
 
     Examples:
@@ -113,18 +114,18 @@ def mean(
     what: str, values: Any, *, published: str = "", source: str = "", least: float | int | None = None,
     most: float | int | None = None, equal: float | int | None = None, within: float | int = 0, unit: str = "",
 ) -> Finding:  # fmt: skip
-    """A finding from one number a seed: the mean, with its interval by Student's distribution.
+    """A finding from one number for each seed: the mean, with its interval by Student's distribution.
 
     Args:
-        what: What was measured.
+        what: The name of the number.
         values: (seed,), the numbers.
-        published: The published figure, in words.
-        source: Where it stands.
-        least: What the mean should reach, as `judged` takes it.
-        most: What it should not exceed.
-        equal: A figure that it should neither exceed nor fall short of, instead of bounds.
-        within: By how much it may miss that figure.
-        unit: Of the values.
+        published: The published number, in words.
+        source: The place of the published number.
+        least: The lower bound for the mean, as in `judged`.
+        most: The upper bound for the mean.
+        equal: A number that the mean should equal, instead of bounds.
+        within: The largest allowed distance from `equal`.
+        unit: The unit of the values.
 
     Examples:
         >>> mean("right", np.array([95.0, 96.0, 97.0]), published="about 96 %", least=96.0).verdict
@@ -145,12 +146,12 @@ def share(
     """A finding that is a share of networks, in percent, with its exact binomial interval (Clopper and Pearson, 1934).
 
     Args:
-        what: What was measured.
-        successes: How many did.
-        trials: Of how many.
-        published: The published figure, in words.
-        source: Where it stands.
-        least: What the share should reach, in percent; None where nothing was published.
+        what: The name of the share.
+        successes: The number of networks that succeeded.
+        trials: The number of all networks.
+        published: The published number, in words.
+        source: The place of the published number.
+        least: The lower bound for the share, in percent; None if nothing was published.
 
     Examples:
         >>> found = share("reach 96 %", 0, 20)
@@ -180,7 +181,7 @@ def told(finding: Finding) -> str:
 
 
 def number(value: float | int) -> str:
-    """Four significant digits.
+    """A number as text, with four significant digits.
 
     Examples:
         >>> number(95.331), number(0.00123456), number(123456.7)

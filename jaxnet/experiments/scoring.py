@@ -1,4 +1,4 @@
-"""What experiments share: how many parameters a shape has, and networks trained and scored on the test images, once."""
+"""Functions that experiments share: count the parameters of a shape; train networks and score each once on the test images."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from jaxnet import ensemble, losses, recipes, training
-from jaxnet._types import Dataset
-from jaxnet.walking import Seen
+from jaxnet import training
+from jaxnet.core import metrics
+from jaxnet.core.types import Dataset
+from jaxnet.training import config, ensemble
+from jaxnet.training.progress import Progress
 
 
 def parameters(hidden: Sequence[int]) -> int:
-    """Weights and biases of a network that reads 784 pixels as ten digits through so many hidden neurons a layer.
+    """The number of weights and biases of a network with 784 inputs, these hidden layers and ten outputs.
 
     Examples:
         >>> parameters((16, 16))
@@ -22,20 +24,20 @@ def parameters(hidden: Sequence[int]) -> int:
 
 
 def trained(
-    members: Sequence[recipes.Settings], dataset: Dataset, show: Callable[[Seen], None]
+    members: Sequence[config.TrainConfig], dataset: Dataset, on_progress: Callable[[Progress], None]
 ) -> tuple[ensemble.Results, Float[np.ndarray, "member"]]:
     """Train networks of one shape, each in its own order.
 
     Args:
-        members: Settings that differ in what one program leaves open.
-        dataset: What to learn from and to be scored on.
-        show: Called with what there is to see.
+        members: The settings; they may only differ in numbers that one compiled program takes as arguments.
+        dataset: The images for training and for scoring.
+        on_progress: Called with the progress.
 
     Returns:
-        The results, and the percentage of the test images that each network reads.
+        The results, and the percentage of the test images that each network reads correctly.
     """
-    results = ensemble.train_together(members, dataset, shared=False, evaluate_every=0, show=show)
-    recipe = training.plan(members[0], dataset, drawn=False).recipe
-    outputs = lambda i: losses.outputs(recipe.apply, results.params(i), dataset.test.images)
-    right = [100 * float(losses.accuracy(outputs(i), dataset.test.labels)) for i in range(len(members))]
+    results = ensemble.train_together(members, dataset, shared=False, evaluate_every=0, on_progress=on_progress)
+    functions = training.plan(members[0], dataset, drawn=False).functions
+    outputs = lambda i: metrics.predict(functions.apply, results.params(i), dataset.test.images)
+    right = [100 * float(metrics.accuracy(outputs(i), dataset.test.labels)) for i in range(len(members))]
     return results, np.array(right)

@@ -1,14 +1,14 @@
-"""Arrays to matplotlib Figures: nothing here shows, saves or prints; notebooks show them after `%matplotlib inline`."""
+"""From arrays to matplotlib Figures. No function shows, saves or prints; notebooks show figures after `%matplotlib inline`."""
 
+from jaxnet.plot.animation import animate
+from jaxnet.plot.attribution import gradient_by_label, loss_change_allocation, signals
 from jaxnet.plot.bars import by_layer, ranking
-from jaxnet.plot.credits import credit, signals, tug_of_war
 from jaxnet.plot.curves import history
-from jaxnet.plot.evidence import budget, predicted_measured, two_readings
-from jaxnet.plot.films import film
-from jaxnet.plot.gallery import captioned, confusion, cost_of_one, digits_read, mistakes_gallery, seen
+from jaxnet.plot.dot_plots import ladder, seeds, sizes
+from jaxnet.plot.gallery import captioned, confusion, cost_of_one, digits_read, mistakes_gallery, network_inputs
 from jaxnet.plot.maps import pixel_maps
 from jaxnet.plot.network import MOST_EDGES, activations, edges
-from jaxnet.plot.spreads import ladder, seeds, sizes
+from jaxnet.plot.nudges import partial_step, predicted_measured, two_readings
 from jaxnet.plot.style import DARK, LIGHT, Theme
 from jaxnet.plot.sweeps import sweep
 
@@ -18,26 +18,26 @@ __all__ = [
     "MOST_EDGES",
     "Theme",
     "activations",
-    "budget",
+    "animate",
     "by_layer",
     "captioned",
     "confusion",
     "cost_of_one",
-    "credit",
     "digits_read",
     "edges",
-    "film",
+    "gradient_by_label",
     "history",
     "ladder",
+    "loss_change_allocation",
     "mistakes_gallery",
+    "network_inputs",
+    "partial_step",
     "pixel_maps",
     "predicted_measured",
     "ranking",
     "seeds",
-    "seen",
     "signals",
     "sizes",
     "sweep",
-    "tug_of_war",
     "two_readings",
 ]

@@ -1,4 +1,4 @@
-"""Gradients as bars: layer by layer, and the strongest nudges in order."""
+"""Bar charts of gradients: one by layer, and one of the largest components in order."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,21 +6,21 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxnet.bang import Nudge
-from jaxnet.bang.names import in_words
+from jaxnet.bang.selection import in_words
 from jaxnet.plot.style import DARK, Theme, canvas, headline, quiet
 
 
 def by_layer(columns: Mapping[str, Mapping[str, float]], *, title: str = "", theme: Theme = DARK) -> Figure:
-    """Bars of one or more quantities for every array of parameters.
+    """Draw bars of one or more quantities for every array of parameters.
 
     Args:
-        columns: By quantity (the legend), the value of every leaf (the rows), as `bang.by_leaf` returns them; values
-            are fractions and shown as percentages.
+        columns: By quantity (the legend), the value of every leaf (the rows), as `bang.by_leaf` returns it. The values
+            are fractions; the figure shows percentages.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: a group of bars a leaf, one bar a quantity.
+        The figure: one group of bars for each leaf, with one bar for each quantity.
     """
     names = list(next(iter(columns.values())))
     figure = canvas(9.0, 1.2 + 0.36 * len(names) * max(1, len(columns)), theme)
@@ -41,7 +41,7 @@ def by_layer(columns: Mapping[str, Mapping[str, float]], *, title: str = "", the
 
 
 def ranking(nudges: Sequence[Nudge], *, title: str = "", theme: Theme = DARK) -> Figure:
-    """The strongest components of the gradient in order, each with what to do about it.
+    """Draw the largest components of the gradient in order, each with the nudge that lowers the cost.
 
     Args:
         nudges: From `bang.top`.
@@ -49,8 +49,8 @@ def ranking(nudges: Sequence[Nudge], *, title: str = "", theme: Theme = DARK) ->
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one bar a nudge, its length |dC/dp|; blue says nudge the parameter up, orange down. The number at its
-        end says how many times larger it is than the next.
+        The figure: one bar for each component, with the length |dC/dp|. Blue: nudge the parameter up. Orange: nudge it
+        down. The number at the end of a bar is its ratio to the next bar.
     """
     figure = canvas(11.0, 1.3 + 0.32 * len(nudges), theme)
     axes = quiet(figure.add_subplot(), theme)

@@ -1,11 +1,11 @@
-"""How the cost fell."""
+"""The training curve: the cost and the error of a run by step."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from jaxnet.plot.style import DARK, Theme, canvas, headline, quiet
-from jaxnet.record import Columns
+from jaxnet.training.records import Columns
 
 
 def history(
@@ -14,14 +14,14 @@ def history(
     """Draw a run: the cost of every step's batch, and the error at every evaluation.
 
     Args:
-        steps: Columns step and cost; nothing is left out, the thick line is their running mean.
+        steps: Columns step and cost. The thin line shows every step; the thick line is the running mean.
         evaluations: Columns step, cost and accuracy.
-        judged_by: Which images the evaluations saw.
+        judged_by: The name of the images that the evaluations used.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: cost on the left, the percentage misread on the right, both on logarithmic scales.
+        The figure. Left: the cost. Right: the percentage of misread images. Both scales are logarithmic.
     """
     figure = canvas(11.0, 4.4, theme)
     left, right = (quiet(axes, theme) for axes in figure.subplots(1, 2))

@@ -1,4 +1,4 @@
-"""What the network answers: digits read before and after training, mistakes, one image's cost, and what was seen."""
+"""Pictures of the network's answers: digits read before and after training, mistakes, one image's cost, and inputs."""
 
 import math
 from collections.abc import Sequence
@@ -46,20 +46,20 @@ def _bars(axes: Axes, values: Any, label: int | None, classes: Sequence[str], th
 def digits_read(
     images: Any, labels: Any, before: Any, after: Any, *, classes: Sequence[str], title: str = "", theme: Theme = DARK
 ) -> Figure:
-    """The same digits read by the untrained and the trained network.
+    """Draw a few digits with the outputs of the untrained and of the trained network.
 
     Args:
         images: A few images.
-        labels: What they show.
+        labels: The labels of the images.
         before: (images, classes), outputs of the untrained network in 0..1.
-        after: The same, trained.
-        classes: The labels' names.
+        after: (images, classes), outputs of the trained network in 0..1.
+        classes: The names of the labels.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: images above, untrained outputs in the middle, trained below; the strongest output is blue if it is
-        right and orange if it is wrong.
+        The figure: images above, outputs of the untrained network in the middle, outputs of the trained network below. The
+        strongest output is blue if it is right and orange if it is wrong.
     """
     classes = legible(classes)
     figure, axes = sheet(1.25 * (1.15 * len(images) + 0.2), 1.25 * 3.8 + 0.45, theme)
@@ -99,20 +99,20 @@ def cost_of_one(
     image: Any, label: int, output: Any, *, classes: Sequence[str], loss: float | None = None, title: str = "",
     theme: Theme = DARK,
 ) -> Figure:  # fmt: skip
-    """The cost of one image, split over the outputs: what each says, what it should say, and the square of the difference.
+    """Draw the cost of one image, split over the outputs: the output, the wanted output, and the square of the difference.
 
     Args:
         image: The image.
-        label: What it shows.
+        label: The label of the image.
         output: The network's outputs, in 0..1.
-        classes: The labels' names.
-        loss: The loss that the network is trained by, if it is not this sum; named in the title.
+        classes: The names of the labels.
+        loss: The training loss of this image, if the network is trained with another loss; it is named in the title.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: bars for the outputs with rings at what is wanted; on the right the squared differences, which sum
-        to the film's cost.
+        The figure: bars for the outputs, with rings at the wanted outputs. On the right: the squared differences; their sum
+        is the film's cost.
 
     Source: the film's "Cost functions".
     """
@@ -160,14 +160,14 @@ def mistakes_gallery(
     title: str = "",
     theme: Theme = DARK,
 ) -> Figure:
-    """Misread images with what they are, what was read, and how sure the network was.
+    """Draw misread images with label, answer and confidence.
 
     Args:
-        images: The misread images, in the order to show.
-        labels: What they are.
-        answers: What was read.
-        confidences: The strongest output for each, 0..1.
-        classes: The labels' names.
+        images: The misread images, in the order of the picture.
+        labels: The labels of the images.
+        answers: The answers of the network.
+        confidences: The largest output for each image, 0..1.
+        classes: The names of the labels.
         title: The headline.
         theme: DARK or LIGHT.
 
@@ -186,12 +186,12 @@ def mistakes_gallery(
 def captioned(
     images: Any, captions: Sequence[str], *, size: float | int = 8, title: str = "", theme: Theme = DARK
 ) -> Figure:
-    """A grid of images, each with its own words above it.
+    """Draw a grid of images, each with a caption above.
 
     Args:
-        images: In the order to show.
-        captions: One each.
-        size: Of the letters, in points.
+        images: The images, in the order of the picture.
+        captions: One caption for each image.
+        size: The size of the letters, in points.
         title: The headline.
         theme: DARK or LIGHT.
 
@@ -214,23 +214,23 @@ def captioned(
 
 
 def brightest(image: Any) -> float:
-    """The value to show as white: 255 for uint8, 1 for floats unless they go beyond."""
+    """The value to show as white: 255 for uint8; for floats 1, or the largest value if it is above 1."""
     image = np.asarray(image)
     return 255.0 if image.dtype == np.uint8 else max(1.0, float(image.max()))
 
 
 def confusion(counts: Any, *, classes: Sequence[str], title: str = "", theme: Theme = DARK) -> Figure:
-    """Which label is read as which.
+    """Draw the confusion matrix: how many images of each label got each answer.
 
     Args:
         counts: (label, answer), numbers of images.
-        classes: The labels' names.
+        classes: The names of the labels.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: numbers of images; brightness shows the mistakes alone, so that the diagonal does not outshine them. Of
-        more than 40 classes those with the most mistakes.
+        The figure: the numbers of images. The brightness shows mistakes only; otherwise the diagonal would be much brighter.
+        With more than 40 classes, the figure shows the 40 with the most mistakes.
     """
     counts, classes = np.asarray(counts), legible(classes)
     if len(counts) > MOST_CLASSES:
@@ -257,7 +257,7 @@ def confusion(counts: Any, *, classes: Sequence[str], title: str = "", theme: Th
     return figure
 
 
-def seen(
+def network_inputs(
     pages: Any,
     images: Any,
     outputs: Any,
@@ -266,18 +266,18 @@ def seen(
     classes: Sequence[str],
     theme: Theme = DARK,
 ) -> Figure:
-    """What `jaxnet predict` was given, what the network saw of it, and what it answered.
+    """Draw each picture of `jaxnet predict`, the image that the network read, and the outputs.
 
     Args:
-        pages: The pictures as they were.
-        images: What the network read.
+        pages: The original pictures.
+        images: The images that the network read.
         outputs: (pictures, classes), in 0..1; all 0 for a picture with nothing to read.
-        names: What to call the pictures.
-        classes: The labels' names.
+        names: The names of the pictures.
+        classes: The names of the labels.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one row a picture.
+        The figure: one row for each picture.
     """
     classes, names = legible(classes), legible(names)
     figure = canvas(8.0, 1.7 * len(pages) + 0.3, theme)

@@ -1,4 +1,4 @@
-"""The values into each neuron of the first layer, drawn at their pixels."""
+"""The weights (or gradients) of each neuron of the first layer, drawn at their pixels."""
 
 import math
 from typing import Any
@@ -26,12 +26,12 @@ def pixel_maps(
         weights: (neurons, pixels), such as `params[0].weights` or `grads[0].weights`.
         image_shape: (height, width) of one image; with a channel axis the channels are summed.
         title: The headline.
-        unit: What the color stands for.
-        most: Draw at most so many neurons, the first ones; the title of each is its number.
+        unit: The meaning of the color.
+        most: The largest number of neurons to draw, from the first one on; the title of each is its number.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one image a neuron, whose array is the values.
+        The figure: one image for each neuron; the array of the image holds the values.
 
     Raises:
         ValueError: If the number of pixels does not fit the shape.

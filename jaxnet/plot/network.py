@@ -1,4 +1,4 @@
-"""The network itself: every weight as an edge, every bias as a ring, or one image's lit neurons."""
+"""Pictures of the network: every weight as an edge and every bias as a ring, or the activations of one image."""
 
 import itertools
 import math
@@ -11,17 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.figure import Figure
 
-from jaxnet.network import Layer
+from jaxnet.core.network import Layer
 from jaxnet.plot.style import DARK, Theme, headline, legend, legible, lettering, sheet, signed, signed_power
 
 MOST_EDGES = 100_000
-"""Beyond this a picture of single edges takes minutes and shows a block of color."""
+"""The most edges of a picture; with more edges drawing takes minutes, and only a block of color is visible."""
 
 TALLEST = 32
-"""Neurons below each other in one column."""
+"""The most neurons in one column."""
 
 SHEAR, DEPTH, HEIGHT = 0.12, 0.55, 1.7
-"""The input plane, seen from the side: how much it leans, how deep and how high it looks."""
+"""The input plane, seen from the side: its slant, its visible depth and its height."""
 
 
 def edges(
@@ -35,26 +35,27 @@ def edges(
     exponent: float | int = 0.5,
     theme: Theme = DARK,
 ) -> Figure:
-    """Draw one value for every parameter of a fully connected network: none is sampled, none is left out.
+    """Draw one value for every parameter of a fully connected network; no parameter is left out.
 
-    Each edge is a weight, from its pixel in the plane on the left or its neuron to the neuron it feeds. Each ring is a
-    neuron's bias. Blue is positive, orange negative; brightness grows with magnitude, as (|value| / largest) ** exponent
-    over all layers alike, and so does thickness, which is finer in a layer of many edges. The largest are drawn last,
-    on top; zeros are invisible.
+    Each edge is a weight. It starts at a pixel of the plane on the left, or at a neuron, and ends at a neuron of the next
+    layer. Each ring is the bias of a neuron. Blue is positive, orange is negative. The brightness grows with the magnitude,
+    as (|value| / largest) ** exponent, with one scale for all layers. The thickness grows in the same way, but edges are
+    thinner in a layer with many edges. The largest values are drawn last, on top; zeros are invisible.
 
     Args:
-        values: Layers of gradients, weights, updates or the like, shaped as the parameters.
+        values: Layers of gradients, weights, updates or other values, with the shapes of the parameters.
         title: The headline.
-        unit: What one unit of a value is, for the legend.
-        image: Shown on the input plane; None leaves it empty.
-        image_shape: Where the inputs stand on that plane; inputs of another number form a column. Channels share a place.
-        classes: Names of the outputs.
-        exponent: 1 shows magnitudes in proportion, so few edges are seen; 0.5 brings out the small ones.
+        unit: The unit of the values, for the legend.
+        image: The image on the input plane; None leaves the plane empty.
+        image_shape: The shape of the input plane. Channels share a place. If the number of inputs does not fit, the inputs
+            form a column.
+        classes: The names of the outputs.
+        exponent: 1 draws magnitudes in proportion, so that only few edges are visible; 0.5 makes small values visible.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure. Its axes hold one `LineCollection` (edges) and, last, an `EllipseCollection` (rings), whose arrays
-        (`get_array`) are the values drawn, the weakest first.
+        The figure. Its axes hold one `LineCollection` (edges) and, last, an `EllipseCollection` (rings). Their arrays
+        (`get_array`) hold the values, the smallest magnitude first.
 
     Raises:
         ValueError: If a value is not finite, or there are more than 100,000 edges.
@@ -79,14 +80,14 @@ def edges(
 
 
 class _Arrays(NamedTuple):
-    """A layer's values, float64."""
+    """The values of one layer, in float64."""
 
     weights: np.ndarray
     biases: np.ndarray
 
 
 def _places(sizes: Sequence[int], image_shape: Sequence[int]) -> list[Float[np.ndarray, "neuron 2"]]:
-    """Where every neuron stands: the inputs on a leaning plane, the rest in columns."""
+    """The place of every neuron: inputs on a slanted plane, all other layers in columns."""
     height, width = image_shape[:2] if math.prod(image_shape) == sizes[0] else (1, sizes[0])
     row, column = np.divmod(np.arange(sizes[0]) // max(1, sizes[0] // (height * width)), width)
     across, down = (column + 0.5) / width, (row + 0.5) / height
@@ -99,7 +100,7 @@ def _places(sizes: Sequence[int], image_shape: Sequence[int]) -> list[Float[np.n
 
 
 def _column(size: int, x: float) -> Float[np.ndarray, "neuron 2"]:
-    """A layer's neurons below each other, in as many columns as it takes to keep them apart."""
+    """The places of a layer's neurons, in one or more columns; further columns avoid overlaps."""
     high = min(size, TALLEST)
     wide = math.ceil(size / high)
     across, down = np.divmod(np.arange(size), high)
@@ -108,7 +109,7 @@ def _column(size: int, x: float) -> Float[np.ndarray, "neuron 2"]:
 
 
 def _plane(axes: Axes, image: Any, places: Float[np.ndarray, "pixel 2"], theme: Theme) -> None:
-    """The image as small squares at the inputs' places."""
+    """Draw the image as small squares at the places of the inputs."""
     pixels = np.asarray(image, np.float64).ravel()
     pixels = pixels - min(0.0, pixels.min())
     pixels = pixels / (pixels.max() or 1)
@@ -137,18 +138,18 @@ def _edges(
 
 
 def fineness(layers: Sequence[Any]) -> np.ndarray:
-    """How much thinner every edge is drawn than the few of a small layer."""
+    """The factor for the width of every edge: 1 in a small layer, less in a layer with many edges."""
     sizes = [np.size(weights) for weights, _ in layers]
     return np.concatenate([np.full(size, min(1.0, 25 / size**0.5)) for size in sizes])
 
 
 def edge_width(strength: np.ndarray) -> np.ndarray:
-    """Points, for a strength of 0 to 1."""
+    """The width of an edge in points, for a strength of 0 to 1."""
     return 0.4 + 2.6 * strength**1.5
 
 
 def ring_width(strength: np.ndarray) -> np.ndarray:
-    """Points, for a strength of 0 to 1."""
+    """The width of a ring in points, for a strength of 0 to 1."""
     return 0.8 + 2.8 * strength
 
 
@@ -172,7 +173,7 @@ def _rings(
 
 
 def _names(axes: Axes, places: list[Any], classes: Sequence[str] | None, theme: Theme) -> None:
-    # Of outputs in several columns no name would stand beside its own.
+    # No names if the outputs need several columns: a name could not stand beside its output.
     names = legible(classes or []) if len(places[-1]) <= TALLEST else []
     for name, (x, y) in zip(names, places[-1], strict=False):
         axes.text(x + 0.08, y, name, color=theme.ink, va="center", fontsize=12, **lettering([name]))
@@ -195,18 +196,18 @@ def activations(
     classes: Sequence[str] | None = None,
     theme: Theme = DARK,
 ) -> Figure:
-    """One image going through the network: every neuron as bright as it is lit.
+    """Draw one image on its way through the network; the brightness of a neuron is its activation.
 
     Args:
-        lit: One array a layer, the pixels first, as `network.forward` returns them. A layer with values outside 0..1
-            is shown relative to its largest; its numbers stand beside the outputs.
+        lit: One array for each layer, the pixels first, as `network.forward` returns them. If a layer has values above 1,
+            its brightness is relative to its largest value. The outputs have their numbers beside them.
         title: The headline.
-        image_shape: Where the inputs stand on their plane, as in `edges`.
-        classes: Names of the outputs.
+        image_shape: The shape of the input plane, as in `edges`.
+        classes: The names of the outputs.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one column of disks a layer, brightness for activation, the strongest output ringed.
+        The figure: one column of disks for each layer. Brightness is activation, and a ring marks the largest output.
     """
     layers = [np.asarray(layer, np.float64).ravel() for layer in lit]
     places = _places([len(layer) for layer in layers], image_shape)

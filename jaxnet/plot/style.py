@@ -1,4 +1,4 @@
-"""The look of every picture: two themes, and the colors of plus and minus."""
+"""The style of all pictures: two themes, and the colors of positive and negative values."""
 
 import contextlib
 import re
@@ -20,13 +20,13 @@ class Theme(NamedTuple):
     """Colors of a picture.
 
     Attributes:
-        ground: Behind everything.
+        ground: The background.
         ink: Text and outlines.
-        faint: Grid lines and what should step back.
-        positive: Above zero; blue, told from orange by the color-blind too.
-        negative: Below zero; orange.
-        gray: Colormap of pixels, from 0 to 1.
-        series: Colors of lines that stand for different things, told apart by the color-blind.
+        faint: Grid lines and other less important marks.
+        positive: Values above zero: a blue that color-blind readers can tell from the orange.
+        negative: Values below zero: orange.
+        gray: The colormap of pixels, from 0 to 1.
+        series: The colors of lines with different meanings; color-blind readers can tell them apart.
     """
 
     ground: str
@@ -42,13 +42,13 @@ DARK = Theme(
     "#0d1117", "#e6edf3", "#484f58", "#58c4dd", "#ff8c42", "gray",
     ("#58c4dd", "#ff8c42", "#f0e442", "#2fbf8f", "#d98ac4", "#b8c0cc", "#7d9cff"),
 )  # fmt: skip
-"""For the screen, as the film."""
+"""The theme for screens, with the film's colors."""
 
 LIGHT = Theme(
     "#ffffff", "#1f2328", "#c9d1d9", "#0969a8", "#c4500b", "gray_r",
     ("#0969a8", "#c4500b", "#8a7a00", "#00765a", "#9b3f82", "#5a6270", "#3a4fc4"),
 )  # fmt: skip
-"""For print."""
+"""The theme for print."""
 
 
 FALLBACKS = (
@@ -57,22 +57,23 @@ FALLBACKS = (
     "Noto Sans", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil",
     "Noto Sans Thai", "Arial", "Segoe UI", "Nirmala UI", "Leelawadee UI", "Arial Unicode MS", "Symbola",
 )  # fmt: skip
-"""Families of fonts for letters that matplotlib's own font lacks, the first that has them."""
+"""Font families for letters that matplotlib's own font lacks; the first family with the letters is used."""
 
 SHAPES_TEXT = matplotlib.__version_info__ >= (3, 11)
 """Whether matplotlib joins Arabic letters and writes from right to left."""
 
 
 def legible(names: Iterable[str]) -> list[str]:
-    r"""Names as a picture can show them: a dollar sign as one, and a class by its number if no font has its letters.
+    r"""Prepare names for a picture: escape dollar signs, and replace a class name by its number if no font has its letters.
 
     Draw the names with `lettering(names)`, which chooses the fonts.
 
     Args:
-        names: Of classes, in their order.
+        names: The names of the classes, in their order.
 
     Returns:
-        Names to draw: with `$` kept from being read as mathematics, and `#3` for a name that would be empty boxes.
+        Names to draw. `$` is escaped, so that matplotlib does not read mathematics. A name without a font becomes its
+        number, such as `#3`.
 
     Examples:
         >>> legible(["a", "$5", "\uffff"])
@@ -83,11 +84,11 @@ def legible(names: Iterable[str]) -> list[str]:
 
 
 MOST_CLASSES = 40
-"""What one picture of classes shows; of more, those with the largest values."""
+"""The most classes of one picture: the classes with the largest values."""
 
 
 def largest_classes(values: Any, *always: int) -> np.ndarray:
-    """Positions of the classes to show, in their order: all, or of many those with the largest values and `always`."""
+    """The positions of the classes to show, in order: `always` and the largest values if there are more than 40 classes."""
     values = np.asarray(values)
     if len(values) <= MOST_CLASSES:
         return np.arange(len(values))
@@ -96,10 +97,10 @@ def largest_classes(values: Any, *always: int) -> np.ndarray:
 
 
 def lettering(texts: Iterable[str]) -> dict[str, Any]:
-    """The argument `family` for texts with letters that matplotlib's own font lacks; nothing for other texts.
+    """The argument `family` for texts with letters that matplotlib's own font lacks; empty for other texts.
 
     Args:
-        texts: To draw.
+        texts: The texts to draw.
 
     Returns:
         Keyword arguments for `axes.text`, `axes.set_xticks` and other functions that draw text.
@@ -110,7 +111,7 @@ def lettering(texts: Iterable[str]) -> dict[str, Any]:
 
 
 LEFT_TO_RIGHT = "\u200e"
-"""An invisible mark: what stands beside it is written from left to right."""
+"""An invisible mark: the text beside this mark is written from left to right."""
 
 
 def _from_the_right(name: str) -> bool:
@@ -118,7 +119,7 @@ def _from_the_right(name: str) -> bool:
 
 
 def _kept_apart(name: str) -> str:
-    """A name from right to left with marks that keep the order of the words around it."""
+    """Put marks around a right-to-left name, so that the words around it keep their order."""
     return f"{LEFT_TO_RIGHT}{name}{LEFT_TO_RIGHT}" if _from_the_right(name) else name
 
 
@@ -130,14 +131,14 @@ def _can_draw(name: str) -> bool:
 
 
 def _lacking(text: str) -> set[int]:
-    """Letters of a text that matplotlib's own font lacks; a new line needs none."""
+    """The letters of a text that matplotlib's own font lacks; line breaks do not count."""
     return {ord(letter) for letter in text if letter not in ("\n", LEFT_TO_RIGHT)} - _letters_in(
         findfont(FontProperties())
     )
 
 
 def _letters_of(family: str) -> frozenset[int]:
-    """Letters that a family of fonts has; none if this machine has no such family."""
+    """The letters of a font family; empty if this machine does not have the family."""
     if family not in _families():
         return frozenset()
     return _letters_in(findfont(FontProperties(family=[family])))
@@ -150,29 +151,29 @@ def _letters_in(path: str) -> frozenset[int]:
 
 @cache
 def _families() -> frozenset[str]:
-    """Families that matplotlib can draw with."""
+    """The font families that matplotlib can use."""
     known = {font.fname for font in fontManager.ttflist}
-    # Matplotlib keeps the list of fonts that it once found, so a font that was installed later is not in it.
+    # Matplotlib caches its list of fonts; fonts installed later are not on the list.
     for path in sorted(set(findSystemFonts()) - known):
-        with contextlib.suppress(OSError, RuntimeError, ValueError, KeyError):  # a font that cannot be read is not used
+        with contextlib.suppress(OSError, RuntimeError, ValueError, KeyError):  # skip a font that cannot be read
             fontManager.addfont(path)
     return frozenset(font.name for font in fontManager.ttflist)
 
 
 def canvas(width: float, height: float, theme: Theme) -> Figure:
-    """An empty figure of so many inches on the theme's ground, which makes room for labels by itself."""
+    """An empty figure with this width and height in inches, on the theme's background; its layout makes room for labels."""
     return Figure(figsize=(width, height), facecolor=theme.ground, layout="constrained")
 
 
 def sheet(width: float, height: float, theme: Theme, *, below: float = 0.0) -> tuple[Figure, Axes]:
-    """A figure of one frameless picture under its headline, with `below` inches kept free for a legend."""
+    """A figure with one picture without a frame, a headline, and `below` inches for a legend."""
     figure = Figure(figsize=(width, height), facecolor=theme.ground)
     top = 0.45 / height
     return figure, quiet(figure.add_axes((0, below / height, 1, 1 - top - below / height)), theme, frame=False)
 
 
 def quiet(axes: Axes, theme: Theme, *, frame: bool = True) -> Axes:
-    """Dress axes in the theme's colors; without a frame only the picture is left."""
+    """Give axes the theme's colors; `frame=False` hides everything except the picture."""
     axes.set_facecolor(theme.ground)
     axes.tick_params(colors=theme.ink, which="both", labelsize=9)
     for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
@@ -186,21 +187,21 @@ def quiet(axes: Axes, theme: Theme, *, frame: bool = True) -> Axes:
 
 
 def headline(figure: Figure, text: str, theme: Theme) -> None:
-    """The one idea of the picture, above it."""
-    # A canvas makes room for its headline only where its place is left open.
+    """Write the headline, the one idea of the picture, above the picture."""
+    # A canvas makes room for the headline only if no place is given.
     place = {} if figure.get_layout_engine() else {"y": 1 - 0.1 / figure.get_figheight()}
     figure.suptitle(text, color=theme.ink, fontsize=14, fontweight="bold", **place, **lettering([text]))
 
 
 def signed(theme: Theme, *, floor: float = 0.0) -> LinearSegmentedColormap:
-    """From the color of minus, opaque, over nothing (or `floor` opacity) at zero to the color of plus."""
+    """A colormap from the negative color (opaque) to the positive color (opaque), with the opacity `floor` at zero."""
     minus, plus = to_rgb(theme.negative), to_rgb(theme.positive)
     stops = [(0, (*minus, 1)), (0.5, (*minus, floor)), (0.5, (*plus, floor)), (1, (*plus, 1))]
     return LinearSegmentedColormap.from_list("minus-plus", stops, N=1024)
 
 
 def signed_power(largest: float, exponent: float | int) -> FuncNorm:
-    """Put -largest..largest on 0..1 with zero in the middle, as sign * (magnitude / largest) ** exponent."""
+    """Map -largest..largest to 0..1 with zero in the middle, by sign * (magnitude / largest) ** exponent."""
     return FuncNorm(
         (
             lambda v: np.sign(v) * (np.abs(v) / largest) ** exponent,
@@ -212,7 +213,7 @@ def signed_power(largest: float, exponent: float | int) -> FuncNorm:
 
 
 def legend(figure: Figure, unit: str, norm: FuncNorm, theme: Theme) -> None:
-    """A bar at the bottom of a `sheet` that says which color is which value."""
+    """Draw a color bar at the bottom of a `sheet`."""
     width, height = figure.get_size_inches()
     room = figure.add_axes((0.5 - 2.4 / width, 0.48 / height, 4.8 / width, 0.13 / height))
     bar = figure.colorbar(ScalarMappable(norm, signed(theme)), cax=room, orientation="horizontal")
@@ -226,7 +227,7 @@ def legend(figure: Figure, unit: str, norm: FuncNorm, theme: Theme) -> None:
 
 
 def grid(axes: Axes, theme: Theme, x: str, y: str) -> None:
-    """Name both axes, with their units, and draw faint lines."""
+    """Write the names and units of both axes, and draw faint grid lines."""
     axes.set_xlabel(x, color=theme.ink)
     axes.set_ylabel(y, color=theme.ink)
     axes.grid(color=theme.faint, alpha=0.3)
@@ -234,5 +235,12 @@ def grid(axes: Axes, theme: Theme, x: str, y: str) -> None:
 
 
 def key(axes: Axes, theme: Theme, **where: Any) -> None:
-    """A legend in the theme's colors."""
+    """Draw a legend in the theme's colors."""
     axes.legend(facecolor=theme.ground, edgecolor=theme.faint, labelcolor=theme.ink, fontsize=9, **where)
+
+
+class Picture(NamedTuple):
+    """A figure and its caption."""
+
+    figure: Figure
+    caption: str

@@ -1,4 +1,4 @@
-"""What many networks came to: cost by a setting, and the spread over seeds."""
+"""The picture of a sweep: the cost of many networks by a setting, and its scatter over seeds."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from jaxnet.ensemble import spread
+from jaxnet.core.stats import spread
 from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, key, quiet
 
 
@@ -15,30 +15,30 @@ def sweep(
     values: Any, series: Sequence[str], costs: Any, curves: Any, *, setting: str, cost: str, title: str = "",
     theme: Theme = DARK,
 ) -> Figure:  # fmt: skip
-    """Draw how the cost depends on a setting, and how it fell.
+    """Draw the cost against a setting, and the cost by epoch.
 
     Args:
-        values: (member,), the setting; on a logarithmic scale where all are positive.
-        series: (member,), what else differs; a line for each.
-        costs: (member,), each network's cost in the end; NaN for one that diverged.
+        values: (member,), the values of the setting; the scale is logarithmic if all are positive.
+        series: (member,), the other settings in words; each combination has a line.
+        costs: (member,), the final cost of each network; NaN for a network that diverged.
         curves: (member, epoch), the cost of each epoch.
-        setting: What `values` are.
-        cost: What `costs` are.
+        setting: The name of the setting.
+        cost: The name of the cost.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure. Left: a dot a network, diverged ones as crosses on the upper edge, the line through the medians, the
-        band from quartile to quartile. Right: the medians' way down, with the same band, for up to seven combinations:
-        those with the lowest median in the end.
+        The figure. Left: each dot is a network, and crosses at the upper edge are networks that diverged. The line goes
+        through the medians, and the band goes from the lower to the upper quartile. Right: median and band by epoch, for at
+        most seven combinations, those with the lowest final median.
 
     Raises:
-        ValueError: If the arrays do not have one entry a network.
+        ValueError: If the arrays do not have one entry for each network.
     """
     values, costs, curves = (np.asarray(part, np.float64) for part in (values, costs, curves))
     if not len(values) == len(series) == len(costs) == len(curves):
         raise ValueError(
-            f"there must be one entry a network, got {len(values)}, {len(series)}, {len(costs)} and {len(curves)}"
+            f"there must be one entry for each network, got {len(values)}, {len(series)}, {len(costs)} and {len(curves)}"
         )
     figure = canvas(12.0, 5.0, theme)
     left, right = (quiet(axes, theme) for axes in figure.subplots(1, 2))
@@ -71,7 +71,7 @@ def sweep(
         left.set_xticks(np.unique(values), [f"{value:g}" for value in np.unique(values)])
         left.xaxis.set_minor_locator(NullLocator())
     for axes, shown in ((left, costs), (right, curves)):
-        if not (shown > 0).any():  # all diverged, or nothing was finished
+        if not (shown > 0).any():  # all networks diverged, or no epoch was finished
             axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=theme.ink)
             continue
         axes.set_yscale("log")
@@ -91,6 +91,6 @@ def sweep(
 
 
 def _quartiles(values: np.ndarray) -> np.ndarray:
-    """A network that diverged counts as infinity; what is infinite is not drawn."""
+    """The quartiles of the costs. A network that diverged counts as infinity; NaN (not drawn) replaces infinite quartiles."""
     found = spread(values).quantiles[1:4]
     return np.where(np.isfinite(found), found, np.nan)

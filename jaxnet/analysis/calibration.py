@@ -1,0 +1,209 @@
+"""How sure a network is, and how well this matches its accuracy: confidence, entropy, AUROC, calibration, temperature."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxnet.core.losses import require_labels
+
+BINS = 15
+"""The number of bins of a reliability diagram, as in Guo et al. (2017)."""
+
+
+def _real(numbers: Any, what: str = "outputs and logits") -> np.ndarray:
+    """Convert to double precision; complex numbers are refused, because numpy would drop their imaginary part."""
+    if np.iscomplexobj(numbers):
+        raise ValueError(
+            f"{what} must be real numbers, got complex ones; take their real part or their magnitude first"
+        )
+    try:
+        values = np.asarray(numbers).astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{what} must be an array of numbers, got {type(numbers).__name__}") from error
+    if numbers is None or not values.ndim:
+        raise ValueError(f"{what} must be an array of numbers, got {numbers!r}")
+    return values
+
+
+def probabilities(
+    logits: Any, *, independent: bool = False, temperature: Any = 1.0
+) -> Float[np.ndarray, "... classes"]:
+    """Turn logits into outputs in 0..1, in double precision.
+
+    In single precision, the most confident outputs would all become 1.
+
+    Args:
+        logits: (..., classes), the last layer's weighted sums.
+        independent: True takes a sigmoid of each logit, as in the film; False takes the softmax, whose outputs sum to
+            1.
+        temperature: The logits are divided by this number. Above 1 the network is less sure. The largest output stays
+            the largest.
+
+    Raises:
+        ValueError: If a temperature is not positive.
+    """
+    from scipy import special
+
+    if not np.all(np.asarray(temperature) > 0):
+        raise ValueError(f"a temperature must be positive, got {temperature}")
+    scaled = _real(logits) / temperature
+    return special.expit(scaled) if independent else special.softmax(scaled, axis=-1)
+
+
+def confidence(outputs: Any) -> Float[np.ndarray, "..."]:
+    """The largest output, 0..1."""
+    return np.asarray(_real(outputs).max(-1))
+
+
+def normalized(outputs: Any) -> Float[np.ndarray, "... classes"]:
+    """Divide outputs by their sum, so that they can be read as probabilities.
+
+    Raises:
+        ValueError: If an output is negative. Logits can be negative.
+    """
+    outputs = _real(outputs)
+    if (outputs < 0).any():
+        raise ValueError(
+            f"only outputs that are not negative become probabilities, got {np.nanmin(outputs):g}; "
+            "pass logits through `probabilities` first"
+        )
+    return outputs / np.maximum(outputs.sum(-1, keepdims=True), np.finfo(np.float64).tiny)
+
+
+def entropy(outputs: Any) -> Float[np.ndarray, "..."]:
+    """The entropy of normalized outputs, in bits: 0 for one certain answer, log2(10) = 3.32 if all ten are equal.
+
+    Examples:
+        >>> entropy([[0.5, 0.5], [1.0, 0.0]]).tolist()
+        [1.0, 0.0]
+    """
+    shares = normalized(outputs)
+    return np.asarray(np.sum(shares * -np.log2(np.where(shares > 0, shares, 1)), axis=-1) + 0.0)
+
+
+def disagreement(outputs: Any) -> Float[np.ndarray, "image"]:
+    """How much of an ensemble's entropy comes from disagreement between its members, in bits.
+
+    The entropy of the mean minus the mean of the entropies. The result is 0 if all members answer alike, sure or not.
+
+    Args:
+        outputs: (member, image, classes).
+
+    Source: Lakshminarayanan et al., "Simple and scalable predictive uncertainty estimation using deep ensembles", 2017,
+    for ensembles; Houlsby et al., 2011, for this measure.
+    """
+    shares = normalized(outputs)
+    return entropy(shares.mean(0)) - entropy(shares).mean(0)
+
+
+def auroc(inside: Any, outside: Any) -> float:
+    """The probability that a number of `inside` is larger than a number of `outside`; ties count half.
+
+    At 1 the two groups are separated without a mistake, at 0.5 by chance only. Below 0.5 the numbers of `outside` are
+    larger.
+
+    Args:
+        inside: The confidences for digits.
+        outside: The confidences for images that are not digits.
+
+    Raises:
+        ValueError: If one of the two is empty.
+
+    Examples:
+        >>> auroc([0.9, 0.8], [0.8, 0.1])
+        0.875
+    """
+    from scipy import stats
+
+    inside, outside = (_real(side, "confidences").ravel() for side in (inside, outside))
+    if not (len(inside) and len(outside)):
+        raise ValueError(f"AUROC needs at least one number on both sides, got {len(inside)} and {len(outside)}")
+    ranks = stats.rankdata(np.concatenate([inside, outside]))[: len(inside)]
+    return float((ranks.sum() - len(inside) * (len(inside) + 1) / 2) / (len(inside) * len(outside)))
+
+
+class Reliability(NamedTuple):
+    """Confidence compared with accuracy, in bins of equal width over 0..1.
+
+    Attributes:
+        images: The number of images in each bin.
+        confidence: The mean confidence in each bin; 0 for an empty bin.
+        right: The fraction of each bin's images that are read correctly; 0 for an empty bin.
+    """
+
+    images: Int[np.ndarray, "bins"]
+    confidence: Float[np.ndarray, "bins"]
+    right: Float[np.ndarray, "bins"]
+
+
+def reliability(confidences: Any, right: Any, *, bins: int = BINS) -> Reliability:
+    """Put images into bins by confidence; the last bin includes 1.
+
+    Args:
+        confidences: (image,), 0..1.
+        right: (image,), whether each was read correctly.
+        bins: The number of bins.
+
+    Raises:
+        ValueError: If a confidence is not between 0 and 1, or if the two arrays are empty or of different lengths.
+
+    Source: Guo et al., "On calibration of modern neural networks", 2017.
+    """
+    confidences, right = _real(confidences, "confidences"), _real(right, "readings")
+    if confidences.ndim != 1 or confidences.shape != right.shape or not len(right):
+        raise ValueError(
+            f"confidences and right must be two rows of one length, got shapes {confidences.shape} and {right.shape}"
+        )
+    if not ((confidences >= 0) & (confidences <= 1 + 1e-6)).all():
+        low, high = confidences.min(), confidences.max()
+        raise ValueError(f"confidences must be between 0 and 1, got {low:g} to {high:g}; divide percentages by 100")
+    where = np.minimum((confidences * bins).astype(int), bins - 1)
+    total = lambda weights: np.bincount(where, weights, minlength=bins)
+    images = np.bincount(where, minlength=bins)
+    return Reliability(
+        images, total(confidences) / np.maximum(images, 1), total(right) / np.maximum(images, 1)
+    )  # fmt: skip
+
+
+def expected_calibration_error(confidences: Any, right: Any, *, bins: int = BINS) -> float:
+    """The mean difference between confidence and accuracy over the bins of `reliability`, weighted by images; 0..1.
+
+    Source: Naeini et al., 2015; Guo et al., 2017 ("expected calibration error").
+    """
+    found = reliability(confidences, right, bins=bins)
+    return float(np.sum(found.images * np.abs(found.confidence - found.right)) / len(np.asarray(confidences)))
+
+
+def nll(logits: Any, labels: Any, temperature: float | int, *, independent: bool = False) -> float:
+    """The mean cross-entropy at a temperature, in nats: of the softmax, or summed over independent sigmoids.
+
+    Raises:
+        ValueError: If there is not one label for each row of logits, or a label is not one of their classes.
+    """
+    scaled = _real(logits) / temperature
+    require_labels(labels, scaled.shape[-1])
+    if scaled.shape[:-1] != np.shape(labels):
+        raise ValueError(f"there must be one label for each row of logits, got {len(labels)} for shape {scaled.shape}")
+    chosen = np.take_along_axis(scaled, np.asarray(labels, int)[:, None], -1)[:, 0]
+    each = np.logaddexp(0, scaled).sum(-1) if independent else np.logaddexp.reduce(scaled, axis=-1)
+    return float(np.mean(each - chosen))
+
+
+def fit_temperature(logits: Any, labels: Any, *, independent: bool = False) -> float:
+    """Find the temperature with the lowest cross-entropy on images that were not used for training.
+
+    The search covers 0.05 to 20.
+
+    Args:
+        logits: (image, classes).
+        labels: (image,).
+        independent: Whether the outputs are sigmoids.
+
+    Source: Guo et al., "On calibration of modern neural networks", 2017.
+    """
+    from scipy import optimize
+
+    cost = lambda log: nll(logits, labels, np.exp(log), independent=independent)
+    found = optimize.minimize_scalar(cost, bounds=(-3, 3), method="bounded")
+    return float(np.exp(found.x))  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,0 +1,257 @@
+"""The command `jaxnet sweep` as a function: train many networks at once, and write their numbers as tables and a picture."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnet import bang, plot, training
+from jaxnet.core import folders, stats
+from jaxnet.core.devices import current
+from jaxnet.core.json_types import without_nan
+from jaxnet.reports import html
+from jaxnet.training import ensemble, presets, records, run_folder
+from jaxnet.training.config import TrainConfig
+from jaxnet.training.progress import Progress
+from jaxnet.training.signals import stoppable, unheeded
+
+HELD_OUT = 10_000
+"""The number of images that a sweep holds out if the settings hold out none; of a small training set a sweep takes a sixth."""
+
+WRITTEN = frozenset(("sweep.json", "members.csv", "curves.csv", "sweep.npz", "sweep.png", "sweep.html"))
+
+
+class Swept(NamedTuple):
+    """The results of a sweep.
+
+    Attributes:
+        rows: One row for each combination, over all its seeds: the settings that vary, `networks`, `diverged`, and the mean,
+            the 95 % interval of the mean and the median of the cost and of the accuracy on the held-out images.
+        results: All the numbers.
+        folder: The folder with the files.
+        interrupted: Whether a signal ended the training early.
+        signal: The first signal that came before the results were saved; None if none came.
+        failed: How many networks diverged, or are hardly better than the constant answer with the most frequent class; see
+            `training.learned`.
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    results: ensemble.Results
+    folder: Path
+    interrupted: bool
+    signal: int | None = None
+    failed: int = 0
+
+
+def sweep(
+    settings: TrainConfig = presets.film,
+    axes: Mapping[str, Iterable[Any]] | None = None,
+    *,
+    seeds: int = 8,
+    own_order: bool = False,
+    at_once: int = 64,
+    evaluate_every: int | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    files: str | Path | None = None,
+    on_progress: Callable[[Progress], None] = lambda seen: None,
+) -> Swept:
+    """Train a network for every combination of settings and seed, and compare them on held-out training images.
+
+    A sweep does not use the test images.
+
+    Args:
+        settings: The settings that all networks share. A preset with several candidates trains only one here.
+        axes: The values of each setting, such as `{"learning_rate": [0.5, 1, 2]}`; None takes a quarter to four times the
+            preset's learning rate.
+        seeds: How many seeds each combination gets. The first seed is the seed of the settings.
+        own_order: Whether each network has its own order of images. Otherwise all see the same batches, which is faster.
+        at_once: The largest number of networks that are trained at the same time.
+        evaluate_every: Epochs between evaluations; 0 for the last epoch alone, None for at most 25 evaluations.
+        out: The folder to write; None takes the first free of runs/sweep-1, runs/sweep-2, ...
+        overwrite: Whether an existing folder may be replaced.
+        files: For a data set by name: a folder with its original files, so that nothing is downloaded.
+        on_progress: Called with the progress.
+
+    Returns:
+        The results. The folder holds `members.csv`, `curves.csv`, `sweep.npz` (with all trained parameters), `sweep.json`,
+        `sweep.png`, and `sweep.html` with the picture and the table.
+
+    Raises:
+        ValueError: If a setting is unknown, not valid, or has no values.
+        FileExistsError: If the folder exists, or another process is writing to it.
+        OSError: If the results could not be written to the folder; the message names the place where they are kept.
+        Exception: An error of the evaluation or of the drawing. The numbers and the trained parameters are saved before, and
+            a note names the place.
+    """
+    if axes is None:
+        axes = {"learning_rate": [settings.learning_rate * factor for factor in (0.25, 0.5, 1, 2, 4)]}
+    axes = {name: list(values) for name, values in axes.items()}
+    for name, values in axes.items():
+        if name not in TrainConfig._fields or name == "seed":
+            raise ValueError(
+                f"{name!r} is not a setting that can vary; choose from {', '.join(TrainConfig._fields)} (seeds: --seeds)"
+            )
+        if not values:
+            raise ValueError(f"{name} has no values to try")
+    if seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}")
+    settings, on_progress = settings._replace(candidates=1), unheeded(on_progress)
+    folders.require_free(folders.place(out, "sweep"), overwrite=overwrite, written=WRITTEN)
+    folders.require_utf8(settings.data, "rename the file")
+    settings = training.with_whole_path(settings)
+    current()  # if jax finds no device, the error comes now
+    with folders.reserved(out, "sweep", overwrite=overwrite, written=WRITTEN) as (folder, temporary):
+        on_progress(Progress("loading"))
+        images = training.dataset(settings, files=files)
+        if not settings.validation:
+            settings = settings._replace(validation=min(HELD_OUT, len(images.train.labels) // 6))
+        members = ensemble.grid(settings, **axes, seed=range(settings.seed, settings.seed + seeds))
+        if "optimizer" in axes and "learning_rate" not in axes:
+            members = tuple(presets.with_changes(settings, **_differences(member, settings)) for member in members)
+        ensemble.check(members)
+        with stoppable() as asked:
+            unjudged = None
+            try:
+                results = ensemble.train_together(
+                    members, images, shared=not own_order, at_once=at_once, evaluate_every=evaluate_every,
+                    stopped=lambda: bool(asked), on_progress=on_progress,
+                )  # fmt: skip
+            except ensemble.Unjudged as error:
+                results, unjudged = error.results, error.__cause__
+            interrupted = bool(asked)
+            with stoppable(insist=False) as later:
+                rows = _compared(results, list(axes))
+                failed = _failed(results, images.train.labels, ended=interrupted or unjudged is not None)
+                write = lambda to, out: _write(to, results, rows, list(axes), own_order, failed)
+                folders.save(
+                    write, temporary, folder, overwrite=overwrite, written=WRITTEN, what="what the sweep found"
+                )
+                try:
+                    if unjudged is not None:
+                        raise unjudged
+                    on_progress(Progress("drawing"))
+                    _draw(folder, results, rows, list(axes), failed)
+                except Exception as error:
+                    error.add_note(f"the numbers and the trained networks are kept in {folder}")
+                    raise
+        asked += later
+    where, number = folder if out is None else Path(out), asked[0] if asked else None
+    return Swept(tuple(rows), results, where, interrupted, number, failed)
+
+
+def _failed(results: ensemble.Results, labels: Any, *, ended: bool) -> int:
+    """How many networks diverged or learned nothing; if the training ended early, networks without a score do not count."""
+    counts = np.bincount(np.asarray(labels))
+    guessing, accuracies = int(counts.max()) / int(counts.sum()), results.accuracies[:, -1]
+    unlearned = np.array([not training.learned(float(right), guessing) for right in accuracies])
+    return int(((results.diverged >= 0) | (unlearned & ~(np.isnan(accuracies) & ended))).sum())
+
+
+def _differences(member: TrainConfig, settings: TrainConfig) -> dict[str, Any]:
+    """The settings of a member that differ from the common settings."""
+    common = settings._asdict()
+    return {name: value for name, value in member._asdict().items() if value != common[name]}
+
+
+def _compared(results: ensemble.Results, names: list[str]) -> list[dict[str, Any]]:
+    """One row for each combination, over all its seeds."""
+    together: dict[tuple[Any, ...], list[int]] = {}
+    for i, member in enumerate(results.members):
+        together.setdefault(tuple(getattr(member, name) for name in names), []).append(i)
+    rows = []
+    for values, which in together.items():
+        row = dict(zip(names, values, strict=True))
+        row |= {"networks": len(which), "diverged": int((results.diverged[which] >= 0).sum())}
+        for name, numbers in (("cost", results.costs), ("accuracy", results.accuracies)):
+            found = stats.spread(numbers[which, -1])
+            row |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
+            row |= {f"{name}_median": found.quantiles[2]}
+        rows.append(
+            {name: value.item() if isinstance(value, np.ndarray | np.generic) else value for name, value in row.items()}
+        )
+    return rows
+
+
+def _write(
+    folder: Path, results: ensemble.Results, rows: list[dict[str, Any]], names: list[str], own_order: bool, failed: int
+) -> None:
+    told = _told
+    of = lambda member: {name: told(getattr(member, name)) for name in (*names, "seed")}
+    ends = zip(results.members, results.costs[:, -1], results.accuracies[:, -1], results.diverged, strict=True)
+    table = records.columns({**of(m), "cost": c, "accuracy": a, "diverged_at": d} for m, c, a, d in ends)
+    records.write_csv(folder / "members.csv", table)
+    curves = records.columns(
+        {"member": i, "epoch": epoch, "cost": results.costs[i, j], "accuracy": results.accuracies[i, j]}
+        for i in range(len(results.members))
+        for j, epoch in enumerate(results.epochs)
+    )
+    records.write_csv(folder / "curves.csv", curves)
+    arrays = {name: getattr(results, name) for name in ("epochs", "costs", "accuracies", "train_costs", "diverged")}
+    for i, group in enumerate(results.groups):
+        arrays[f"group{i}/members"] = np.asarray(group.members)
+        for name, leaf in bang.named_leaves(group.params):  # numpy's files do not know bfloat16
+            arrays[f"group{i}/{name}"] = np.asarray(leaf, np.promote_types(leaf.dtype, np.float32))
+    np.savez(folder / "sweep.npz", **arrays)
+    whole = {
+        "settings": results.members[0]._asdict(),
+        "axes": names,
+        "own_order": own_order,
+        "judged_by": results.judged_by,
+        "failed": failed,
+        "seconds": results.seconds,
+        "versions": run_folder.versions(),
+        "rows": without_nan(rows),
+    }
+    (folder / "sweep.json").write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n")
+
+
+def _draw(folder: Path, results: ensemble.Results, rows: list[dict[str, Any]], names: list[str], failed: int) -> None:
+    """Draw the picture and write the page. The numbers are saved before, so a failure loses only picture and page."""
+    told = _told
+    x = next((name for name in names if isinstance(getattr(results.members[0], name), int | float)), None)
+    others = [name for name in names if name != x]
+    figure = plot.sweep(
+        [getattr(member, x) if x else 1 for member in results.members],
+        [", ".join(f"{name} {told(getattr(member, name))}" for name in others) for member in results.members],
+        results.costs[:, -1], results.train_costs, setting=(x or "").replace("_", " "),
+        cost=f"cost on {results.judged_by}",
+        title=f"{len(results.members)} networks: cost by {(x or others[0]).replace('_', ' ')}, and its scatter over seeds",
+    )  # fmt: skip
+    picture = html.png(figure)
+    folders.write_file(folder / "sweep.png", picture)
+    folders.write_file(folder / "sweep.html", _page(results, rows, names, picture, failed).encode())
+
+
+def _page(results: ensemble.Results, rows: list[dict[str, Any]], names: list[str], picture: bytes, failed: int) -> str:
+    """The page with the comparison."""
+    known = [row for row in rows if math.isfinite(row["cost_median"])]
+    facts = {"networks": str(len(results.members)), "diverged": str(sum(row["diverged"] for row in rows))}
+    facts["diverged or no better than guessing"] = str(failed)
+    told = lambda row: ", ".join(f"{name.replace('_', ' ')} {_told(row[name])}" for name in names)
+    if known:
+        facts["lowest median cost"] = told(min(known, key=lambda row: row["cost_median"]))
+    facts["seconds of training"] = f"{results.seconds:.1f}"
+    lead = (
+        f"Every combination was trained from several seeds and judged by {results.judged_by}; no test image was used."
+    )
+    caption = (
+        "Left: every dot is a network, and the line goes through the medians; the band around the line goes from the lower to "
+        "the upper quartile. Crosses are networks that diverged. Right: the median cost of each combination at every epoch."
+    )
+    heads = [name.replace("_", " ") for name in rows[0]]
+    table = html.table(
+        [head.replace(" low", ", 95 % interval from").replace(" high", ", to") for head in heads],
+        [[_told(value) for value in row.values()] for row in rows],
+    )
+    shared = html.settings_table(results.members[0], without=(*names, "seed"))
+    tables = {"The combinations": table, "What all networks share": shared}
+    title = f"{len(results.members)} networks compared by {', '.join(name.replace('_', ' ') for name in names)}"
+    return html.page(title, lead, facts, {"sweep": (picture, caption)}, tables)
+
+
+def _told(value: Any) -> Any:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else value

@@ -1,0 +1,34 @@
+"""An experiment for a report: its question, the statement of the film, its pictures."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from matplotlib.animation import FuncAnimation
+
+from jaxnet.experiments.findings import Arrays, Experiment
+from jaxnet.plot.style import Picture
+
+
+class Moving(NamedTuple):
+    """An animation and its caption."""
+
+    animation: FuncAnimation
+    caption: str
+
+
+class Entry(NamedTuple):
+    """An experiment for a report.
+
+    Attributes:
+        name: The name of the experiment on the command line.
+        question: The question in one sentence.
+        said: The statement of the film or paper.
+        experiment: The functions that measure and judge.
+        pictures: The function from arrays to figures, by name.
+    """
+
+    name: str
+    question: str
+    said: str
+    experiment: Experiment
+    pictures: Callable[[Arrays], dict[str, Picture | Moving]]

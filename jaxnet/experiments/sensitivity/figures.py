@@ -1,0 +1,52 @@
+"""The pictures of `sensitivity`: learning in one epoch, and the gradient through training."""
+
+import numpy as np
+
+from jaxnet.experiments.entry import Entry, Moving
+from jaxnet.experiments.findings import Arrays
+from jaxnet.experiments.memorization.plots import difficulty, inequality
+from jaxnet.experiments.sensitivity import measurement
+from jaxnet.plot.gallery import captioned
+from jaxnet.plot.style import Picture
+
+
+def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
+    """The pictures from the arrays of `sensitivity`."""
+    slopes = arrays["sensitivity"][0, 0]
+    order = np.argsort(-slopes, kind="stable")
+    shown = np.concatenate([order[:16], order[-8:]])
+    captions = [f"{slopes[i] / np.median(slopes):.2g} ×" for i in shown]
+    return {
+        "easy": Picture(
+            difficulty(
+                dict(zip(measurement.KINDS, arrays["learned"][0], strict=True)), int(arrays["networks"]),
+                title="How often each example is learned in one epoch",
+            ),
+            "The percentage of networks that have learned each example after one epoch. The examples are sorted from hard to easy. "
+            "A dashed line is the expected result if all examples are equally hard. The picture shows the first repetition.",
+        ),
+        "gini": Picture(
+            inequality(
+                dict(zip(measurement.KINDS, arrays["gini_after"], strict=True)),
+                title="How unequal is the importance of examples?",
+            ),
+            "How unequally the final cost depends on single examples, measured by the gradient through all training steps. 0: all "
+            "examples are equally important. Thin lines are networks, bands are 95 % intervals.",
+        ),
+        "digits": Picture(
+            captioned(
+                arrays["images"][shown], captions, title="The most important digits, and (last row) the least important ones"
+            ),
+            "Above each digit: its loss-sensitivity divided by the median. The first two rows have the largest values, the last "
+            "row has the smallest.",
+        ),
+    }  # fmt: skip
+
+
+entry = Entry(
+    "sensitivity",
+    "Do real digits have patterns to learn that noise does not have?",
+    "Networks learn patterns in real data, but they learn random data example by example (Arpit et al. 2017).",
+    measurement.experiment,
+    pictures,
+)

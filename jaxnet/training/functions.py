@@ -1,0 +1,133 @@
+"""Turn plain settings into functions: a network, a cost, an optimizer, a descent."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxnet import bang
+from jaxnet.core import augment, devices, dropout, losses, network, types
+from jaxnet.core.descent import Descent, gradient_descent
+from jaxnet.training.config import TrainConfig, all_sizes, check
+from jaxnet.training.tables import ACTIVATIONS, DISTORTIONS, INITIALIZERS, LOSSES, OPTIMIZERS, SCHEDULES
+
+
+class Functions(NamedTuple):
+    """The pure functions that settings describe, ready to train.
+
+    Attributes:
+        init: `init(key) -> params`.
+        apply: `apply(params, image) -> output`.
+        loss: `loss(output, label) -> number`.
+        cost: `cost(params, batch) -> number`, on images without distortions.
+        optimizer: The optimizer, which turns gradients into updates.
+        augmented_cost: The cost that the steps minimize: with distorted images and dropout, if the settings ask for
+            them.
+        descent: The descent on `augmented_cost`.
+        keyed: Whether the descent's batches need a key.
+        steps_per_chunk: How many steps to put into one program. With None, `data.shuffled` decides.
+    """
+
+    init: Callable[[Any], types.Params]
+    apply: types.Apply
+    loss: types.Loss
+    cost: types.Cost
+    optimizer: optax.GradientTransformation
+    augmented_cost: types.Cost
+    descent: Descent
+    keyed: bool
+    steps_per_chunk: int | None
+
+
+def build_optimizer(
+    settings: TrainConfig, steps: int, *, learning_rate: Any = None, weight_decay: Any = None
+) -> optax.GradientTransformation:
+    """Make the optimizer, which turns gradients into updates.
+
+    Args:
+        settings: The settings; optimizer, schedule and budget are used.
+        steps: The number of steps of the whole run, for the schedule.
+        learning_rate: Replaces the learning rate of the settings; may be traced.
+        weight_decay: Replaces the weight decay of the settings; may be traced.
+    """
+    rate = settings.learning_rate if learning_rate is None else learning_rate
+    decay = settings.weight_decay if weight_decay is None else weight_decay
+    scheduled, real = SCHEDULES[settings.schedule](rate, max(1, steps)), jnp.promote_types(settings.dtype, jnp.float32)
+    schedule = lambda count: scheduled(
+        jnp.asarray(count, real)
+    )  # a float, because optax turns a whole number into a single-precision rate
+    more = {"weight_decay": decay} if settings.optimizer == "adamw" else {}
+    optimizer = OPTIMIZERS[settings.optimizer](schedule, **more)
+    if settings.weight_decay and settings.optimizer != "adamw":
+        optimizer = optax.chain(optax.add_decayed_weights(decay), optimizer)
+    return bang.keep_top(optimizer, settings.budget)
+
+
+def build(settings: TrainConfig, *, image_shape: tuple[int, ...], classes: int, steps: int) -> Functions:
+    """Turn settings into functions.
+
+    Args:
+        settings: The settings of the run.
+        image_shape: The shape of one image.
+        classes: The number of classes.
+        steps: The number of steps of the whole run, for the schedule.
+
+    Returns:
+        The functions.
+
+    Raises:
+        ValueError: As in `check`.
+    """
+    check(settings)
+    dtype, sizes = jnp.dtype(settings.dtype), all_sizes(settings.sizes, math.prod(image_shape), classes)
+    if settings.model == "convnet":
+        from jaxnet.models import flax_nnx  # imported here, because it imports flax
+
+        init, apply = flax_nnx.convnet(image_shape=image_shape, classes=classes, dtype=dtype)
+    else:
+        weights = INITIALIZERS[settings.initializer](settings.gain)
+        biases = network.standard_normal if settings.random_biases else jax.nn.initializers.zeros
+        init = functools.partial(network.init, sizes=sizes, weights=weights, biases=biases, dtype=dtype)
+        apply = functools.partial(
+            network.apply, activation=ACTIVATIONS[settings.activation], output=ACTIVATIONS[settings.output]
+        )
+    cost = losses.average(apply, LOSSES[settings.loss])
+    optimizer = build_optimizer(settings, steps)
+    augmented_cost, keyed = _hardened(settings, cost)
+    # On a CPU, XLA runs convolutions inside a loop ten to twenty times slower, so there one program is one step.
+    alone = settings.model == "convnet" and devices.current().platform == "cpu"
+    descent = gradient_descent(augmented_cost, optimizer)
+    return Functions(
+        init,
+        apply,
+        LOSSES[settings.loss],
+        cost,
+        optimizer,
+        augmented_cost,
+        descent,
+        keyed,
+        1 if alone else None,
+    )
+
+
+def _hardened(settings: TrainConfig, cost: losses.Average) -> tuple[types.Cost, bool]:
+    """The cost for training, which may include distortions and dropout, and whether its batches need a key."""
+    harder: types.Cost = cost
+    if settings.dropout:
+        squash = {"activation": ACTIVATIONS[settings.activation], "output": ACTIVATIONS[settings.output]}
+        harder = dropout.dropout_cost(cost.loss, settings.dropout, **squash)
+    distortions = [functools.partial(augment.shift, pixels=settings.shift)] if settings.shift else []
+    distortions += [DISTORTIONS[settings.distortion]] if settings.distortion != "none" else []
+    for distortion in distortions:
+        harder = augment.augmented(harder, distortion, keyed=harder is not cost)
+    return harder, harder is not cost
+
+
+def certainty(functions: Functions, outputs: Any) -> np.ndarray:
+    """Convert outputs to numbers in 0..1: logits by the softmax, sigmoids unchanged, others clipped."""
+    return np.asarray(jax.nn.softmax(outputs) if functions.loss is losses.cross_entropy else jnp.clip(outputs, 0, 1))

@@ -1,0 +1,325 @@
+"""The run folder: write a run's settings, record, checkpoint and result completely or not at all, and read them back."""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import logging
+import math
+import platform
+import reprlib
+import shutil
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnet._version import __version__
+from jaxnet.core.descent import State
+from jaxnet.core.devices import arithmetic, describe
+from jaxnet.core.folders import UNFINISHED
+from jaxnet.core.json_types import as_tuples, fits, in_words
+from jaxnet.core.types import Params
+from jaxnet.data.appearance import Appearance, Likeness
+from jaxnet.data.readers import archive
+from jaxnet.training import records
+from jaxnet.training.config import TrainConfig
+from jaxnet.training.functions import Functions, build
+
+WRITTEN = frozenset(
+    (
+        "settings.json",
+        "result.json",
+        "history.csv",
+        "evaluations.csv",
+        "record.npz",
+        "checkpoint",
+        "pictures",
+        "report.html",
+        "bang",
+        "bang.html",
+        "signals.csv",
+    )
+)
+"""The names of everything in a run folder. A folder with any other file is never replaced."""
+
+
+class Run(NamedTuple):
+    """A finished run.
+
+    Attributes:
+        settings: The settings of the run.
+        params: The trained parameters.
+        state: The last state, including the optimizer's state.
+        history: Columns step, cost, gradient_norm, with one row for each step.
+        evaluations: Columns step, epoch, cost, accuracy, with one row for each evaluation during training.
+        result: The results of the run: numbers and words.
+        image_shape: The shape of one image.
+        classes: The names of the labels.
+        versions: The versions of the packages that the run used, and its device.
+        functions: The functions that the settings describe; `run.functions.apply(params, image)` reads an image.
+        signals: If the run was watched, columns step and SIGNAL/ARRAY such as `ratio/0/weights`; else empty.
+        look: What the training images look like; None for a run of an older version that did not save this.
+        likeness: Recognizes images unlike the training images; None if it was not saved, or if there are few training
+            images.
+    """
+
+    settings: TrainConfig
+    params: Params
+    state: State
+    history: records.Columns
+    evaluations: records.Columns
+    result: dict[str, Any]
+    image_shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    versions: dict[str, str]
+    functions: Functions
+    signals: records.Columns
+    look: Appearance | None = None
+    likeness: Likeness | None = None
+
+
+def write(folder: Path, run: Run) -> None:
+    """Write a run into an existing folder.
+
+    Args:
+            folder: The folder. `save` makes it appear completely, or finds another place.
+            run: The run to write.
+    """
+    import orbax.checkpoint as ocp
+
+    told = {
+        "settings": run.settings._asdict(),
+        "image_shape": run.image_shape,
+        "classes": run.classes,
+        "num_steps": run.result["num_steps"],
+        "versions": run.versions,
+        "look": None if run.look is None else run.look._asdict(),
+    }
+    (folder / "result.json").write_text(json.dumps(run.result, indent=1, allow_nan=False) + "\n")
+    records.write_csv(folder / "history.csv", run.history)
+    records.write_csv(folder / "evaluations.csv", run.evaluations)
+    tables = {"history": run.history, "evaluations": run.evaluations, "signals": run.signals}
+    if run.signals:
+        records.write_csv(folder / "signals.csv", run.signals)
+    flat: dict[str, Any] = {
+        f"{table}/{name}": column for table, columns in tables.items() for name, column in columns.items()
+    }
+    if run.likeness is not None:
+        flat |= {f"likeness/{name}": np.asarray(part) for name, part in run.likeness._asdict().items()}
+    np.savez(folder / "record.npz", **flat)
+    _require_room(folder, [leaf.nbytes for leaf in jax.tree.leaves(run.state)])
+    with _muted(), ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save((folder / "checkpoint").resolve(), run.state)
+    told["checkpoint"] = {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((folder / "checkpoint").rglob("*"))
+        if path.is_file()
+    }
+    (folder / "settings.json").write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
+
+
+def _require_room(folder: Path, sizes: Sequence[int]) -> None:
+    """Test with ordinary files whether a checkpoint fits, because orbax's threads print very long errors on a full disk."""
+    probe, total = folder / f"{UNFINISHED}room", sum(sizes) + sum(sizes) // 5 + 120_000
+    largest = max(1 << 16, *sizes)
+    try:
+        probe.mkdir()
+        for i in range(math.ceil(total / largest)):
+            (probe / str(i)).write_bytes(bytes(largest))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder / "checkpoint")) from error
+    finally:
+        shutil.rmtree(probe, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _muted() -> Iterator[None]:
+    """Make orbax's threads print nothing about an error that the caller gets anyway."""
+    logger, hooks = logging.getLogger("absl"), (threading.excepthook, sys.unraisablehook)
+    disabled, logger.disabled = logger.disabled, True
+    threading.excepthook, sys.unraisablehook = (lambda told: None), (lambda told: None)
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
+        threading.excepthook, sys.unraisablehook = hooks
+
+
+def load(folder: str | Path) -> Run:
+    """Read a run folder back.
+
+    Args:
+        folder: The folder that `jaxnet train` wrote.
+
+    Returns:
+        The run. Its parameters are the same bit for bit.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If the folder holds no run, a run that this version cannot read, or a file that was damaged or
+            changed. The message says which file, what is wrong, and the remedy.
+    """
+    import orbax.checkpoint as ocp
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no run folder {folder}; `jaxnet train --out {folder}` writes one")
+    told, result = _read(folder, "settings.json"), _read(folder, "result.json")
+    settings, image_shape, classes = _settings(folder, told)
+    expected = _field(folder, "result.json", result, "params_sha256", str)
+    for name in ("steps", "num_steps", "test_images", "train_images"):
+        _field(folder, "result.json", result, name, int)
+    try:
+        columns = archive(folder / "record.npz")
+    except Exception as error:  # for a damaged archive numpy, zipfile and zlib can raise anything
+        raise _unreadable(folder, "record.npz", error) from error
+    try:
+        look = _look(told.get("look"))
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise _unreadable(folder, "settings.json", ValueError(f"field look: {error}")) from error
+    try:
+        likeness = _likeness(columns)
+    except (TypeError, KeyError, ValueError) as error:
+        raise _unreadable(folder, "record.npz", error) from error
+    try:
+        with arithmetic(dtype=settings.dtype):
+            functions = build(settings, image_shape=image_shape, classes=len(classes), steps=told["num_steps"])
+            like = jax.eval_shape(lambda key: functions.descent.init(functions.init(key)), jax.random.key(0))
+    except Exception as error:  # sizes or types that a person changed can cause any error
+        raise _unreadable(folder, "settings.json", error) from error
+    listed = _field(folder, "settings.json", told, "checkpoint", dict) if "checkpoint" in told else {}
+    for name, digest in listed.items():
+        try:
+            damaged = hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest
+        except OSError as error:
+            raise _unreadable(folder, name, error) from error
+        if damaged:
+            raise _unreadable(folder, name, ValueError("it is damaged, because its sha256 differs from settings.json"))
+    try:
+        with arithmetic(dtype=settings.dtype), _muted():
+            like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=_here()), like)
+            with ocp.StandardCheckpointer() as checkpointer:
+                state = checkpointer.restore((folder / "checkpoint").resolve(), like)
+    except Exception as error:  # for a damaged checkpoint orbax can raise anything
+        raise _unreadable(folder, "checkpoint", error) from error
+    if params_sha256(state.params) != expected:
+        raise _unreadable(folder, "checkpoint", ValueError("its parameters do not have the sha256 in result.json"))
+    history, evaluations, signals = (
+        {name.partition("/")[2]: column for name, column in columns.items() if name.startswith(table)}
+        for table in ("history/", "evaluations/", "signals/")
+    )
+    return Run(
+        settings,
+        state.params,
+        state,
+        history,
+        evaluations,
+        result,
+        image_shape,
+        classes,
+        told["versions"],
+        functions,
+        signals,
+        look,
+        likeness,
+    )
+
+
+def _look(told: dict[str, Any] | None) -> Appearance | None:
+    if told is None:
+        return None
+    parts: dict[str, Any] = {name: tuple(part) if isinstance(part, list) else part for name, part in told.items()}
+    return Appearance(**parts)
+
+
+def _likeness(columns: dict[str, Any]) -> Likeness | None:
+    if "likeness/mean" not in columns:
+        return None
+    parts = (columns[f"likeness/{name}"] for name in Likeness._fields)
+    mean, components, rest, limit = parts
+    return Likeness(mean, components, float(rest), float(limit))
+
+
+REMEDY = "restore the folder from a copy, or train again"
+
+
+def _unreadable(folder: Path, name: str, error: BaseException) -> ValueError:
+    """Make the one-line error about a damaged run folder."""
+    said = " ".join(str(error).split())
+    said = said if len(said) < 160 else f"{said[:150]} ..."
+    if not (folder / name).exists():
+        said = f"there is no {name}"
+    return ValueError(
+        f"{folder} holds no run of jaxnet that version {__version__} can read: {folder / name}: "
+        f"{said or type(error).__name__}; {REMEDY}"
+    )
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    """Read one of the folder's JSON files."""
+    try:
+        there = json.loads((folder / name).read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unreadable(folder, name, error) from error
+    if not isinstance(there, dict):
+        raise _unreadable(folder, name, TypeError(f"expected names with values, got a {type(there).__name__}"))
+    return there
+
+
+def _field(folder: Path, name: str, there: dict[str, Any], field: str, kind: Any) -> Any:
+    """A field of one of the folder's JSON files, checked to have the right type."""
+    if field not in there:
+        raise _unreadable(folder, name, ValueError(f"there is no field {field}"))
+    if not fits(there[field], kind):
+        raise _unreadable(
+            folder, name, TypeError(f"field {field} must be {in_words(kind)}, got {reprlib.repr(there[field])}")
+        )
+    return there[field]
+
+
+def _settings(folder: Path, told: dict[str, Any]) -> tuple[TrainConfig, tuple[int, ...], tuple[str, ...]]:
+    """Settings, shape of an image and classes from the folder's settings.json, with every field checked."""
+    name = "settings.json"
+    there = {"test_fraction": 0.0} | _field(folder, name, told, "settings", dict)  # older runs do not have this field
+    if unknown := [field for field in there if field not in TrainConfig._fields]:
+        raise _unreadable(folder, name, ValueError(f"there is no setting {', '.join(unknown)}"))
+    values = {
+        field: as_tuples(_field(folder, name, there, field, kind))
+        for field, kind in TrainConfig.__annotations__.items()
+    }
+    shape = as_tuples(_field(folder, name, told, "image_shape", tuple[int, ...]))
+    classes = as_tuples(_field(folder, name, told, "classes", tuple[str, ...]))
+    _field(folder, name, told, "num_steps", int)
+    _field(folder, name, told, "versions", dict)
+    return TrainConfig(**values), shape, classes
+
+
+def _here() -> jax.sharding.Sharding:
+    from jaxnet.core.devices import current
+
+    return jax.sharding.SingleDeviceSharding(current())
+
+
+def params_sha256(params: Params) -> str:
+    """The sha256 of the bytes of all parameters, leaf by leaf."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(params):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """The versions of the packages that a run uses, and its device."""
+    names = ("jax", "jaxlib", "optax", "flax", "numpy", "orbax-checkpoint")
+    return {
+        "jaxnet": __version__,
+        **{name: importlib.metadata.version(name) for name in names},
+        "python": platform.python_version(),
+        "platform": f"{sys.platform} {platform.machine()}",
+        "device": describe(),
+    }

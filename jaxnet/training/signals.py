@@ -1,0 +1,59 @@
+"""End a run early without interrupting a step or the writing of a file."""
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from jaxnet.training.progress import Progress
+
+
+def unheeded(on_progress: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """Wrap a progress function so that a closed terminal, or a log on a full disk, does not end the training."""
+
+    def told(seen: Progress) -> None:
+        with contextlib.suppress(OSError):
+            on_progress(seen)
+
+    return told
+
+
+@contextlib.contextmanager
+def stoppable(*, insist: bool = True) -> Iterator[list[int]]:
+    """Record Ctrl-C, SIGTERM and SIGHUP in a list, so that no step and no file is interrupted.
+
+    A second Ctrl-C, half a second or more after the first, ends the program at once. Terminals and job managers send
+    SIGTERM and SIGHUP twice, so these two are only recorded. If SIGHUP is ignored, as with `nohup`, it stays ignored.
+
+    Args:
+        insist: Whether a second Ctrl-C ends the program at once. Set it to False while finished results are saved.
+    """
+    asked: list[int] = []
+    before: dict[int, Any] = {}
+    first = 0.0
+
+    def ask(number: int, frame: Any) -> None:
+        nonlocal first
+        asked.append(number)
+        first = first or time.monotonic()
+        if insist and number == signal.SIGINT and time.monotonic() - first > 0.5:
+            raise KeyboardInterrupt
+
+    try:
+        for number in ending_signals():
+            before[number] = signal.signal(number, ask)
+    except ValueError:
+        before.clear()  # outside the main thread Python allows no signal handlers
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def ending_signals() -> tuple[int, ...]:
+    """The signals that ask a command to end. SIGHUP is included if the system has it and it is not ignored."""
+    hangup = getattr(signal, "SIGHUP", None)
+    hears = hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM, *((hangup,) if hears and hangup is not None else ()))
