@@ -84,8 +84,7 @@ def best_steps(
 ) -> tuple[Lengths, Lengths]:  # fmt: skip
     """Find the step length with the largest decrease for each parameter.
 
-    The first guess is Newton's; the next ones come from parabolas through the best three points.
-
+    The first guess is Newton's step. Every next guess comes from a parabola through the best point and its two neighbors.
 
     Args:
         downhill: Measures the decreases.

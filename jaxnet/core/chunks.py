@@ -22,7 +22,7 @@ class Epoch(NamedTuple):
     `jaxnet.train` accepts an `Epoch` as a chunk of steps. One compiled program gathers the batches and takes the steps.
 
     Attributes:
-        examples: All examples, on the device. If they are a `Batch`, its own key is None.
+        examples: All examples, on the device. If the examples are a `Batch`, its key is None.
         order: The positions of the examples that each step reads. If every network has its own order, the second axis
             counts networks.
         key: The key from which every step's key is made. If every network has its own key, there is one axis of

@@ -67,7 +67,7 @@ def _note_tracing(update: Callable[..., Any], **arguments: Any) -> None:
         reason = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
         reason = (
             reason
-            or "no shape or type; the device, the precision or another setting of jax is new, or jax cleared its caches"
+            or "no shape or type. The device, the precision or another setting of jax is new, or jax cleared its caches"
         )
         _again.append(f"the step is compiled for the {_ordinal(len(earlier) + 1)} time: changed {reason}")
         logging.getLogger("jaxnet").warning(_again[-1])
