@@ -60,7 +60,7 @@ def earned(grads: Any, updates: Any) -> Any:
 
     Args:
         grads: The cost's gradient, as `jax.grad` gives it. Weight decay and clipping belong to the updates.
-        updates: The numbers that the optimizer adds to the parameters, in the same structure.
+        updates: The numbers that the optimizer adds to the parameters. The pytree has the structure of the gradient.
 
     Returns:
         The predicted decrease of the cost for each parameter. The sum of these numbers is the decrease of the whole
@@ -130,8 +130,8 @@ def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tu
     Args:
         grads: A pytree of gradients from any library. None leaves are skipped. In the text, layers are counted from 1,
             neurons and pixels from 0: "layer 2, neuron 7, weight from neuron 3" is `grads[1].weights[7, 3]`. In other
-            libraries' layers, the biases may match only the second axis of the weights. Then the weights count as (in,
-            out).
+            libraries' layers, the biases may match only the second axis of the weights. Such weights count as weights
+            of shape (in, out).
         image_shape: The shape of an image. It is used to name pixels, if the first layer has as many inputs as an image
             has numbers.
         k: How many components to return. If there are fewer parameters, all their components are returned.

@@ -218,8 +218,8 @@ def _look(wanted: set[str], memory: Memory, params: Params, grads: Params, updat
 class Log(Protocol):
     """A function that receives numbers. `wandb.log` and `mlflow.log_metrics` can be passed directly.
 
-    For TensorBoard, pass `lambda values, step: [writer.add_scalar(name, value, step) for name, value in
-    values.items()]`.
+    For TensorBoard, pass
+    `lambda values, step: [writer.add_scalar(name, value, step) for name, value in values.items()]`.
     """
 
     def __call__(self, values: dict[str, float], *, step: int) -> Any:

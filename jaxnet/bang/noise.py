@@ -180,7 +180,7 @@ def _with_interval(
 
     Args:
         rows: For each block: the number of its gradients, their mean, and the sum of their squared lengths.
-        estimate: Computes trace and squared norm from the same three values, taken over several blocks.
+        estimate: Computes trace and squared norm from these three values, taken over several blocks.
     """
     counts, means, squares = (np.array(column) for column in zip(*rows, strict=True))
     sums = counts[:, None] * means

@@ -28,7 +28,7 @@ STEP_ROUNDS = 5
 class Worth(NamedTuple):
     """What a nudge of each parameter alone does to the cost.
 
-    The arrays are numpy, in float64; only `entries` are integers. In all arrays but `sizes`, the last axis counts the
+    The arrays are numpy, in float64. Only `entries` are integers. In all arrays but `sizes`, the last axis counts the
     measured parameters. A nudge goes downhill: it raises the parameter if the gradient is negative or zero, and lowers
     it if the gradient is positive.
 
@@ -39,8 +39,8 @@ class Worth(NamedTuple):
         gradient: dC/dp, the gradient of the cost.
         predicted: The decrease of the cost that the gradient predicts: size times magnitude.
         measured: The decrease that really happened. It is negative if the cost rose.
-        curvature: The second derivative with respect to the same parameter. To second order,
-            measured = predicted - curvature * size**2 / 2.
+        curvature: The second derivative of the cost with respect to the parameter. To second order, measured =
+            predicted - curvature * size**2 / 2.
         radius: How far a nudge can go before the prediction is wrong by more than the tolerance (by default 10 %). The
             radius is infinite if the prediction holds up to `farthest`. It is NaN if the prediction is zero or smaller
             than the rounding error.
@@ -72,11 +72,11 @@ def worth(
 ) -> Callable[[Params, Any], Worth]:
     """Turn a cost into a function that measures what a nudge of every parameter does to the cost.
 
-    Everything is computed in float64, in chunks of bounded memory. In float32, one nudge in a hundred would have the
-    wrong sign. A cost function of your own has a price, unless jax computes in float64 anyway: jax's caches are cleared
-    afterwards. So every compiled function is traced again at its next call (see `devices.double_precision`). For
-    `losses.average` of `network.apply`, a nudge changes only one neuron of a layer, so the measurement is many times
-    faster. Any other cost is computed again for every nudge.
+    Everything is computed in float64, in chunks of bounded memory. In float32, the measured decrease would have the
+    wrong sign for one nudge in a hundred. A cost function of your own has a price, unless jax computes in float64
+    anyway: jax's caches are cleared afterwards. So every compiled function is traced again at its next call (see
+    `devices.double_precision`). For `losses.average` of `network.apply`, a nudge changes only one neuron of a layer, so
+    the measurement is many times faster. Any other cost is computed again for every nudge.
 
     Args:
         cost: `cost(params, batch)`, a mean over the batch.
@@ -91,10 +91,10 @@ def worth(
         `measure(params, batch) -> Worth`.
 
     Raises:
-        ValueError: If sizes are not positive numbers up to `farthest`, or if the tolerance is outside the range 0 <
-            tolerance < 1. The returned function raises it if the cost is not a mean over examples, if the cost computes
-            anything in less than float64, if entries are not positions, if parameters are complex, or if the cost or a
-            gradient is not finite.
+        ValueError: If sizes are not positive numbers up to `farthest`, or if the tolerance is not between 0 and 1.
+            The returned function raises it if the cost is not a mean over examples, if the cost computes anything in
+            less than float64, if entries are not positions, if parameters are complex, or if the cost or a gradient is
+            not finite.
 
     Examples:
         >>> slope = lambda p, batch: jnp.mean(batch) * (3 * p["x"] + p["y"] ** 2 / 2)

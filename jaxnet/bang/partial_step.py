@@ -85,8 +85,8 @@ def take_partial_step(
 
     Returns:
         `prove(params, batch, updates) -> PartialStep`. The updates are the numbers that an optimizer adds to the
-        parameters. For plain gradient descent they are `-learning_rate * grads`. Parameters are ranked by `-gradient *
-        update`.
+        parameters. For plain gradient descent they are `-learning_rate * grads`. Parameters are ranked by
+        `-gradient * update`.
 
     Raises:
         ValueError: If a fraction is outside the range 0 < fraction <= 1. The returned function raises it if the updates

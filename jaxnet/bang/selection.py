@@ -18,8 +18,8 @@ Positions = Int[np.ndarray, "entry"]
 def select(tree: Any, leaves: str) -> Any:
     """Keep only the arrays whose names match. Every other array is replaced by a `LeftOut`, which instruments skip.
 
-    Positions in the flat vector of all parameters, such as those from `largest`, still count the arrays that are left
-    out.
+    Positions in the flat vector of all parameters, such as the positions from `largest`, still count the arrays that
+    are left out.
 
     Args:
         tree: The parameters, the gradients, or another pytree with the structure of the parameters.
@@ -133,7 +133,7 @@ def place(
     *,
     inputs_first: bool = False,
 ) -> str:
-    """Describe one parameter: by layer and neuron in jaxnet's own layers, otherwise by array name and position.
+    """Describe one parameter: by layer and neuron in jaxnet's own layers, or else by array name and position.
 
     Args:
         name: The name of the array.
@@ -161,7 +161,7 @@ def place(
 
 
 def in_words(name: str) -> str:
-    """Describe an array of parameters: by layer, counted from 1, in jaxnet's own layers, otherwise by its name.
+    """Describe an array of parameters: by layer, counted from 1, in jaxnet's own layers, or else by its name.
 
     Examples:
         >>> in_words("0/weights"), in_words("dense/kernel")

@@ -49,8 +49,8 @@ class Descent(NamedTuple):
     Attributes:
         init: Makes the state for given parameters.
         update: Takes one step.
-        value_and_grad: The first half of a step, `(state, batch) -> (cost, grads)`, which instruments such as
-            `bang.watch` need. It is None if the descent does not show its gradient.
+        value_and_grad: The first half of a step, `(state, batch) -> (cost, grads)`. Instruments such as `bang.watch`
+            need it. It is None if the descent does not show its gradient.
         apply_gradients: The second half, `(state, grads, cost, batch) -> (state, updates)`. The optimizer turns the
             gradient, as `jax.grad` gives it, into updates.
     """
@@ -240,7 +240,7 @@ def transformation(optimizer: Any) -> optax.GradientTransformation:
 
 
 def _looks_ahead(optimizer: Any) -> bool:
-    """Whether the optimizer is `optax.lookahead`, which takes two copies of the parameters instead of one."""
+    """Whether the optimizer is `optax.lookahead`. It takes two copies of the parameters instead of one."""
     init = getattr(optimizer, "init", None)
     return getattr(init, "__qualname__", "").startswith("lookahead.")
 

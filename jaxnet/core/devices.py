@@ -273,7 +273,7 @@ def arithmetic(*, device: str | None = None, dtype: str = "float32", precision: 
         The device.
 
     Raises:
-        ValueError: If there is no such device.
+        ValueError: If this machine, or this installation of jax, does not have the device.
     """
     with contextlib.ExitStack() as stack:
         if device is not None:

@@ -113,7 +113,7 @@ def require_kind(params: Any, what: str, kind: Any) -> None:
 
 
 def require_alike(tree: Any, params: Any, what: str) -> None:
-    """Refuse a pytree whose structure or shapes differ from those of the parameters.
+    """Refuse a pytree whose structure or shapes are not the structure and the shapes of the parameters.
 
     Raises:
         ValueError: If the structure or a shape differs. The message contains the first difference.

@@ -176,11 +176,11 @@ def train(
         batches: What the steps read. There are three kinds: single batches, such as `[(x, y), ...]` or the output of a
             loader; chunks of batches stacked along a new leading axis of steps, from `data.shuffled`; or epochs, from
             `data.resident_epochs`.
-        stacked: Whether batches are stacked in chunks. If it is None, jaxnet decides: it recognizes the arrays of
+        stacked: Whether the batches are stacked in chunks. If it is None, jaxnet decides: it recognizes the arrays of
             chunks from `data.shuffled`, and a `Batch` whose labels are whole numbers. In all other cases the first
             element decides. The element is one batch, unless the descent accepts only the parts of the element along
-            its first axis. If the descent accepts both the element and its parts, the element usually is one batch; see
-            ValueError below for the exception.
+            its first axis. If the descent accepts both the element and its parts, the element counts as one batch,
+            except in the case under ValueError below.
         guarded: Whether the loop stops at NaN or infinity. If one compiled program trains many networks and guarded is
             False, the other networks go on after one network diverges.
         in_place: Whether a chunk may write its state over the state before the chunk. This saves the memory of one
@@ -194,8 +194,8 @@ def train(
         Diverged: If a cost is not finite. The loop raises it at the latest one chunk later. The loop also raises it at
             the end of the training, if a parameter is not finite.
         ValueError: If both guarded and in_place are true. The function also raises it if it cannot decide whether the
-            first element is one batch or a chunk: the descent accepts both, the first two axes of all its arrays have
-            the same lengths, and at least one array has a third axis.
+            first element is one batch or a chunk: the descent accepts both, the first two axes of all arrays of the
+            element have the same lengths, and at least one array has a third axis.
         TypeError: If `batches` is a single `Batch`, dictionary or epoch instead of a sequence.
     """
     if guarded and in_place:

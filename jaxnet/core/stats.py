@@ -1,4 +1,4 @@
-"""Statistics of a few runs: a mean with its confidence interval."""
+"""Statistics of a few runs: the mean with its confidence interval, and the quantiles."""
 
 import math
 from typing import NamedTuple
