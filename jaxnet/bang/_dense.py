@@ -22,7 +22,7 @@ class Dense(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What every layer computes for one image: one list with an entry for each layer.
+    """What every layer computes for one image. Each field is a list with one entry for each layer.
 
     Attributes:
         inputs: The inputs of each layer: the pixels for the first layer, then activations.
@@ -34,7 +34,7 @@ class Reading(NamedTuple):
 
 
 def dense_form(cost: Any, params: Any, batch: Any) -> Dense | None:
-    """The parts of `cost`, if it is `losses.average` of `network.apply` for these parameters; otherwise None."""
+    """The parts of `cost`, if it is `losses.average` of `network.apply` for these parameters, or None for any other cost."""
     if not isinstance(cost, Average):
         return None
     apply, given = cost.apply, {}
@@ -54,9 +54,9 @@ def dense_form(cost: Any, params: Any, batch: Any) -> Dense | None:
 
 
 def read(form: Dense, params: Any, offsets: Any, image: Any, label: Any) -> tuple[Array, Reading]:
-    """The loss of one image, with `offsets` (one vector for each layer) added to the weighted sums.
+    """Return the loss of one image, with `offsets` (one vector for each layer) added to the weighted sums.
 
-    Also return the inputs and the sums of every layer. The offsets are zeros. They only serve to differentiate
+    Also return the inputs and the sums of every layer. The offsets are zeros. They serve only to differentiate the loss
     with respect to the sums.
     """
     inputs, sums = [network.intensities(image, params[0].weights.dtype).reshape(-1)], []
@@ -68,14 +68,18 @@ def read(form: Dense, params: Any, offsets: Any, image: Any, label: Any) -> tupl
 
 
 def offsets(params: Any) -> list[Array]:
-    """Zeros to add to the weighted sums, one vector for each layer; the loss is differentiated with respect to them."""
+    """Zeros to add to the weighted sums, one vector for each layer.
+
+    The loss is differentiated with respect to these zeros.
+    """
     return [jnp.zeros_like(layer.biases) for layer in params]
 
 
 def passed_back(form: Dense, params: Any, batch: Batch) -> tuple[list[Array], Reading]:
-    """Each image's derivatives with respect to the weighted sums, and the inputs of all layers: (batch, neuron) each.
+    """Each image's derivatives with respect to the weighted sums, and the inputs of all layers.
 
-    The gradient of one image is the outer product of the two. This makes per-example gradients cheap.
+    Each array has the shape (batch, neuron). In every layer, the gradient of one image is the outer product of its
+    derivatives and its inputs. This makes per-example gradients cheap.
     """
     one = jax.grad(lambda *arguments: read(form, *arguments), argnums=1, has_aux=True)
     return jax.vmap(one, in_axes=(None, None, 0, 0))(params, offsets(params), batch.images, batch.labels)
@@ -84,7 +88,7 @@ def passed_back(form: Dense, params: Any, batch: Batch) -> tuple[list[Array], Re
 def by_neuron(squash: Activation, sums: Any) -> bool:
     """Whether an activation treats every neuron independently, tested on some (batch, neuron) sums.
 
-    A softmax does not.
+    A softmax does not treat neurons independently.
     """
     alone = jax.vmap(jax.vmap(lambda number: squash(number[None])[0]))
     return bool(jnp.allclose(jax.vmap(squash)(sums), alone(sums)))

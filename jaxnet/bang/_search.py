@@ -34,8 +34,8 @@ def radii(
         slope: The magnitudes of the gradient.
         curvature: The second derivatives.
         cost: The cost. Differences smaller than 1e-12 of the cost count as rounding errors.
-        known: Earlier measurements, in increasing order of length. The radius is less than the first length
-            whose prediction is wrong.
+        known: Earlier measurements, in increasing order of length. The radius is smaller than the first of these
+            lengths whose prediction is wrong.
         tolerance: The relative error of the prediction at the radius.
         farthest: The largest length to try.
         rounds: How many measurements to make for each parameter.
@@ -84,8 +84,7 @@ def best_steps(
 ) -> tuple[Lengths, Lengths]:  # fmt: skip
     """Find the step length with the largest decrease for each parameter.
 
-    The first guess is Newton's; the next ones come from parabolas through the best three points.
-
+    The first guess is Newton's step. Every next guess comes from a parabola through the best point and its two neighbors.
 
     Args:
         downhill: Measures the decreases.
@@ -96,7 +95,7 @@ def best_steps(
         rounds: How many measurements to make for each parameter.
 
     Returns:
-        The best lengths, and the decreases that were measured there.
+        The best lengths, and the decreases that were measured for these lengths.
     """
     zero = np.zeros_like(slope)
     lengths = [zero, *(length for length, _ in tried)]

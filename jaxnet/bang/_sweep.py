@@ -1,4 +1,4 @@
-"""Nudge every parameter alone: a plain way for any cost, and a fast way for fully connected networks."""
+"""Nudge every parameter alone. There is a plain way for any cost, and a fast way for fully connected networks."""
 
 import functools
 from collections.abc import Callable
@@ -16,25 +16,27 @@ from jaxnet.core.devices import holds_primitive
 from jaxnet.core.types import Batch, Cost, Params
 
 IMAGES = 10_000
-"""How many images are read and prepared at a time."""
+"""How many images are prepared at a time."""
 
 NUMBERS = 2**19
-"""How many intermediate numbers are computed at a time: 4 MB of float64, which fit into a core's cache."""
+"""How many intermediate numbers are computed at a time. They take 4 MB in float64, and fit into a core's cache."""
 
 CHUNKS = 64
-"""The largest number of chunks of nudges in one program."""
+"""The largest number of chunks of nudges in one compiled program."""
 
 Falls = Callable[[Any], np.ndarray]
-"""`falls(steps)`: the decrease of the cost for each of (size, entry) displacements, each applied alone."""
+"""`falls(steps)`: the decrease of the cost for each displacement in `steps` (size, entry). Each is applied alone."""
 
 
 class Sweep(NamedTuple):
-    """The cost, its derivatives, and a function that measures nudges; float64, one number for each entry.
+    """The cost, its derivatives, and a function that measures nudges.
+
+    The arrays are float64 and have one number for each entry.
 
     Attributes:
         cost: The cost at the parameters.
         gradient: The first derivatives.
-        curvature: The second derivatives with respect to one parameter: the Hessian's diagonal.
+        curvature: The second derivatives with respect to each parameter: the diagonal of the Hessian.
         falls: Measures the decreases of the cost for displacements.
     """
 
@@ -174,9 +176,9 @@ def _derivatives(form: Dense, params: Any, images: Array, labels: Array) -> tupl
 
 
 def _lit_pairs(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All (input, image, value) with a nonzero value, in order of inputs.
+    """All triples (input, image, value) with a nonzero value, in order of inputs.
 
-    The bias counts as the weight of one more input at the end, which is always 1.
+    The bias counts as the weight of one more input at the end. This input is always 1.
     """
     inputs = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
     which, image = np.nonzero(inputs.T)
@@ -184,7 +186,7 @@ def _lit_pairs(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _falls(form: Dense, params: Any, laid: list[_Laid], steps: Any) -> np.ndarray:
-    """The decreases of the summed losses for each displacement in `steps`, which has the parameters' layers."""
+    """The decreases of the summed losses for each displacement in `steps`. These have the structure of the parameters."""
     found = []
     for layer in range(len(params)):
         moves = np.concatenate([steps[layer].weights.T, steps[layer].biases[None]])

@@ -13,21 +13,23 @@ from jaxnet.core.leaves import named_leaves, require_floats
 from jaxnet.core.types import Cost, Params
 
 AT_ONCE = 500
-"""How many examples one program computes."""
+"""How many examples one compiled program computes at a time."""
 
 
 class LossChangeAllocation(NamedTuple):
-    """How much of the decrease of the cost each parameter earned; numpy, float64, in units of the cost.
+    """How much of the decrease of the cost each parameter earned.
 
-    A decrease is positive.
+    The arrays are numpy, in float64 and in units of the cost. A decrease is positive. A segment is the straight line
+    between two neighboring points of the path.
 
     Attributes:
-        credit: A pytree like the parameters with a leading axis of labels: what each parameter earned on each label's
-            examples. The sum of all numbers is the decrease of the cost, except for the gap.
+        credit: What each parameter earned on each label's examples. It is a pytree with the structure of the
+            parameters. Every array has one more axis at the front, for the labels. The sum of all numbers is the
+            decrease of the cost, except for the gap.
         leaves: The names of the arrays.
         by_leaf: The credit of every array in every segment of the path.
         by_label: The credit of all parameters on every label's examples, in every segment.
-        cost: The cost at both ends of every segment.
+        cost: The cost at every point of the path.
         gap: The measured decrease minus the sum of all credit: the error of the integration.
     """
 
@@ -45,24 +47,25 @@ def loss_change_allocation(
     """Turn a cost into a function that integrates the cost's gradient along a path, for each parameter.
 
     The path is a sequence of parameters. Between two neighboring points, -gradient * displacement is integrated on a
-    straight line by Simpson's rule. Gradients have the parameters' type; sums over the path are float64. If the path
-    has every training step, the credit belongs to these steps. If the path has only every hundredth
-    step, the credit is that of straight lines between these points, not of the real steps. The sum is still the
-    decrease of the cost, but the credit of single parameters is less accurate.
+    straight line by Simpson's rule. The gradients have the parameters' type. The sums over the path are float64. If the
+    path has every training step, the credit belongs to these steps. If the path has only every hundredth step, the
+    credit belongs to straight lines between these points, and not to the real steps. The sum is still the decrease of
+    the cost, but the credit of single parameters is less accurate.
 
     Args:
         cost: `cost(params, batch)`, a mean over examples.
-        labels: The number of labels, to split the credit by label. The batch then needs `labels`, a field or an entry
-            of a dictionary, with whole numbers from 0 to labels - 1. None does not split.
+        labels: The number of labels, if the credit is to be split by label. The batch then needs `labels` (a field, or
+            an entry of a dictionary): whole numbers from 0 to labels - 1. If it is None, the credit is not split.
         panels: The number of equal parts of every segment. The gap shrinks with the fourth power of this number.
 
     Returns:
-        `account(path, batch) -> LossChangeAllocation`. The path is an iterable of at least two parameters, such as the
-        start and then `state.params for state, _ in train(...)`. The cost is measured on the batch.
+        `account(path, batch) -> LossChangeAllocation`. The path is an iterable of at least two points. A point is a
+        pytree of parameters. An example is the start and then `state.params for state, _ in train(...)`. The cost is
+        measured on the batch.
 
     Raises:
-        ValueError: If panels is below 1. From the returned function, if the path has no segment, a label is out of
-            range, or the cost is not a mean over examples.
+        ValueError: If panels is below 1. The returned function raises it if the path has fewer than two points, if a
+            label is out of range, or if the cost is not a mean over examples.
 
     Examples:
         >>> account = loss_change_allocation(lambda p, batch: jnp.mean(batch) * (3 * p["x"] ** 2 + p["y"]))
@@ -83,7 +86,7 @@ def loss_change_allocation(
         if before is None:
             raise ValueError("a path needs at least two points, got none")
         before = jax.tree.map(jnp.asarray, before)
-        require_floats(before, "credit")
+        require_floats(before, "loss_change_allocation")
         check(before, batch)
         groups = _groups(batch, labels)
         look = lambda params: _by_group(add, groups, params, labels or 1, examples(batch))
@@ -129,7 +132,7 @@ def _simpson(start: Any, stop: Any, first: np.ndarray, middle: np.ndarray, last:
 
 
 def _groups(batch: Any, labels: int | None) -> list[tuple[int, Any, np.ndarray]]:
-    """The examples in pieces of equal length, each with one label only, padded with copies of weight 0."""
+    """The examples in pieces of equal length, each with one label only. Copies of examples, with weight 0, pad short pieces."""
     count = examples(batch)
     marks = np.zeros(count, np.int64) if labels is None else labels_within(batch, labels)
     sizes = np.bincount(marks, minlength=labels or 1)

@@ -1,4 +1,4 @@
-"""Dead parameters: parameters that get no gradient, almost no gradient, or always the gradient of a twin; and why."""
+"""Find dead parameters, and say why they are dead: no gradient, almost no gradient, or always the gradient of a twin."""
 
 import functools
 from collections.abc import Callable
@@ -37,8 +37,8 @@ class DeadParameters(NamedTuple):
     Attributes:
         reason: For every parameter a code, an index into `jaxnet.bang.dead.REASONS`. Code 0 means that the parameter
             learns.
-        twins: Pairs of neurons (layer from 1, neuron, neuron) with the same incoming and outgoing weights. They always
-            stay equal.
+        twins: Pairs of neurons of one layer with equal incoming and equal outgoing weights, as (layer, neuron, neuron).
+            Layers are counted from 1, and neurons from 0. The two neurons always stay equal.
         flat: For each layer and neuron, the fraction of examples for which its activation is flat or almost flat.
     """
 
@@ -55,14 +55,14 @@ def dead_parameters(cost: Cost, *, slope: float = 1e-3) -> Callable[[Params, Any
 
     Args:
         cost: `cost(params, batch)`, a mean over examples.
-        slope: A neuron is saturated if, for every example, its activation is flatter than this fraction of the
+        slope: A neuron is saturated if, for every example, the slope of its activation is at most this fraction of the
             activation's steepest slope.
 
     Returns:
         `look(params, batch) -> DeadParameters`.
 
     Raises:
-        ValueError: From the returned function, if the cost is not a mean over examples.
+        ValueError: The returned function raises it if the cost is not a mean over examples.
     """
     scatter, gradient = gradient_moments(cost), jax.jit(jax.grad(cost))
 
@@ -137,9 +137,9 @@ def _of_dense(form: Dense, params: Any, batch: Batch, slope: float) -> DeadParam
 def _piece(form: Dense, params: Any, batch: Batch, slope: Any, alone: tuple[bool, ...]) -> tuple[list[Array], ...]:
     """What some examples show about each layer. Every result is a list with one entry for each layer.
 
-    The results are: which inputs are ever nonzero; which neurons ever get a gradient; their steepest slope; in how many
-    examples the activation is almost flat; and for each input and neuron, whether an example has both a nonzero input
-    and a nonzero gradient.
+    The results are: which inputs are ever nonzero; which neurons ever get a gradient; the steepest slope of each
+    neuron; in how many examples the activation is almost flat; and for each input and neuron, whether an example has
+    both a nonzero input and a nonzero gradient.
     """
     backs, reading = passed_back(form, params, batch)
     squashes = [form.activation] * (len(params) - 1) + [form.output]

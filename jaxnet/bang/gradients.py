@@ -19,7 +19,7 @@ def magnitude(grads: Any) -> Any:
     """How much the cost changes per unit of each parameter: the film's "bang for your buck", without the sign.
 
     Args:
-        grads: A pytree of gradients; None leaves (frozen parameters) are skipped.
+        grads: A pytree of gradients. None leaves (frozen parameters) are skipped.
 
     Returns:
         |dC/dp| for every parameter, in units of cost per unit of parameter. Half precision becomes float32. A leaf
@@ -37,8 +37,8 @@ def share(grads: Any) -> Any:
         grads: A pytree of gradients.
 
     Returns:
-        Fractions that sum to 1. All are 0 if the whole gradient is zero, and all are NaN if the gradient holds a NaN or
-        an infinity. For complex gradients, |g|^2 takes the place of g^2.
+        Fractions that sum to 1. All fractions are 0 if the whole gradient is zero. All are NaN if the gradient holds a
+        NaN or an infinity. For complex gradients, |g|^2 takes the place of g^2.
 
     Examples:
         >>> [round(float(part), 3) for part in share((jnp.array(3.0), jnp.array(1.0)))]
@@ -60,11 +60,11 @@ def earned(grads: Any, updates: Any) -> Any:
 
     Args:
         grads: The cost's gradient, as `jax.grad` gives it. Weight decay and clipping belong to the updates.
-        updates: The numbers that the optimizer adds to the parameters, in the same structure.
+        updates: The numbers that the optimizer adds to the parameters. The pytree has the structure of the gradient.
 
     Returns:
-        The predicted decrease of the cost for each parameter; the sum is the decrease of the whole step. The numbers
-        are real: for complex parameters they are the real part of the product.
+        The predicted decrease of the cost for each parameter. The sum of these numbers is the decrease of the whole
+        step. The numbers are real: for complex parameters they are the real parts of the products.
     """
     absent = lambda leaf: leaf is None or isinstance(leaf, LeftOut)
     gain = lambda g, u: g if absent(g) else -jnp.real(_widened(g) * _widened(u))
@@ -72,7 +72,7 @@ def earned(grads: Any, updates: Any) -> Any:
 
 
 def by_leaf(values: Any) -> dict[str, float]:
-    """The sum of each array of a pytree, by the array's name, such as `0/weights`. Shares add up to the array's share.
+    """The sum of each array of a pytree, by the array's name, such as `0/weights`. The sum of shares is the array's share.
 
     Raises:
         ValueError: If an array is complex, or two arrays have the same name.
@@ -107,12 +107,12 @@ class Nudge(NamedTuple):
     """One component of the gradient.
 
     Attributes:
-        leaf: The name of the array it belongs to.
-        position: The index in that array.
+        leaf: The name of the array that holds the component.
+        position: The index in this array.
         gradient: dC/dp, the component itself.
         up: Whether the parameter must grow to lower the cost.
-        ratio: Its magnitude divided by the magnitude of the next component in the ranking. Infinite if the next
-            magnitude is zero or there is no next component.
+        ratio: The magnitude of the component, divided by the magnitude of the next component in the ranking. It is
+            infinite if the next magnitude is zero, or if there is no next component.
         text: This nudge in words.
     """
 
@@ -128,19 +128,20 @@ def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tu
     """The k components with the largest magnitude, the largest first.
 
     Args:
-        grads: A pytree of gradients from any library; None leaves are skipped. In the text, layers are counted from 1,
+        grads: A pytree of gradients from any library. None leaves are skipped. In the text, layers are counted from 1,
             neurons and pixels from 0: "layer 2, neuron 7, weight from neuron 3" is `grads[1].weights[7, 3]`. In other
-            libraries' layers, the biases may match only the second axis of the weights; such weights are read as (in,
-            out).
-        image_shape: The shape of an image, used to name pixels if the first layer has as many inputs.
-        k: How many components to return. If there are fewer parameters, fewer are returned.
+            libraries' layers, the biases may match only the second axis of the weights. Such weights count as weights
+            of shape (in, out).
+        image_shape: The shape of an image. It is used to name pixels, if the first layer has as many inputs as an image
+            has numbers.
+        k: How many components to return. If there are fewer parameters, all their components are returned.
 
     Returns:
-        Nudges in order of magnitude. Equal magnitudes keep the order of the pytree.
+        Nudges in order of magnitude. Components with equal magnitudes keep the order of the pytree.
 
     Raises:
-        ValueError: If k is below 1, or if a gradient is NaN, infinite or complex, because it then points neither up nor
-            down.
+        ValueError: If k is below 1, or if a gradient is NaN, infinite or complex, because such a gradient points
+            neither up nor down.
 
     Examples:
         >>> [nudge.text for nudge in top({"x": jnp.array(3.0), "y": jnp.array(-1.0)})]
@@ -177,7 +178,7 @@ def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tu
 
 
 def _field(path: Any) -> str | None:
-    """Which part of a numbered layer a path names; None for any other array."""
+    """The field of a numbered layer that a path names, or None for any other array."""
     field = getattr(path[-1], "name", None) if len(path) == 2 else None
     return field if field in ("weights", "biases") else None
 
@@ -199,10 +200,10 @@ class Lorenz(NamedTuple):
     """The budget curve: how much of the decrease the best parameters give together.
 
     Attributes:
-        kept: The fraction of parameters, from none to all, the best first.
-        bought: The fraction of the whole decrease that these parameters give.
-        gini: The Gini coefficient, twice the area between the curve and the diagonal: 0 if all parameters contribute
-            equally, near 1 if a few contribute everything.
+        kept: The fractions of the parameters, from none to all. The best parameters come first.
+        bought: The fractions of the whole decrease that these parameters give.
+        gini: The Gini coefficient, twice the area between the curve and the diagonal. It is 0 if all parameters
+            contribute equally, and near 1 if a few parameters contribute everything.
     """
 
     kept: Float[np.ndarray, "rank"]
@@ -214,7 +215,8 @@ def lorenz(values: Any) -> Lorenz:
     """Rank parameters by their contributions, and add up their contributions, starting with the best.
 
     Args:
-        values: Contributions, such as `bang.share(grads)` or `bang.earned(grads, updates)`. Negative ones come last.
+        values: Contributions, such as `bang.share(grads)` or `bang.earned(grads, updates)`. Negative contributions come
+            last.
 
     Returns:
         The curve. If some updates work against the gradient, the curve rises above 1 and then falls back to 1.
@@ -238,13 +240,13 @@ def lorenz(values: Any) -> Lorenz:
 
 
 def top_mask(values: Any, fraction: float | int) -> Any:
-    """A mask of the largest entries of a pytree: ones for the best `fraction` of all, rounded up, and zeros elsewhere.
+    """A mask of the largest entries of a pytree: ones for the best `fraction` of all entries, zeros elsewhere.
 
-    The number of ones is exact: of equal entries, the first ones are kept. An entry that is NaN is not counted among
-    the best, and is NaN in the mask. The function works inside `jax.jit`.
+    The number of ones is rounded up. It is exact: of equal entries, the first ones are kept. An entry that is NaN is
+    not counted among the best, and is NaN in the mask. The function works inside `jax.jit`.
 
     Raises:
-        ValueError: If the fraction is not above 0 and at most 1, or a value is complex.
+        ValueError: If the fraction is outside the range 0 < fraction <= 1, or if a value is complex.
     """
     require_real(values, "a ranking by size")
     flat, unravel = ravel_pytree(values)
@@ -257,8 +259,8 @@ def affordable(fraction: float | int, count: int) -> int:
     """The number of parameters that a fraction of `count` allows: rounded up, at least one.
 
     Raises:
-        ValueError: If the fraction is not above 0 and at most 1.
+        ValueError: If the fraction is outside the range 0 < fraction <= 1.
     """
     if not 0 < fraction <= 1:
-        raise ValueError(f"a budget is a fraction of the parameters above 0 and at most 1, got {fraction}")
+        raise ValueError(f"the fraction of the parameters must be above 0 and at most 1, got {fraction}")
     return max(1, math.ceil(round(fraction * count, 6)))

@@ -18,22 +18,25 @@ REMEMBERED = 100
 """A parameter is dead after this many watched steps without a gradient."""
 
 NEVER_LIT = 255
-"""Stands for a parameter that has never had a gradient, in place of its count of watched steps without one."""
+"""This number marks a parameter that has never had a gradient. The count of any other parameter ends at 254."""
 
 DECAY = 0.98
-"""The weight of one step in the running averages of clarity, which cover about the last 50 watched steps."""
+"""The weight of the old average in the running averages of clarity. They cover about the last 50 watched steps."""
 
 
 class Signals(NamedTuple):
-    """Signals about each array of parameters, in the order of `bang.named_leaves`; NaN at steps that were not watched.
+    """Signals about each array of parameters, in the order of `bang.named_leaves`.
+
+    At steps that were not watched, every signal is NaN. Signals that `watch` does not compute are None.
 
     Attributes:
         gradient: The gradient's Euclidean length.
         ratio: The length of the update, divided by the length of the parameters after the update.
-        share: The array's part of the predicted change of the cost; negative if its update works against the gradient.
-            The shares sum to 1 if the step is predicted to lower the cost, and to -1 otherwise.
+        share: The array's part of the predicted change of the cost. It is negative if the array's update is predicted
+            to raise the cost. The shares sum to 1 if the whole step is predicted to lower the cost, and to -1 if the
+            step is predicted to raise the cost.
         clarity: The signal-to-noise ratio of the mini-batch gradients: the length of their running mean, divided by the
-            length of their scatter around it. At 1, signal and noise are equal.
+            length of their scatter around this mean. If it is 1, signal and noise are equal.
         dead: How many parameters once had a gradient but had none in the last 100 watched steps.
         never_lit: How many parameters have had no gradient since watching began.
     """
@@ -52,7 +55,7 @@ class WatchedInfo(NamedTuple):
     Attributes:
         cost: The cost of this step's batch, as in `Info`.
         gradient_norm: The Euclidean length of the gradient, as in `Info`.
-        signals: The signals; NaN at steps that were not watched, and if the step itself gives NaN.
+        signals: The signals. They are NaN at steps that were not watched, and at steps that themselves give NaN.
         watched: Whether the step was watched.
     """
 
@@ -67,8 +70,8 @@ class Memory(NamedTuple):
 
     Attributes:
         looked: How many steps were watched.
-        dark: For each parameter, for how many watched steps it has had no gradient, counted up to 254; 255 if it never
-            had one.
+        dark: For each parameter, the number of watched steps since its last gradient, counted up to 254. The number is
+            255 if the parameter has never had a gradient.
         mean: The running mean of the gradient.
         power: For each array, the running mean of the gradient's squared length.
     """
@@ -102,15 +105,15 @@ class Watched(NamedTuple):
 
 
 def watch(descent: Descent, *, every: int = 1, signals: Sequence[str] = SIGNALS) -> Descent:
-    """Make the same descent, with signals about every array of parameters in its info.
+    """Add signals about every array of parameters to the info of a descent.
 
     The steps are unchanged. The state also holds the memory that the signals need.
 
     Args:
         descent: From `gradient_descent`, or any other descent with `value_and_grad` and `apply_gradients`.
-        every: Watch only every `every`-th step. The other steps cost little and their signals are NaN. (Inside
-            `descent.vmapped`, all steps compute the signals, and those of the other steps are discarded.)
-        signals: The names of the signals to compute; the others are None.
+        every: Only every `every`-th step is watched. The other steps cost little and their signals are NaN. (Inside
+            `descent.vmapped`, all steps compute the signals, and the signals of the other steps are discarded.)
+        signals: The names of the signals to compute. The other signals are None.
 
     Returns:
         A `Descent` whose info is a `WatchedInfo` and whose state is a `Watched`.
@@ -215,7 +218,8 @@ def _look(wanted: set[str], memory: Memory, params: Params, grads: Params, updat
 class Log(Protocol):
     """A function that receives numbers. `wandb.log` and `mlflow.log_metrics` can be passed directly.
 
-    For TensorBoard: `lambda values, step: [writer.add_scalar(name, value, step) for name, value in values.items()]`.
+    For TensorBoard, pass
+    `lambda values, step: [writer.add_scalar(name, value, step) for name, value in values.items()]`.
     """
 
     def __call__(self, values: dict[str, float], *, step: int) -> Any:
@@ -223,7 +227,7 @@ class Log(Protocol):
 
 
 def signal_rows(info: WatchedInfo, names: Sequence[str]) -> Iterator[tuple[int, dict[str, float]]]:
-    """The watched steps of a chunk, as numbers by name.
+    """Yield the numbers of each watched step of a chunk, by name.
 
     Args:
         info: The info that `train` yields, with a leading axis of steps.

@@ -20,10 +20,11 @@ class NoiseScale(NamedTuple):
     """How noisy the gradients of single examples are, compared with their mean.
 
     Attributes:
-        scale: trace / squared_norm, in examples. Much smaller batches give mostly noise; much larger batches waste
-            work. Infinite if the gradient cannot be distinguished from zero with these examples.
+        scale: The noise scale trace / squared_norm, in examples. Much smaller batches give mostly noise. Much larger
+            batches waste work. The scale is infinite if the gradient cannot be distinguished from zero with these
+            examples.
         low: The lower end of the scale's 95 % interval, by the jackknife over 20 blocks of examples.
-        high: The upper end of that interval.
+        high: The upper end of this interval.
         trace: The variance of one example's gradient, summed over all parameters.
         squared_norm: The squared length of the true gradient. The noise in its estimate is subtracted.
     """
@@ -46,17 +47,20 @@ def noise_scale(
 
     Args:
         cost: `cost(params, batch)`, a mean over examples.
-        method: "examples" uses the gradient of every example, which is exact. "batches" uses the scatter of mini-batch
-            gradients, which a training run computes anyway. "two_sizes" compares the mean squared gradient norms of
-            small batches with those of large batches; a large batch is a twentieth of all examples.
-        batch_size: Examples in a mini-batch, for "batches" and "two_sizes". An incomplete last batch is left out.
+        method: "examples" uses the gradient of every example. This way is exact. "batches" uses the scatter of
+            mini-batch gradients. A training run computes these gradients anyway. "two_sizes" compares the mean squared
+            gradient norm of small batches with the mean squared gradient norm of large batches. A large batch is a
+            twentieth of all examples.
+        batch_size: The number of examples in a mini-batch, for "batches" and "two_sizes". An incomplete last batch is
+            left out.
 
     Returns:
         `measure(params, batch) -> NoiseScale`.
 
     Raises:
-        ValueError: If there is no such method. From the returned function, if there are fewer than 40 examples, or
-            fewer than 40 mini-batches, or if the cost is not a mean over examples.
+        ValueError: If the method is unknown. The returned function raises it if there are fewer than 40 examples (for
+            "batches" and "two_sizes": fewer than 40 mini-batches), if the cost is not a mean over examples, or if a
+            gradient is not finite.
 
     Examples:
         >>> x = np.random.default_rng(0).normal(3.0, 1.0, 400)
@@ -150,7 +154,7 @@ def _whole(batch: Any, block: int) -> Iterable[Any]:
 
 
 def _squared_norms(cost: Cost) -> Callable[[Params, Any, int], np.ndarray]:
-    """The squared gradient norm of every mini-batch of a block."""
+    """Make a function that gives the squared gradient norm of every mini-batch of a block."""
 
     @jax.jit
     def of_batch(params: Params, batch: Any) -> Any:
@@ -176,7 +180,7 @@ def _with_interval(
 
     Args:
         rows: For each block: the number of its gradients, their mean, and the sum of their squared lengths.
-        estimate: Computes trace and squared norm from the same three values, taken over several blocks.
+        estimate: Computes trace and squared norm from these three values, taken over several blocks.
     """
     counts, means, squares = (np.array(column) for column in zip(*rows, strict=True))
     sums = counts[:, None] * means
@@ -189,8 +193,8 @@ def _with_interval(
     trace, squared_norm = of(everything)
     if not np.isfinite([trace, squared_norm]).all():
         raise ValueError(
-            f"a noise scale needs finite gradients, but of {len(rows)} parts of the examples "
-            f"{int((~np.isfinite(squares)).sum())} have one that is NaN or infinite; "
+            f"a noise scale needs finite gradients, but {int((~np.isfinite(squares)).sum())} of {len(rows)} parts of the "
+            "examples have a gradient that is NaN or infinite; "
             "`bang.per_example_norms(cost)(params, batch)` shows which examples"
         )
     if not trace > 0:

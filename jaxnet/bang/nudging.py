@@ -18,14 +18,19 @@ from jaxnet.core.types import Cost, Params
 
 SIZES = (0.001, 0.01, 0.1, 1.0)
 
-RADIUS_ROUNDS, STEP_ROUNDS = 7, 5
-"""How many nudges of every parameter are measured to find its radius of trust, and to find its best step."""
+RADIUS_ROUNDS = 7
+"""How many nudges of every parameter are measured to find its radius of trust."""
+
+STEP_ROUNDS = 5
+"""How many nudges of every parameter are measured to find its best step."""
 
 
 class Worth(NamedTuple):
-    """What nudging each parameter alone does to the cost; numpy, float64, the last axis counts parameters.
+    """What a nudge of each parameter alone does to the cost.
 
-    A nudge goes downhill: up if the gradient is negative or zero, down if it is positive.
+    The arrays are numpy, in float64. Only `entries` are integers. In all arrays but `sizes`, the last axis counts the
+    measured parameters. A nudge goes downhill: it raises the parameter if the gradient is negative or zero, and lowers
+    it if the gradient is positive.
 
     Attributes:
         cost: The cost before any nudge.
@@ -33,13 +38,14 @@ class Worth(NamedTuple):
         sizes: How far the parameters were nudged.
         gradient: dC/dp, the gradient of the cost.
         predicted: The decrease of the cost that the gradient predicts: size times magnitude.
-        measured: The decrease that really happened; negative if the cost rose.
-        curvature: The second derivative with respect to the same parameter. To second order,
-            measured = predicted - curvature * size**2 / 2.
-        radius: How far a nudge can go before the prediction is wrong by more than the tolerance (10 %). Infinite if the
-            prediction holds up to `farthest`. NaN if the prediction is zero or smaller than the rounding error.
+        measured: The decrease that really happened. It is negative if the cost rose.
+        curvature: The second derivative of the cost with respect to the parameter. To second order, measured =
+            predicted - curvature * size**2 / 2.
+        radius: How far a nudge can go before the prediction is wrong by more than the tolerance (by default 10 %). The
+            radius is infinite if the prediction holds up to `farthest`. It is NaN if the prediction is zero or smaller
+            than the rounding error.
         best_step: The displacement, with its sign, that lowers the cost most if applied alone. It is found by
-            measuring, and is at most `farthest`.
+            measurements, and its length is at most `farthest`.
         best_fall: The measured decrease of the cost for that displacement.
     """
 
@@ -66,28 +72,29 @@ def worth(
 ) -> Callable[[Params, Any], Worth]:
     """Turn a cost into a function that measures what a nudge of every parameter does to the cost.
 
-    Everything is computed in float64, in chunks of bounded memory. In float32, one nudge in a hundred would have the
-    wrong sign. Unless jax computes in float64 anyway, your own cost function has a price: jax's caches are cleared
-    afterwards, so every program of yours is traced again at its next call (see `devices.double_precision`). For
-    `losses.average` of `network.apply`, a nudge changes only one neuron. There the measurement is many times faster;
-    any other cost is computed again for every nudge.
+    Everything is computed in float64, in chunks of bounded memory. In float32, the measured decrease would have the
+    wrong sign for one nudge in a hundred. A cost function of your own has a price, unless jax computes in float64
+    anyway: jax's caches are cleared afterwards. So every compiled function is traced again at its next call (see
+    `devices.double_precision`). For `losses.average` of `network.apply`, a nudge changes only one neuron of a layer, so
+    the measurement is many times faster. Any other cost is computed again for every nudge.
 
     Args:
         cost: `cost(params, batch)`, a mean over the batch.
         sizes: How far to nudge, in units of the parameter.
-        entries: The parameters to measure, from `bang.largest`, `bang.sample` or `bang.positions`. None measures all
-            parameters.
+        entries: The parameters to measure, from `bang.largest`, `bang.sample` or `bang.positions`. If it is None, all
+            parameters are measured.
         tolerance: The largest relative error of the prediction inside the radius of trust.
-        farthest: The largest length of a nudge.
+        farthest: The largest length of a nudge, in units of the parameter.
         on_progress: Called with the number of finished nudges of every parameter, and their total number.
 
     Returns:
         `measure(params, batch) -> Worth`.
 
     Raises:
-        ValueError: If sizes are not positive numbers up to `farthest`. From the returned function, if the cost is not a
-            mean over examples or computes anything in less than float64, if entries are not positions, if parameters
-            are complex, or if a gradient is not finite.
+        ValueError: If sizes are not positive numbers up to `farthest`, or if the tolerance is not between 0 and 1.
+            The returned function raises it if the cost is not a mean over examples, if the cost computes anything in
+            less than float64, if entries are not positions, if parameters are complex, or if the cost or a gradient is
+            not finite.
 
     Examples:
         >>> slope = lambda p, batch: jnp.mean(batch) * (3 * p["x"] + p["y"] ** 2 / 2)

@@ -1,4 +1,4 @@
-"""Steps with only the best parameters: how much they lower the cost, and gradient descent that moves only them."""
+"""Steps that move only the best parameters: how much they lower the cost, and an optimizer that takes such steps."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -18,17 +18,17 @@ from jaxnet.core.types import Cost, Params
 
 
 def keep_top(optimizer: optax.GradientTransformation, fraction: float | int) -> optax.GradientTransformation:
-    """Move only the best parameters at each step: those with the largest `-gradient * update`.
+    """Move only the best parameters at each step: the parameters with the largest `-gradient * update`.
 
     Args:
         optimizer: Any optax transformation. Its state changes as if all parameters moved.
-        fraction: The fraction of the parameters that move, the best ones. With 1, the optimizer is unchanged.
+        fraction: The fraction of the parameters that move. If it is 1, all parameters move, as without `keep_top`.
 
     Returns:
         An optax transformation whose updates are zero for all other parameters.
 
     Raises:
-        ValueError: If the fraction is not above 0 and at most 1.
+        ValueError: If the fraction is outside the range 0 < fraction <= 1.
 
     Examples:
         >>> frugal = keep_top(optax.sgd(0.5), 0.5)
@@ -43,7 +43,7 @@ def keep_top(optimizer: optax.GradientTransformation, fraction: float | int) -> 
         updates, state = inner.update(grads, state, params, **extra)
         if fraction == 1:
             return updates, state
-        # Optimizers expect the uphill direction. For complex numbers that is the conjugate of jax's gradient.
+        # Optimizers expect the uphill direction. For complex numbers this direction is the conjugate of jax's gradient.
         mask = top_mask(earned(jax.tree.map(jnp.conj, grads), updates), fraction)
         # A NaN update stays NaN, so that the training stops there.
         return jax.tree.map(lambda u, keep: jnp.where((keep > 0) | jnp.isnan(keep), u, 0), updates, mask), state
@@ -52,10 +52,12 @@ def keep_top(optimizer: optax.GradientTransformation, fraction: float | int) -> 
 
 
 class PartialStep(NamedTuple):
-    """The result of real steps with only some of the parameters; decreases of the cost in float64.
+    """The result of real steps with only some of the parameters.
+
+    The decreases of the cost are in float64. They are negative if the cost rose.
 
     Attributes:
-        fractions: The fractions of the parameters that moved, the best ones.
+        fractions: The fractions of the parameters that moved. The best parameters moved.
         kept: The numbers of parameters that moved.
         predicted: The decreases that the gradient predicts for these parameters.
         measured: The decreases that the steps really gave.
@@ -82,12 +84,14 @@ def take_partial_step(
             cost and its gradient over at most 1,000 examples.
 
     Returns:
-        `prove(params, batch, updates) -> PartialStep`. The updates are what an optimizer adds to the parameters,
-        `-learning_rate * grads` for plain gradient descent. Parameters are ranked by `-gradient * update`.
+        `prove(params, batch, updates) -> PartialStep`. The updates are the numbers that an optimizer adds to the
+        parameters. For plain gradient descent they are `-learning_rate * grads`. Parameters are ranked by
+        `-gradient * update`.
 
     Raises:
-        ValueError: If a fraction is not above 0 and at most 1. From the returned function, if the updates have the
-            wrong shapes, or if the cost is not a mean over examples or computes in less than float64.
+        ValueError: If a fraction is outside the range 0 < fraction <= 1. The returned function raises it if the updates
+            have the wrong shapes, if `-gradient * update` is NaN for a parameter, if the cost is not a mean over
+            examples, or if the cost computes anything in less than float64.
     """
     for fraction in fractions:
         affordable(fraction, 1)
@@ -95,7 +99,7 @@ def take_partial_step(
 
     def prove(params: Params, batch: Any, updates: Params) -> PartialStep:
         require_alike(updates, params, "the updates")
-        require_floats(params, "spend")
+        require_floats(params, "take_partial_step")
         with double_precision(cost):
             params, batch, updates = widened(params), widened(batch), widened(updates)
             require_double(cost, params, next(pieces(batch, 2)))

@@ -21,7 +21,7 @@ IMAGES = 1000
 """How many examples are computed at a time if a gradient is an outer product."""
 
 RESIDENT = 256_000_000
-"""How many bytes of images are on the device at a time."""
+"""The largest number of bytes of images that are on the device at a time."""
 
 
 class Moments(NamedTuple):
@@ -29,8 +29,8 @@ class Moments(NamedTuple):
 
     Attributes:
         mean: The gradient of the cost over all examples.
-        variance: The variance of one example's gradient around that mean, for every parameter. The divisor is the
-            number of examples minus 1.
+        variance: For every parameter, the variance of one example's gradient around the mean. The divisor is the number
+            of examples minus 1.
         examples: The number of examples.
     """
 
@@ -40,23 +40,24 @@ class Moments(NamedTuple):
 
 
 def gradient_moments(cost: Cost, *, size: int | None = None) -> Callable[[Params, Any], Moments]:
-    """Turn a cost into a function that gives mean and variance of its gradient over all examples, in bounded memory.
+    """Turn a cost into a function that gives the mean and the variance of its gradient over all examples, in bounded memory.
 
-    For `losses.average` of `network.apply`, single gradients are never formed: the gradient of a weight is the product
-    of its input and of the derivative with respect to its neuron's sum. The squared gradient is the product of the
-    squares. For any other cost the gradients are formed, a few at a time. Sums have the parameters' type, at least
-    float32. If the scatter is a thousand times smaller than the gradient itself, use float64 parameters.
+    For `losses.average` of `network.apply`, the gradients of single examples are never formed. The gradient of a weight
+    is the weight's input times the derivative of the loss with respect to the neuron's weighted sum. The squared
+    gradient is the product of the squares of these two numbers. For any other cost, the gradients of a few examples are
+    formed at a time. The sums have the parameters' type, but at least float32. If the scatter of the gradients is a
+    thousand times smaller than their mean, use float64 parameters.
 
     Args:
         cost: `cost(params, batch)`, a mean over examples, with any model.
-        size: How many examples are computed at a time. None chooses by the model's size.
+        size: How many examples are computed at a time. If it is None, the number depends on the model's size.
 
     Returns:
         `measure(params, batch) -> Moments`.
 
     Raises:
-        ValueError: If size is below 1. From the returned function, if there are fewer than two examples, or if the cost
-            is not a mean over examples.
+        ValueError: If size is below 1. The returned function raises it if there are fewer than two examples, or if the
+            cost is not a mean over examples.
 
     Examples:
         >>> distance = lambda x, batch: jnp.mean((x - batch) ** 2) / 2
@@ -72,7 +73,7 @@ def gradient_moments(cost: Cost, *, size: int | None = None) -> Callable[[Params
     def measure(params: Params, batch: Any) -> Moments:
         if (count := examples(batch)) < 2:
             raise ValueError(f"a variance needs at least 2 examples, got {count}")
-        require_floats(params, "moments")
+        require_floats(params, "gradient_moments")
         check(params, batch)
         params, form = _at_least_single(params), dense_form(cost, params, batch)
         middle = jax.tree.map(jnp.zeros_like, params)
@@ -92,8 +93,8 @@ def gradient_moments(cost: Cost, *, size: int | None = None) -> Callable[[Params
 def signal_to_noise(found: Moments) -> Params:
     """How clearly the examples agree on each parameter: |mean| / standard deviation of one example's gradient.
 
-    At 1, a single example gives the right direction in about five of six cases. At 0.1, the same certainty needs a
-    hundred examples. The value is 0 if no example has a gradient.
+    If the value is 1, a single example gives the right direction in about five of six cases. If the value is 0.1, this
+    certainty needs a hundred examples. If the mean is 0, the value is 0.
     """
     return jax.tree.map(lambda m, v: jnp.where(m == 0, 0.0, jnp.abs(m) / jnp.sqrt(v)), found.mean, found.variance)
 
@@ -103,14 +104,16 @@ def gradient_by_label(cost: Cost, labels: int) -> Callable[[Params, Any], Params
 
     Args:
         cost: `cost(params, batch)`, a mean over examples.
-        labels: The number of labels. The batch's `labels`, a field or an entry of a dictionary, count from 0.
+        labels: The number of labels. The batch's `labels` (a field, or an entry of a dictionary) are whole numbers from
+            0 to labels - 1.
 
     Returns:
-        `pull(params, batch)`: a pytree like the parameters with a leading axis of labels. Its sum over labels is the
-        gradient.
+        `pull(params, batch)`. It returns a pytree with the structure of the parameters. Every array has one more axis
+        at the front, for the labels. The sum over the labels is the gradient.
 
     Raises:
-        ValueError: From the returned function, if a label is out of range, or if the cost is not a mean over examples.
+        ValueError: The returned function raises it if a label is out of range, or if the cost is not a mean over
+            examples.
 
     Source: the film's "Gradient descent": the gradient is an average over all examples.
     """
@@ -137,14 +140,14 @@ def per_example_norms(cost: Cost, *, size: int | None = None) -> Callable[[Param
 
     Args:
         cost: `cost(params, batch)`, a mean over examples.
-        size: How many examples are computed at a time. None chooses by the model's size.
+        size: How many examples are computed at a time. If it is None, the number depends on the model's size.
 
     Returns:
         `measure(params, batch) -> (example,)`, in units of cost per unit of parameter.
 
     Raises:
-        ValueError: If size is below 1. From the returned function, if there is no example, or if the cost is not a mean
-            over examples.
+        ValueError: If size is below 1. The returned function raises it if there is no example, or if the cost is not a
+            mean over examples.
     """
     gradients, check = _gradients(each(cost)), require_mean(cost)
     squares = lambda g: jnp.sum(g**2, axis=tuple(range(1, g.ndim)))
@@ -155,7 +158,7 @@ def per_example_norms(cost: Cost, *, size: int | None = None) -> Callable[[Param
     def measure(params: Params, batch: Any) -> Float[np.ndarray, "example"]:
         if not examples(batch):
             raise ValueError("a batch needs at least one example, got none")
-        require_floats(params, "lengths")
+        require_floats(params, "per_example_norms")
         check(params, batch)
         params, form = _at_least_single(params), dense_form(cost, params, batch)
         if form is None:
@@ -177,13 +180,13 @@ def per_example_derivative(
     Args:
         cost: `cost(params, batch)`, a mean over examples.
         leaf: The name of an array, such as `0/weights`; see `bang.named_leaves`.
-        position: The index in that array, such as `position` of a nudge from `bang.top`.
+        position: The index in this array, such as the `position` of a nudge from `bang.top`.
 
     Returns:
         `measure(params, batch) -> (example,)`.
 
     Raises:
-        ValueError: From the returned function, if there is no such parameter, or if the cost is not a mean over
+        ValueError: The returned function raises it if the parameter does not exist, or if the cost is not a mean over
             examples.
     """
     losses, check = each(cost), require_mean(cost)
@@ -223,7 +226,8 @@ def per_example_derivative(
 def at_once(params: Params) -> int:
     """How many whole gradients to form at a time.
 
-    On a CPU as many as fit into a cache, on an accelerator 200 MB of gradients.
+    On a CPU, the gradients fit into a cache. On an accelerator, they take about 200 MB. There are at most 256
+    gradients.
     """
     numbers = 150_000 if devices.current().platform == "cpu" else 50_000_000
     return max(1, min(256, math.ceil(numbers / sum(np.size(leaf) for leaf in jax.tree.leaves(params)))))
@@ -246,7 +250,7 @@ def _gradients(losses: Any) -> Any:
 
 
 def _deviations(grads: Params, middle: Params) -> tuple[Params, Params]:
-    """Sums over examples of the gradient's deviation from `middle`, and of its square."""
+    """Two sums over examples: the gradient's deviations from `middle`, and the squares of these deviations."""
     apart = jax.tree.map(lambda g, m: g - m[None], grads, middle)
     return jax.tree.map(lambda d: jnp.sum(d, 0), apart), jax.tree.map(lambda d: jnp.sum(d**2, 0), apart)
 

@@ -16,17 +16,17 @@ Positions = Int[np.ndarray, "entry"]
 
 
 def select(tree: Any, leaves: str) -> Any:
-    """Keep only the arrays whose names match; a `LeftOut`, which instruments skip, replaces each other array.
+    """Keep only the arrays whose names match. Every other array is replaced by a `LeftOut`, which instruments skip.
 
-    Positions in the flat vector of all parameters, such as those from `largest`, still count the arrays that are left
-    out.
+    Positions in the flat vector of all parameters, such as the positions from `largest`, still count the arrays that
+    are left out.
 
     Args:
-        tree: Parameters, gradients or a pytree like them.
+        tree: The parameters, the gradients, or another pytree with the structure of the parameters.
         leaves: A pattern, as for file names, such as `0/*` or `*/kernel`.
 
     Raises:
-        ValueError: If no name matches; the message lists the names.
+        ValueError: If no name matches. The message lists the names.
 
     Examples:
         >>> select({"dense": {"kernel": 1.0, "bias": 2.0}}, "*/bias")
@@ -41,7 +41,7 @@ def select(tree: Any, leaves: str) -> Any:
 
 
 def positions(params: Params, leaves: str = "*") -> Positions:
-    """The positions of the parameters of all matching arrays in the flat vector of all parameters.
+    """Where the parameters of all matching arrays are in the flat vector of all parameters.
 
     Raises:
         ValueError: If no name matches.
@@ -64,11 +64,13 @@ def _with_left_out(tree: Any) -> list[Any]:
 
 
 def largest(grads: Any, k: int) -> Positions:
-    """The k components with the largest magnitude, the largest first. Equal magnitudes keep the order of the pytree.
+    """The positions of the k components with the largest magnitude, in decreasing order of magnitude.
+
+    Components with equal magnitudes keep the order of the pytree.
 
     Args:
         grads: A pytree of gradients. Arrays that `select` left out are not ranked, but their positions are counted.
-        k: How many components to return. If there are fewer, fewer are returned.
+        k: How many positions to return. If there are fewer components, all their positions are returned.
 
     Returns:
         Positions in the flat vector of all parameters.
@@ -93,10 +95,10 @@ def largest(grads: Any, k: int) -> Positions:
 
 
 def sample(key: Key[Array, ""], params: Params, k: int, *, leaves: str = "*") -> Positions:
-    """Draw k different parameters at random from the matching arrays; the positions are in increasing order.
+    """Sample k different parameters at random from the matching arrays. The positions are in increasing order.
 
     Raises:
-        ValueError: If there are fewer than k parameters, or no name matches.
+        ValueError: If k is below 1, if there are fewer than k parameters in the matching arrays, or if no name matches.
     """
     candidates = positions(params, leaves)
     if not 1 <= k <= len(candidates):
@@ -106,12 +108,12 @@ def sample(key: Key[Array, ""], params: Params, k: int, *, leaves: str = "*") ->
 
 
 def scatter(values: Float[np.ndarray, "entry"], params: Params, entries: Positions | None = None) -> Params:
-    """Put values back into the shapes of the parameters, as numpy arrays; NaN for parameters without a value.
+    """Put values into numpy arrays with the shapes of the parameters. Parameters without a value get NaN.
 
     Args:
         values: One number for each entry.
         params: Parameters with the wanted shapes.
-        entries: The positions of the values; None means all parameters, in order.
+        entries: The positions of the values. If it is None, there is one value for every parameter, in order.
     """
     whole = _with_left_out(params)
     sizes = [leaf.size if isinstance(leaf, LeftOut) else np.size(leaf) for leaf in whole]
@@ -131,14 +133,14 @@ def place(
     *,
     inputs_first: bool = False,
 ) -> str:
-    """Describe one parameter: by layer and neuron in jaxnet's own layers, otherwise by array name and position.
+    """Describe one parameter: by layer and neuron in jaxnet's own layers, or else by array name and position.
 
     Args:
         name: The name of the array.
         path: The path of the array in its pytree.
         position: The index in the array.
         shape: The shape of the array.
-        image: The shape of an image, used to name pixels.
+        image: The shape of an image. It is used to name pixels.
         inputs_first: Whether weights are stored (in, out) instead of (out, in).
     """
     field = getattr(path[-1], "name", None) if len(path) == 2 else None
@@ -159,7 +161,7 @@ def place(
 
 
 def in_words(name: str) -> str:
-    """Describe an array of parameters: by layer, counted from 1, in jaxnet's own layers, otherwise by its name.
+    """Describe an array of parameters: by layer, counted from 1, in jaxnet's own layers, or else by its name.
 
     Examples:
         >>> in_words("0/weights"), in_words("dense/kernel")

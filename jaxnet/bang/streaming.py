@@ -1,4 +1,4 @@
-"""Batches in pieces: single examples, sums over all examples in bounded memory, and a check that a cost is a mean."""
+"""Cut batches into pieces and single examples, sum over examples in bounded memory, and check that a cost is a mean."""
 
 import itertools
 import math
@@ -24,11 +24,11 @@ PIECE = 1000
 def examples(batch: Any) -> int:
     """How many examples a batch holds: the common length of the leading axes of its arrays.
 
-    A single random key belongs to the whole batch; an array of keys has one key for each example. A batch without
+    A single random key belongs to the whole batch. An array of keys has one key for each example. A batch without
     arrays, such as None, counts as one example.
 
     Raises:
-        ValueError: If the lengths differ.
+        ValueError: If the lengths differ, or if only some arrays have an axis.
     """
     leaves = jax.tree.leaves(batch)
     lengths = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in leaves if not is_key(leaf)}
@@ -52,13 +52,13 @@ def pieces(batch: Any, size: int) -> Iterator[Any]:
 
 
 def taken(batch: Any, chosen: Any) -> Any:
-    """Some of a batch's examples, by a slice or by positions. A single random key of the whole batch stays."""
+    """Some examples of a batch, chosen by a slice or by positions. A single random key of the whole batch is kept."""
     count = examples(batch)
     return jax.tree.map(lambda leaf: leaf if _of_all(leaf, count) else leaf[chosen], batch)
 
 
 def labels_of(batch: Any) -> Any:
-    """A batch's labels: its field `labels`, or its entry if the batch is a dictionary; None if it has no labels."""
+    """The labels of a batch: its field or dictionary entry `labels`, or None if the batch has no labels."""
     return batch.get("labels") if isinstance(batch, Mapping) else getattr(batch, "labels", None)
 
 
@@ -81,7 +81,7 @@ def each(cost: Cost) -> Callable[[Params, Any], Any]:
 
 
 def over_examples(of_one: Callable[[Any], Any], batch: Any) -> Any:
-    """Apply `of_one` to every example, each as a batch of length 1; the results have a leading axis of examples."""
+    """Apply `of_one` to every example, each as a batch of length 1. The first axis of the results counts examples."""
     count = examples(batch)
     axes = jax.tree.map(lambda leaf: None if _of_all(leaf, count) else 0, batch)
     if not jax.tree.leaves(axes):
@@ -91,15 +91,15 @@ def over_examples(of_one: Callable[[Any], Any], batch: Any) -> Any:
 
 
 def require_mean(cost: Cost) -> Callable[[Params, Any], None]:
-    """Make a function `(params, batch)` that checks that a cost is a mean over examples.
+    """Make a function `(params, batch)` that checks whether a cost is a mean over examples.
 
-    The check takes all examples in a random order, some hundred at a time. Their common cost and gradient must equal
-    the averages of their single costs and gradients. This takes about as long as two gradients over the batch.
-    `losses.average` is a mean by construction, and is not checked.
+    The check takes all examples in a random order, at most 250 at a time. The cost and the gradient of these examples
+    together must equal the averages of the costs and of the gradients of the single examples. The check takes about as
+    long as two gradients over the batch. `losses.average` is a mean by construction, so it is not checked.
 
     Raises:
-        ValueError: From the returned function, if the cost is not a mean, with the difference; or if the cost is not
-            finite.
+        ValueError: The returned function raises it if the cost is not a mean over examples, or if the cost is not
+            finite. The message contains the difference or the cost.
     """
     if isinstance(cost, Average):
         return lambda params, batch: None
@@ -134,7 +134,7 @@ def require_mean(cost: Cost) -> Callable[[Params, Any], None]:
 def _differs(together: tuple[Any, Any], one_by_one: tuple[Any, Any], alone: Any) -> str | None:
     """The name of the array whose gradient differs most, if cost or gradient differ by more than rounding errors.
 
-    Otherwise None.
+    If they do not differ by more, the result is None.
     """
     (whole, grads), (mean, averaged) = together, one_by_one
     ours, theirs = (list(map(_wide, jax.tree.leaves(tree))) for tree in (grads, averaged))
@@ -142,7 +142,7 @@ def _differs(together: tuple[Any, Any], one_by_one: tuple[Any, Any], alone: Any)
     rounding = max((float(jnp.finfo(kind).eps) for kind in kinds), default=0.0)
     single = rounding > 1e-10
     tolerance = max(2e-4 if single else 1e-8, 16 * rounding)
-    # NaN in the same places on both sides is allowed here; anywhere else it is a difference.
+    # A NaN is allowed if both gradients have it in the same place. Any other NaN is a difference.
     lost = any((np.isfinite(a) != np.isfinite(b)).any() for a, b in zip(ours, theirs, strict=True))
     apart = [np.asarray(np.abs(_finite(a) - _finite(b))) for a, b in zip(ours, theirs, strict=True)]
     # Near a minimum the gradients of single examples cancel, and mostly their rounding errors remain.
@@ -170,10 +170,11 @@ def _refuse(count: int, together: tuple[Any, Any], one_by_one: tuple[Any, Any], 
     (whole, grads), (mean, averaged) = together, one_by_one
     lengths = [_length(map(_wide, jax.tree.leaves(tree))) for tree in (grads, averaged)]
     raise ValueError(
-        f"this cost is not a mean over examples: {count} of them cost {float(whole):.6g} together and {float(mean):.6g} on average "
-        f"one by one; their gradients have the lengths {lengths[0]:.6g} and {lengths[1]:.6g}, and differ most in {name!r}. "
+        f"this cost is not a mean over examples: {count} examples cost {float(whole):.6g} together, "
+        f"but {float(mean):.6g} on average one by one. Their gradients have the lengths {lengths[0]:.6g} and {lengths[1]:.6g}, "
+        f"and differ most in {name!r}. "
         "Single examples have no gradient of their own if the cost contains sums, masks or weights divided by their sum over "
-        "the batch, batch statistics, or randomness drawn once for the batch. "
+        "the batch, batch statistics, or randomness that is sampled once for the batch. "
         "Divide by the number of examples; for masks and weights put "
         "weight * len(weight) / weight.sum() into the batch and take the mean of weight * loss; freeze the statistics; "
         "leave the randomness out, or give every example a key"
@@ -181,10 +182,10 @@ def _refuse(count: int, together: tuple[Any, Any], one_by_one: tuple[Any, Any], 
 
 
 def labels_within(batch: Any, labels: int) -> np.ndarray:
-    """The batch's labels, checked to be integers from 0 to labels - 1.
+    """Return the batch's labels, after a check that they are integers from 0 to labels - 1.
 
     Raises:
-        ValueError: If the labels are missing, or are not such integers.
+        ValueError: If the labels are missing, or if a label is not an integer from 0 to labels - 1.
     """
     found = labels_of(batch)
     if found is None:
@@ -205,11 +206,8 @@ def labels_within(batch: Any, labels: int) -> np.ndarray:
 def mean_gradient(cost: Cost, *, size: int = PIECE) -> Callable[..., tuple[Any, Params]]:
     """Make a function `(params, batch)` that gives a cost and its gradient over a whole batch.
 
-    At most `size` examples are computed at a time.
-
-
-    Its third argument, `on_piece`, is called after each piece is computed. Without it, the function does not wait for
-    the device.
+    At most `size` examples are computed at a time. The returned function has a third argument, `on_piece`: a function
+    that is called after each piece is computed. Without `on_piece`, the returned function does not wait for the device.
     """
     both = jax.jit(jax.value_and_grad(cost))
 
@@ -230,7 +228,10 @@ def mean_gradient(cost: Cost, *, size: int = PIECE) -> Callable[..., tuple[Any, 
 
 
 def counted(on_progress: Callable[[int, int], None] | None, total: int) -> Callable[[], None] | None:
-    """Make a function that counts its calls and passes their number and `total` to `on_progress`. None gives None."""
+    """Make a function that counts its calls and passes their number and `total` to `on_progress`.
+
+    If `on_progress` is None, the result is None.
+    """
     if on_progress is None:
         return None
     done = itertools.count(1)
@@ -238,14 +239,17 @@ def counted(on_progress: Callable[[int, int], None] | None, total: int) -> Calla
 
 
 def widened(tree: Any, *, integers: bool = False) -> Any:
-    """Convert floats, and integers if asked, to float64 arrays; jax's 64-bit types must be enabled."""
+    """Convert floats to float64 arrays, and integers too if `integers` is true.
+
+    jax's 64-bit types must be enabled.
+    """
     kind = jnp.number if integers else jnp.floating
     wide = lambda leaf: not is_key(leaf) and jnp.issubdtype(jnp.asarray(leaf).dtype, kind)
     return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64) if wide(leaf) else leaf, tree)
 
 
 def flattened(tree: Any) -> Float[np.ndarray, "entry"]:
-    """All numbers of a pytree as one long vector on the host, float64, in the order of its leaves."""
+    """All numbers of a pytree as one long float64 vector on the host, in the order of the leaves."""
     return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)])
 
 

@@ -1,1 +1,1 @@
-"""The mathematics of one image, one step and one loop, and the small plumbing that everything stands on."""
+"""The mathematics of one image, one step and one loop, and small tools that all other modules use."""

@@ -18,15 +18,15 @@ Pixels = Shaped[Array, "height width *channels"] | Shaped[np.ndarray, "height wi
 
 
 def shift(key: Key[Array, ""], image: Pixels, *, pixels: int = 1) -> Shaped[Array, "height width *channels"]:
-    """Move one image by a random whole number of pixels along both axes; zeros come in at the edges.
+    """Move one image by a random whole number of pixels along each axis. Zeros come in at the edges.
 
     Args:
         key: A typed random key.
         image: One image, of any dtype.
-        pixels: The farthest move in each direction; all (2 * pixels + 1)^2 moves are equally likely.
+        pixels: The farthest move in each direction, in pixels. All (2 * pixels + 1)^2 moves are equally likely.
 
     Returns:
-        The moved image, same shape and dtype.
+        The moved image. Its shape and its dtype are unchanged.
     """
     move = jax.random.randint(key, (2,), -pixels, pixels + 1, dtype=jnp.int32)
     rows, columns = (jnp.arange(size) + part for size, part in zip(image.shape[:2], move, strict=True))
@@ -44,18 +44,19 @@ def affine(
     slant: float | int = 0.2,
     move: float | int = 1.5,
 ) -> Shaped[Array, "height width *channels"]:
-    """Turn, scale, slant and move one image at random, about its middle; zeros come in at the edges.
+    """Turn, scale, slant and move one image at random, about its middle. Zeros come in at the edges.
 
     Args:
         key: A typed random key.
-        image: One image, of any dtype; uint8 stays uint8.
-        turn: The largest turn either way, in degrees.
+        image: One image, of any dtype.
+        turn: The largest turn in either direction, in degrees.
         scale: The largest relative change of the size. Each axis is scaled independently.
         slant: The largest shear: how many pixels a row moves sideways for each row further up.
         move: The farthest move in each direction, in pixels.
 
     Returns:
-        The distorted image, same shape and dtype. Every amount is drawn uniformly.
+        The distorted image. Its shape and its dtype are unchanged. The turn, the scales, the slant and the moves are
+        sampled uniformly.
 
     Source: Simard, Steinkraus and Platt, "Best Practices for Convolutional Neural Networks" (2003).
     """
@@ -75,12 +76,13 @@ def elastic(
 ) -> Shaped[Array, "height width *channels"]:
     """Bend one image as if it were drawn on rubber, and apply a small `affine` map.
 
-    Every pixel moves at random; neighboring pixels move almost together.
+    Every pixel moves at random, but neighboring pixels move almost equally.
 
     Args:
         key: A typed random key.
-        image: One image, of any dtype; uint8 stays uint8.
-        strength: The factor of the moves, in pixels. The moves are uniform in -1..1 before they are smoothed.
+        image: One image, of any dtype.
+        strength: The factor, in pixels, by which the moves are multiplied. Before they are smoothed, the moves are
+            sampled uniformly from -1..1.
         smoothness: The standard deviation of the Gaussian that smooths the moves, in pixels.
         turn: The largest turn, as in `affine`.
         scale: The largest change of the size, as in `affine`.
@@ -88,7 +90,7 @@ def elastic(
         move: The farthest move, as in `affine`.
 
     Returns:
-        The distorted image, same shape and dtype.
+        The distorted image. Its shape and its dtype are unchanged.
 
     Raises:
         ValueError: If smoothness is not above 0.
@@ -131,7 +133,7 @@ def _straight(
 
 
 def _smoother(size: int, deviation: float | int) -> Array:
-    """A matrix that smooths `size` numbers with a Gaussian; numbers beyond the ends count as zero."""
+    """A matrix that smooths `size` numbers with a Gaussian. Numbers beyond the ends count as zero."""
     apart = jnp.arange(size)[:, None] - jnp.arange(size)[None, :]
     return jnp.exp(-0.5 * (apart / deviation) ** 2) / (deviation * jnp.sqrt(2 * jnp.pi))
 
@@ -146,13 +148,13 @@ def _sampled(image: Any, moves: Array) -> Array:
     values = read(values) if image.ndim == 2 else jax.vmap(read, in_axes=-1, out_axes=-1)(values)
     if image.dtype == bool:
         return values >= 0.5
-    if jnp.issubdtype(image.dtype, jnp.integer):  # a mean of values within the type's range lies within it too
+    if jnp.issubdtype(image.dtype, jnp.integer):  # a mean of values in the type's range is in this range too
         return jnp.round(values).astype(image.dtype)
     return values.astype(image.dtype)
 
 
 def augmented(cost: Cost, distortion: Distortion, *, keyed: bool = False) -> Cost:
-    """Make a cost of distorted images; every image gets its own random key, made from the batch's key.
+    """Make a cost of distorted images. Every image gets its own random key, made from the batch's key.
 
     Args:
         cost: `cost(params, batch)` on a `Batch`.
@@ -160,10 +162,11 @@ def augmented(cost: Cost, distortion: Distortion, *, keyed: bool = False) -> Cos
         keyed: Whether the given cost needs a key in its batch.
 
     Returns:
-        A cost of batches that carry a key. The given cost gets a new key if `keyed`, and none otherwise.
+        A cost of batches that carry a key. If `keyed` is true, the given cost gets a new key in its batch. If it is
+        false, the key of this batch is None.
 
     Raises:
-        ValueError: From the new cost, if the batch carries no key.
+        ValueError: The new cost raises it if the batch carries no key.
     """
 
     def cost_of_distorted(params, batch):

@@ -1,4 +1,4 @@
-"""Several batches stacked, or a whole epoch described by its order: the input of one compiled program of the loop."""
+"""The input of one compiled program of the loop: several stacked batches, or a whole epoch described by its order."""
 
 import functools
 import math
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key, UInt32
 
 GATHERED = 2**30
-"""The largest number of bytes of images that an epoch's program gathers at a time; one step is always gathered whole."""
+"""The largest number of bytes of images that an epoch's compiled program gathers at a time. A step is never divided."""
 
 _stacked: dict[int, weakref.ref[Any]] = {}
 
@@ -19,14 +19,14 @@ _stacked: dict[int, weakref.ref[Any]] = {}
 class Epoch(NamedTuple):
     """All examples, and the order in which the steps of an epoch read them.
 
-    `jaxnet.train` accepts an `Epoch` as a chunk of steps. One program gathers the batches and takes the steps.
+    `jaxnet.train` accepts an `Epoch` as a chunk of steps. One compiled program gathers the batches and takes the steps.
 
     Attributes:
-        examples: All examples, on the device. A `Batch` here has no key.
-        order: The positions of the examples that each step reads. There is an axis of networks after the axis of steps
-            if every network has its own order.
-        key: The key from which every step's key is made, with an axis of networks if each has its own. None if the cost
-            needs no key.
+        examples: All examples, on the device. If the examples are a `Batch`, its key is None.
+        order: The positions of the examples that each step reads. If every network has its own order, the second axis
+            counts networks.
+        key: The key from which every step's key is made. If every network has its own key, there is one axis of
+            networks. If the cost needs no key, it is None.
         first: The number of the epoch's first step, counted from the start of the run.
     """
 
@@ -45,9 +45,9 @@ class Epoch(NamedTuple):
         return read._replace(key=jax.vmap(fold, in_axes=(None, 0))(self.key, numbers))
 
     def cut(self) -> "Epoch":
-        """Cut the epoch into equal parts along a leading axis, each small enough to be gathered at once.
+        """Cut the order of the epoch into equal parts, stacked along a new first axis.
 
-        The examples are not cut.
+        Each part is small enough to be gathered at once. The examples themselves are not cut.
         """
         steps, *read = self.order.shape
         bytes_an_example = sum(
@@ -61,11 +61,12 @@ class Epoch(NamedTuple):
 
 
 def chunk_length(steps: int, batch_size: int) -> int:
-    """How many steps to put into one compiled program: a divisor of `steps` near 25, or a larger one for small batches.
+    """How many steps to put into one compiled program: a divisor of `steps` near 25, or a larger divisor for small batches.
 
-    Measured on 2 cores (`benchmarks/README.md`): about 2,500 images in a program are as fast as any number. With fewer
-    images, the start of each program costs too much time. With far more, the data no longer fits into the processor's
-    cache. A divisor of `steps` leaves no remainder, which would have to be compiled separately.
+    Measured on 2 cores (`benchmarks/README.md`): no number of images in a compiled program is faster than about 2,500.
+    With fewer images, the start of each compiled program costs too much time. With far more images, the data no longer
+    fits into the processor's cache. A divisor of `steps` leaves no remainder. A remainder would have to be compiled
+    separately.
     """
     near = max(1, min(steps, max(25, 2500 // batch_size), 20_000_000 // (784 * batch_size)))
     low, high = max(1, near // 2), min(steps, near * 3)
@@ -74,7 +75,7 @@ def chunk_length(steps: int, batch_size: int) -> int:
 
 
 def as_chunk(chunk: Any) -> Any:
-    """Mark the arrays of a chunk, so that `is_chunk` recognizes them while they exist; the chunk is returned unchanged."""
+    """Mark the arrays of a chunk, so that `is_chunk` recognizes them while they exist. Return the chunk unchanged."""
     for leaf in jax.tree.leaves(chunk):
         _stacked[id(leaf)] = weakref.ref(leaf, functools.partial(_forget, id(leaf)))
     return chunk
@@ -86,6 +87,9 @@ def _forget(number: int, of: Any) -> None:
 
 
 def is_chunk(tree: Any) -> bool:
-    """Whether a tree holds an array that `shuffled` stacked along a leading axis of steps; iterators in between do no harm."""
+    """Whether a pytree holds an array that `shuffled` stacked along a leading axis of steps.
+
+    An array keeps its mark if other iterators pass it on.
+    """
     known = ((leaf, _stacked.get(id(leaf))) for leaf in jax.tree.leaves(tree))
     return any(mark is not None and mark() is leaf for leaf, mark in known)

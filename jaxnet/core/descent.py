@@ -20,7 +20,7 @@ class State(NamedTuple):
     Attributes:
         params: The position on the cost surface.
         opt_state: The optimizer's state.
-        step: How many steps have been taken, a scalar int32.
+        step: The number of steps taken so far, a scalar int32.
     """
 
     params: Params
@@ -44,13 +44,13 @@ class Descent(NamedTuple):
     """Two functions that go downhill: `init(params) -> state` and `update(state, batch) -> (state, info)`.
 
     `update` has the form that `jax.lax.scan` takes: `jax.lax.scan(descent.update, state, batches)` is a whole epoch in
-    one program.
+    one compiled program.
 
     Attributes:
         init: Makes the state for given parameters.
         update: Takes one step.
-        value_and_grad: The first half of a step, `(state, batch) -> (cost, grads)`, which instruments such as
-            `bang.watch` need. None if the descent does not show its gradient.
+        value_and_grad: The first half of a step, `(state, batch) -> (cost, grads)`. Instruments such as `bang.watch`
+            need it. It is None if the descent does not show its gradient.
         apply_gradients: The second half, `(state, grads, cost, batch) -> (state, updates)`. The optimizer turns the
             gradient, as `jax.grad` gives it, into updates.
     """
@@ -62,7 +62,7 @@ class Descent(NamedTuple):
 
 
 class WithHyperparams(NamedTuple):
-    """The state of a descent, together with the hyperparameters of that descent; see `with_hyperparams`.
+    """The state of a descent, together with its hyperparameters. See `with_hyperparams`.
 
     Attributes:
         inner: The descent's own state.
@@ -113,16 +113,17 @@ def with_hyperparams(make: Callable[[Any], Descent]) -> Descent:
 
 
 def vmapped(descent: Descent, *, shared: bool = True) -> Descent:
-    """Run many descents in one program, each from its own start.
+    """Run many descents in one compiled program, each from its own start.
 
     Args:
         descent: The descent of one network.
-        shared: Whether all networks see the same batches. If not, every batch has a leading axis of networks.
+        shared: Whether all networks see the same batches. If it is false, the first axis of every batch counts
+            networks.
 
     Returns:
-        A descent whose states and infos have a leading axis of networks; `init` takes parameters stacked along that
-        axis. This descent has no `value_and_grad`, because an instrument would see all networks as one. To watch each
-        network, use `vmapped(bang.watch(descent))`.
+        A descent of many networks. The first axis of its states and infos counts networks. Its `init` takes parameters
+        that are stacked along a first axis of networks. This descent has no `value_and_grad`, because an instrument
+        would see all networks as one. To watch each network, use `vmapped(bang.watch(descent))`.
 
     Examples:
         >>> both = vmapped(gradient_descent(lambda x, _: x**2, 0.25))
@@ -154,11 +155,13 @@ def gradient_descent(cost: Cost, optimizer: Optimizer) -> Descent:
 
     Returns:
         A `Descent` whose info is an `Info`. Wrap its `update` in `jax.jit`, or pass the descent to `jaxnet.train`. For
-        complex parameters it uses the conjugate of the result of `jax.grad`, because the conjugate points downhill.
+        complex parameters the descent uses the conjugate of the result of `jax.grad`, because the negative conjugate
+        points downhill.
 
     Raises:
-        TypeError: If `optimizer` is no optimizer, learning rate or schedule.
-        ValueError: From `init`, if a parameter is an integer or a boolean.
+        TypeError: If `optimizer` is no optimizer, learning rate or schedule. `init` raises it if `optax.lookahead` is
+            not the outermost transformation.
+        ValueError: `init` raises it if a parameter is an integer or a boolean.
 
     Examples:
         >>> descent = gradient_descent(lambda x, _: x**2, 0.25)
@@ -237,7 +240,7 @@ def transformation(optimizer: Any) -> optax.GradientTransformation:
 
 
 def _looks_ahead(optimizer: Any) -> bool:
-    """Whether the optimizer is `optax.lookahead`, which takes two copies of the parameters instead of one."""
+    """Whether the optimizer is `optax.lookahead`. It takes two copies of the parameters instead of one."""
     init = getattr(optimizer, "init", None)
     return getattr(init, "__qualname__", "").startswith("lookahead.")
 

@@ -22,7 +22,7 @@ PLATFORMS = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
 
 
 def cache_folder() -> Path:
-    """The folder in the user's cache: `$XDG_CACHE_HOME/jaxnet`, else `~/.cache/jaxnet`.
+    """The jaxnet folder in the user's cache: `$XDG_CACHE_HOME/jaxnet`, or else `~/.cache/jaxnet`.
 
     Raises:
         RuntimeError: If the user has no home directory, as in a container with an unknown user id.
@@ -34,12 +34,13 @@ def keep_compilations(folder: Path | None = None) -> Path | None:
     """Let jax save compiled programs on disk, so that the next process need not compile them again.
 
     Args:
-        folder: The folder for the programs. None takes `$JAX_COMPILATION_CACHE_DIR` or the folder in jax's
-            configuration; without these it takes a folder with this machine's name in `cache_folder`.
+        folder: The folder for the compiled programs. If it is None, the function uses `$JAX_COMPILATION_CACHE_DIR` or
+            the folder in jax's configuration. If neither is set, the function uses a folder with this machine's name in
+            `cache_folder`.
 
     Returns:
-        The folder. None if nothing is saved: because `$JAXNET_NO_COMPILATION_CACHE` is set, the user has no home
-        directory, or the folder cannot be written to.
+        The folder, or None if nothing is saved. Nothing is saved if `$JAXNET_NO_COMPILATION_CACHE` is set, if the user
+        has no home directory, or if the folder cannot be written to.
     """
     if os.environ.get(NO_CACHE):
         return None
@@ -78,7 +79,7 @@ def find(name: str) -> jax.Device:  # pyright: ignore[reportInvalidTypeForm]
 
 
 def current() -> jax.Device:  # pyright: ignore[reportInvalidTypeForm]
-    """The device that computations use now: that of the innermost `jax.default_device`, or else jax's first device."""
+    """The device that computations use now: the device of the innermost `jax.default_device`, or else jax's first device."""
     chosen = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     return find(chosen) if isinstance(chosen, str) else chosen or _first()[0]
 
@@ -104,13 +105,13 @@ def _first() -> list[jax.Device]:  # pyright: ignore[reportInvalidTypeForm]
 
 
 _forced: bool | None = None
-"""If not None, `resident` returns this value. Tests and benchmarks set it to run an accelerator's code on a CPU."""
+"""If it is not None, `resident` returns this value. Tests and benchmarks set it to run an accelerator's code on a CPU."""
 
 
 def resident() -> bool:
-    """Whether training data stays on the device, and each epoch is one program.
+    """Whether the training data stays on the device, and each epoch is one compiled program.
 
-    This is so on every device except a CPU.
+    This is true on every device except a CPU.
     """
     return current().platform != "cpu" if _forced is None else _forced
 
@@ -131,11 +132,11 @@ def describe() -> str:
 def double_precision(cost: Any = None) -> Iterator[None]:
     """Compute in float64 inside this context, without side effects on the code after it.
 
-    jax caches programs by shapes and types. If a traced function holds integers of numpy, the cached program keeps them
-    as 64-bit integers, and such a program fails outside this context. So if a function that is not jaxnet's own was
-    traced here, all of jax's caches are cleared at the end. Every program of the process is then traced again at its
-    next call. It is also compiled again, unless jax saves compiled programs on disk. If the process computes in float64
-    anyway, nothing is cleared.
+    jax caches compiled programs by shapes and types. If a traced function holds integers of numpy, the cached program
+    keeps them as 64-bit integers. Such a program fails outside this context. So if a function that is not jaxnet's own
+    was traced in this context, all of jax's caches are cleared at the end. Every function of the process is then traced
+    again at its next call. The function is also compiled again, unless jax saves compiled programs on disk. If the
+    process computes in float64 anyway, nothing is cleared.
 
     Args:
         cost: The function that will be traced in this context. Functions made only of jaxnet's own parts need no
@@ -173,7 +174,8 @@ def require_double(cost: Any, params: Any, *rest: Any) -> None:
         rest: The other arguments of the cost.
 
     Raises:
-        ValueError: If the cost fails, or if it computes anything that depends on the parameters in a narrower type.
+        ValueError: If the cost fails. The function also raises it if the cost computes a value that depends on the
+            parameters, and this value has a type narrower than float64.
     """
     try:
         traced = jax.make_jaxpr(cost)(params, *rest)
@@ -228,14 +230,14 @@ def _narrow(jaxpr: Any, depends: list[bool]) -> tuple[str | None, list[bool]]:
 
 
 def _carried(equation: Any) -> int | None:
-    """The position of the first carried value among the inputs of a loop's program; None if the equation is no loop."""
+    """The position of the first carried value among the inputs of a loop's body, or None if the equation is no loop."""
     return {"scan": equation.params.get("num_consts"), "while": equation.params.get("body_nconsts")}.get(
         equation.primitive.name
     )
 
 
 def holds_primitive(name: str, function: Any, *arguments: Any) -> bool:
-    """Whether the program of a function contains a primitive whose name begins with `name`, at any depth."""
+    """Whether the jaxpr of a function contains a primitive whose name begins with `name`, at any depth."""
 
     def holds(jaxpr: Any) -> bool:
         return any(
@@ -247,7 +249,7 @@ def holds_primitive(name: str, function: Any, *arguments: Any) -> bool:
 
 
 def _inner(equation: Any) -> list[Any]:
-    """The programs nested in one equation."""
+    """The jaxprs nested in one equation."""
     found = []
     for value in equation.params.values():
         for part in value if isinstance(value, tuple | list) else (value,):
@@ -262,7 +264,7 @@ def arithmetic(*, device: str | None = None, dtype: str = "float32", precision: 
     """Compute inside this context on this device, in this type and with this precision of matrix products.
 
     Args:
-        device: "cpu", "gpu" or "tpu". With None jax chooses.
+        device: "cpu", "gpu" or "tpu". If it is None, jax chooses the device.
         dtype: "float64" turns on jax's 64-bit types inside this context only.
         precision: "default", "high" or "highest". On an accelerator "default" rounds the factors of float32 products to
             TF32 or bfloat16.
@@ -271,7 +273,7 @@ def arithmetic(*, device: str | None = None, dtype: str = "float32", precision: 
         The device.
 
     Raises:
-        ValueError: If there is no such device.
+        ValueError: If this machine, or this installation of jax, does not have the device.
     """
     with contextlib.ExitStack() as stack:
         if device is not None:

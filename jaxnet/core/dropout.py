@@ -1,4 +1,4 @@
-"""Dropout: hidden neurons are switched off at random for each image; and the cost that trains such a network."""
+"""Switch off hidden neurons at random for each image (dropout), and make a cost that trains a network with dropout."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,9 @@ def apply_with_dropout(
     activation: Activation,
     output: Activation,
 ) -> Float[Array, "classes"]:
-    """Read one image with some hidden neurons switched off; the other hidden neurons are scaled up to compensate.
+    """Compute the outputs for one image with some hidden neurons switched off.
+
+    The other hidden neurons are scaled up to compensate.
 
     Args:
         key: A typed random key that decides which neurons are off.
@@ -34,7 +36,7 @@ def apply_with_dropout(
         The outputs. Their average over many keys is, to first order, the output of `network.apply`.
 
     Raises:
-        ValueError: If the rate is not at least 0 and below 1.
+        ValueError: If the rate is outside the range 0 <= rate < 1.
 
     Source: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting" (2014).
     """
@@ -49,7 +51,7 @@ def apply_with_dropout(
 
 
 def dropout_cost(loss: Loss, rate: float | int, *, activation: Activation, output: Activation) -> Cost:
-    """The mean loss over a batch, where dropout switches off different neurons for every image.
+    """Make a cost: the mean loss over a batch. Dropout switches off different neurons for every image.
 
     Args:
         loss: `loss(output, label) -> number`.

@@ -1,4 +1,4 @@
-"""Write files and folders completely or not at all, find free names, and fall back to another place on a full disk."""
+"""Write files and folders completely or not at all, find free names, and use another place if the disk is full."""
 
 import contextlib
 import errno
@@ -48,7 +48,8 @@ def require_utf8(path: str | Path, remedy: str) -> None:
     """Refuse a path that is not UTF-8, because neither a page nor orbax can hold it.
 
     Raises:
-        ValueError: With the path; bytes that are not UTF-8 are escaped.
+        ValueError: If the path is not UTF-8. The message contains the path, and shows bytes that are not UTF-8 as
+            escapes.
     """
     try:
         str(path).encode()
@@ -65,7 +66,8 @@ def require_free(folder: Path, *, overwrite: bool, written: Collection[str] = ()
         written: The names that a replaced folder may contain.
 
     Raises:
-        FileExistsError: If the folder exists and may not be replaced, or contains other names.
+        FileExistsError: If the folder exists and may not be replaced, or if it contains names that are not in
+            `written`.
     """
     if not os.path.lexists(folder):
         return
@@ -82,7 +84,7 @@ def write_file(path: Path, content: bytes) -> None:
 
     Raises:
         FileNotFoundError: If the parent folder does not exist.
-        OSError: If the file cannot be written; the error has the file's name.
+        OSError: If the file cannot be written. The error contains the file's name.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {path.parent} to write {path.name} into")
@@ -92,12 +94,12 @@ def write_file(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def unfinished(path: Path) -> Iterator[Path]:
-    """Yield a hidden name beside a file, to write the content there first.
+    """Yield a hidden name beside a file. The content is first written under this name.
 
     At the end the hidden file gets the file's own name. After an error the hidden file is removed.
 
     Raises:
-        OSError: The error that occurred, with the file's name if the error had none.
+        OSError: If the file cannot be written. An error without a file name gets the name of the file.
     """
     path = path.resolve() if path.is_symlink() else path
     temporary = path.parent / f"{UNFINISHED}{secrets.token_hex(4)}{path.suffix}"
@@ -112,7 +114,7 @@ def unfinished(path: Path) -> Iterator[Path]:
 
 
 def first_free(parent: Path, name: str) -> Path:
-    """The first of NAME-1, NAME-2, ... that does not exist and that no process is writing to."""
+    """The first folder of NAME-1, NAME-2, ... that does not exist and that no process is writing to."""
     return next(folder for i in range(1, 10**6) if locks.is_free(folder := parent / f"{name}-{i}"))
 
 
@@ -123,13 +125,15 @@ temporary_folder = locks.temporary_folder
 def reserved(
     out: str | Path | None, name: str, *, overwrite: bool, written: Collection[str]
 ) -> Iterator[tuple[Path, Path]]:
-    """Lock the folder that a command writes. Without `out`, a name that another process takes first gives way to the next.
+    """Lock the folder that a command writes.
+
+    If `out` is None and another process takes the name first, the function tries the next name.
 
     Args:
-        out: As `place` takes it.
-        name: As `place` takes it.
-        overwrite: As `require_free` takes it.
-        written: As `require_free` takes it.
+        out: As in `place`.
+        name: As in `place`.
+        overwrite: As in `require_free`.
+        written: As in `require_free`.
 
     Yields:
         The folder, and the hidden folder beside it to write into.
@@ -157,14 +161,14 @@ def settle(temporary: Path, folder: Path, *, overwrite: bool = False, written: C
     """Rename a complete temporary folder to its final name.
 
     Args:
-        temporary: The complete folder, in the same parent folder.
-        folder: The final name. An existing run folder of this name stays until the new one is complete.
+        temporary: The complete folder. It has the same parent folder as `folder`.
+        folder: The final name. An existing run folder of this name stays until the new folder is complete.
         overwrite: Whether an existing folder may be replaced.
         written: The names that a replaced folder may contain; see `require_free`.
 
     Raises:
-        FileExistsError: As in `require_free`. The complete folder then gets the next free name, which the message
-            contains.
+        FileExistsError: As in `require_free`. The complete folder then gets the next free name. The message contains
+            this name.
     """
     old = None
     try:
@@ -210,7 +214,7 @@ def save(
     what: str = "the trained network",
     less: Callable[[Path, Path], None] | None = None,
 ) -> None:
-    """Write finished results to their folder; if that fails, write them to another place that has room.
+    """Write finished results to their folder. If this fails, write the results to another place that has room.
 
     Args:
         write: `write(to, out)` writes the results into the existing folder `to`, whose final name is `out`.
@@ -219,12 +223,12 @@ def save(
         overwrite: Whether an existing folder may be replaced.
         written: The names that a replaced folder may contain; see `require_free`.
         what: What the results are, for the message.
-        less: Like `write`, but without the record of steps; used if there is too little room. None if there is no such
-            function.
+        less: Like `write`, but without the record of steps. It is used if `write` fails in every place. It is None if
+            there is no smaller form of the results.
 
     Raises:
         FileExistsError: As in `settle`.
-        OSError: If the folder could not be written; the message says where the results are instead.
+        OSError: If the folder cannot be written. The message says where the results are instead, or that they are lost.
     """
     try:
         write(temporary, folder)
@@ -246,7 +250,7 @@ def save(
 
 
 def _written(write: Callable[[Path, Path], None], refuge: Path, name: str) -> Path | None:
-    """Write the results into a new folder in another place; return None if that fails too."""
+    """Write the results into a new folder in another place. Return None if this fails too."""
     kept = None
     try:
         refuge.mkdir(parents=True, exist_ok=True)
@@ -261,7 +265,7 @@ def _written(write: Callable[[Path, Path], None], refuge: Path, name: str) -> Pa
 
 
 def reason(error: BaseException) -> str:
-    """Why something could not be written, in a few words; works for the errors of any library."""
+    """Say in a few words why something could not be written. The error may come from any library."""
     words = " ".join(str(error).split())
     if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or re.search(
         "RESOURCE_EXHAUSTED|No space left", words

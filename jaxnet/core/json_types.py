@@ -1,4 +1,4 @@
-"""Values to JSON and back: NaN becomes null, and a value that a person may have edited is checked against a type."""
+"""Convert values to JSON and back. NaN becomes null. A value that a person may have edited is checked against a type."""
 
 import math
 import types
@@ -6,10 +6,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 
 def without_nan(value: Any) -> Any:
-    """The same value with None in place of every NaN and infinity, which JSON does not know.
+    """Replace every NaN and infinity in a value by None, because JSON has no NaN and no infinity.
 
     Args:
-        value: Numbers, words, and dictionaries, lists and tuples of these.
+        value: A number, a text, or a dictionary, list or tuple of such values.
 
     Examples:
         >>> without_nan({"cost": float("nan"), "rows": [1, float("inf"), "text"]})

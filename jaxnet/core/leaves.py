@@ -1,4 +1,4 @@
-"""The arrays of a pytree: their names, and checks that an instrument can read them."""
+"""The names of the arrays of a pytree, and checks that an instrument can use these arrays."""
 
 import dataclasses
 from collections import Counter
@@ -12,7 +12,7 @@ import numpy as np
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class LeftOut:
-    """A placeholder in a pytree for an array that `bang.select` left out. jax sees no leaf there, as with None.
+    """A placeholder in a pytree for an array that `bang.select` left out. Like None, a placeholder is no leaf for jax.
 
     Attributes:
         size: How many numbers the array has. Positions of parameters still count these numbers.
@@ -22,7 +22,7 @@ class LeftOut:
 
 
 def leaf_name(path: Any) -> str:
-    """An array's name, made of its path in a pytree, such as `0/weights`; "parameter" for a bare array."""
+    """An array's name, made of its path in a pytree, such as `0/weights`. An array without a path is called "parameter"."""
     return jax.tree_util.keystr(path, simple=True, separator="/") or "parameter"
 
 
@@ -45,7 +45,7 @@ def names(tree: Any) -> list[str]:
 
 
 def named_leaves(tree: Any) -> list[tuple[str, Any]]:
-    """Every array of a pytree with its name, without None leaves and leaves that have no gradient (float0).
+    """Every array of a pytree with its name. None leaves and leaves without a gradient (float0) are left out.
 
     Raises:
         ValueError: If two arrays have the same name.
@@ -55,7 +55,7 @@ def named_leaves(tree: Any) -> list[tuple[str, Any]]:
 
 
 def leaves_with_paths(tree: Any) -> list[tuple[Any, Any]]:
-    """Every array of a pytree with its path, without None leaves and leaves that have no gradient (float0)."""
+    """Every array of a pytree with its path. None leaves and leaves without a gradient (float0) are left out."""
     return [(path, leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree) if not is_float0(leaf)]
 
 
@@ -70,7 +70,7 @@ def is_key(leaf: Any) -> bool:
 
 
 def with_gradient(tree: Any) -> Any:
-    """The same pytree, with None instead of leaves that have no gradient (float0)."""
+    """Replace every leaf that has no gradient (float0) by None."""
     return jax.tree.map(lambda leaf: None if is_float0(leaf) else leaf, tree)
 
 
@@ -78,7 +78,7 @@ def require_real(tree: Any, what: str) -> None:
     """Refuse complex numbers, because the instrument has no meaning for them.
 
     Raises:
-        ValueError: If a leaf is complex; the message has its name.
+        ValueError: If a leaf is complex. The message contains the name of the leaf.
     """
     for name, leaf in named_leaves(tree):
         if jnp.issubdtype(jnp.result_type(leaf), jnp.complexfloating):
@@ -92,17 +92,17 @@ def require_floats(params: Any, what: str) -> None:
     """Refuse parameters that are integers, booleans or complex numbers.
 
     Raises:
-        ValueError: If a leaf is not a real float; the message has its name.
+        ValueError: If a leaf is not a real float. The message contains the name of the leaf.
     """
     require_real(params, what)
     require_kind(params, what, jnp.floating)
 
 
 def require_kind(params: Any, what: str, kind: Any) -> None:
-    """Refuse parameters whose type is not of a kind, such as `jnp.inexact`.
+    """Refuse parameters whose type does not belong to `kind`, such as `jnp.inexact`.
 
     Raises:
-        ValueError: If a leaf has another type; the message has its name.
+        ValueError: If a leaf has another type. The message contains the name of the leaf.
     """
     for name, leaf in named_leaves(params):
         if not jnp.issubdtype(jnp.result_type(leaf), kind):
@@ -113,10 +113,10 @@ def require_kind(params: Any, what: str, kind: Any) -> None:
 
 
 def require_alike(tree: Any, params: Any, what: str) -> None:
-    """Refuse a pytree whose structure or shapes differ from those of the parameters.
+    """Refuse a pytree whose structure or shapes are not the structure and the shapes of the parameters.
 
     Raises:
-        ValueError: With the first difference.
+        ValueError: If the structure or a shape differs. The message contains the first difference.
     """
     if jax.tree.structure(tree) != jax.tree.structure(params):
         raise ValueError(
@@ -134,7 +134,7 @@ def _is_variable(node: Any) -> bool:
 
 
 def first_not_finite(tree: Any) -> str | None:
-    """The name of the first leaf that holds a NaN or an infinity; None if all leaves are finite."""
+    """The name of the first leaf that holds a NaN or an infinity, or None if all leaves are finite."""
     for path, finite in jax.tree_util.tree_leaves_with_path(_finite(tree)):
         if not finite:
             return jax.tree_util.keystr(path, simple=True, separator="/") or "the parameter"
@@ -143,9 +143,9 @@ def first_not_finite(tree: Any) -> str | None:
 
 @jax.jit
 def _finite(tree: Any) -> Any:
-    """Whether each leaf is finite; leaves that are not floats count as finite.
+    """Whether each leaf is finite. Leaves that are not floats count as finite.
 
-    One small program checks all leaves; otherwise there would be two for each leaf.
+    One small compiled program checks all leaves. Without `jax.jit` there would be two compiled programs for each leaf.
     """
     floating = lambda leaf: jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
     return jax.tree.map(lambda leaf: jnp.isfinite(leaf).all() if floating(leaf) else True, tree)

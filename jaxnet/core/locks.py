@@ -1,4 +1,4 @@
-"""Locks on the names of folders: only one process writes a folder; when that process ends, the name is free again."""
+"""Locks on the names of folders. Only one process can write a folder. When this process ends, the name is free again."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows; there a user must delete by hand the lock file of a killed process
+except ImportError:  # on Windows, a user must delete the lock file of a killed process by hand
     fcntl = None
 
 SUFFIX = ".claim"
@@ -32,7 +32,7 @@ def locked(folder: Path) -> Iterator[Path]:
         folder: The folder that will be written. Its parents are made if they do not exist.
 
     Yields:
-        The hidden folder, empty. If it still exists at the end, it is removed.
+        The hidden folder. It is empty. If it still exists at the end, it is removed.
 
     Raises:
         Locked: If another process is writing to the same folder.
@@ -61,7 +61,7 @@ def locked(folder: Path) -> Iterator[Path]:
 
 
 def temporary_folder(folder: Path) -> Path:
-    """Make an empty hidden folder beside the final one; if the place cannot be written to, the error comes early."""
+    """Make an empty hidden folder beside the final folder. If the place cannot be written to, the error comes early."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = hidden(folder, "unfinished")
     temporary.mkdir()
@@ -81,7 +81,7 @@ def hidden(folder: Path, kind: str) -> Path:
 def clear(parent: Path) -> None:
     """Remove hidden folders that killed processes left in a folder.
 
-    If such a process was replacing a folder and had not finished, the old folder gets its own name back.
+    If a killed process was replacing a folder and had not finished, the old folder gets its own name back.
     """
     for path in parent.glob(f".*{SUFFIX}"):
         try:
@@ -120,7 +120,7 @@ def is_free(folder: Path) -> bool:
 
 
 def _lock(path: Path) -> int | None:
-    """Make a lock file and lock it; None if another process holds it."""
+    """Make a lock file and lock it. Return None if another process holds the lock."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:

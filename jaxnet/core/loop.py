@@ -1,4 +1,4 @@
-"""The training loop: a generator over chunks of steps. Each chunk is one compiled program; NaN and infinity stop the loop."""
+"""The training loop: a generator over chunks of steps. One compiled program computes a chunk. NaN or infinity stops the loop."""
 
 import logging
 import weakref
@@ -20,14 +20,15 @@ class Diverged(FloatingPointError):
 
     Attributes:
         step: The step that produced the value, counted from 0.
-        leaf: The first array that is not finite: the name of a parameter, or "cost".
+        leaf: The name of the first array of parameters that is not finite. It is "cost" if all parameters are finite
+            and the cost is not.
         state: The last good state: the state before that step, with all parameters finite.
     """
 
     def __init__(self, step: int, leaf: str, state: Any):
         """Write the message."""
         super().__init__(
-            f"step {step} made {leaf} NaN or infinite; the state before it is kept in `.state`. "
+            f"step {step} made {leaf} NaN or infinite; the state before this step is kept in `.state`. "
             "A smaller learning rate or clipped gradients (optax.clip_by_global_norm) usually help."
         )
         self.step, self.leaf, self.state = step, leaf, state
@@ -38,16 +39,16 @@ _again: list[str] = []
 
 
 def retraced() -> tuple[str, ...]:
-    """Why steps were traced, and so compiled, again after the first time: one line for each time in this process.
+    """Say why jax traced and compiled steps again after the first time. There is one line for each time in this process.
 
-    Each line is also a warning of the logger "jaxnet". Python prints such a warning unless logging is configured
-    otherwise.
+    Each line is also a warning of the logger "jaxnet". Python prints this warning unless the program configures logging
+    in another way.
     """
     return tuple(_again)
 
 
 def _note_tracing(update: Callable[..., Any], **arguments: Any) -> None:
-    """Note the shapes of the arguments. jax calls this while tracing, so once for every program."""
+    """Record the shapes of the arguments. jax calls this function while it traces, so once for every compiled program."""
     paths = jax.tree_util.tree_leaves_with_path(arguments)
     shapes = {jax.tree_util.keystr(path, simple=True, separator="/"): _kind(leaf) for path, leaf in paths}
     earlier = _shapes.setdefault(update, [])
@@ -66,7 +67,7 @@ def _note_tracing(update: Callable[..., Any], **arguments: Any) -> None:
         reason = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
         reason = (
             reason
-            or "no shape or type; the device, the precision or another setting of jax is new, or jax cleared its caches"
+            or "no shape or type. The device, the precision or another setting of jax is new, or jax cleared its caches"
         )
         _again.append(f"the step is compiled for the {_ordinal(len(earlier) + 1)} time: changed {reason}")
         logging.getLogger("jaxnet").warning(_again[-1])
@@ -74,9 +75,10 @@ def _note_tracing(update: Callable[..., Any], **arguments: Any) -> None:
 
 
 def _kind(leaf: Any) -> str:
-    """Shape and type in words.
+    """Describe the shape and the type of a leaf in words.
 
-    A type that comes from a Python number is weak: it adapts to other types. jax compiles another program for it.
+    A type that comes from a Python number is weak: it adapts to other types. jax compiles another program for a weak
+    type.
     """
     kind = jax.typeof(leaf)
     weak = " of a Python number, which jnp.asarray(value, dtype) makes an ordinary array" if kind.weak_type else ""
@@ -90,7 +92,7 @@ def _ordinal(number: int) -> str:
 def _run_chunk(
     update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any, traced: bool = False
 ) -> tuple[Any, Any]:
-    """Take one step for each entry of the batches' leading axis, or each step of an epoch, in one compiled program."""
+    """Take one step for each entry along the batches' first axis, or all steps of an epoch, in one compiled program."""
     if not traced:
         _note_tracing(update, state=state, batches=batches)
     if isinstance(batches, Epoch):
@@ -103,7 +105,7 @@ def _run_chunk(
     leaves = jax.tree.leaves(batches)
     if leaves and len(leaves[0]) > 1:
         return jax.lax.scan(update, state, batches)
-    # No loop here: a cost may need no batch, and XLA's convolutions are very slow inside a loop on a CPU.
+    # There is no loop here: a cost may need no batch, and XLA's convolutions are very slow inside a loop on a CPU.
     state, info = update(state, jax.tree.map(lambda leaf: leaf[0], batches))
     return state, jax.tree.map(lambda leaf: leaf[None], info)
 
@@ -147,7 +149,7 @@ def _is_stacked(descent: Descent, state: Any, element: Any) -> bool:
     if whole and part and alike and min(map(np.ndim, leaves)) > 1 and max(map(np.ndim, leaves)) > 2:
         raise ValueError(
             f"arrays that all begin with the lengths {np.shape(leaves[0])[:2]} may be one batch, or {len(leaves[0])} batches "
-            "stacked along a leading axis of steps, and the cost accepts both; pass stacked=False or stacked=True"
+            "stacked along a leading axis of steps. The cost accepts both: pass stacked=False or stacked=True"
         )
     return part and not whole
 
@@ -163,34 +165,37 @@ def train(
 ) -> Iterator[tuple[Any, Any]]:
     """Take steps downhill, chunk by chunk.
 
-    The caller's `for` loop logs, saves, draws, and stops early. A state that was yielded stays valid. Dispatch is
-    asynchronous: while the device computes one chunk, the host gathers the next one.
+    The caller's `for` loop can log, save, plot and stop early. A state that the generator yielded stays valid, unless
+    `in_place` is true. jax works asynchronously: while the device computes one chunk, the host gathers the next chunk.
 
     Args:
-        descent: Its `update` takes the steps. Its info must have a field `cost`.
-        state: The state to start from: `descent.init(params)`, or the last state of an earlier loop. Either a `State`,
-            or the state of a wrapper such as `bang.watch`, which also has the fields `params` and `step`.
-        batches: What the steps read. One of three kinds: single batches, such as `[(x, y), ...]` or the output of a
+        descent: The descent. Its `update` takes the steps, and the info that `update` returns must have a field `cost`.
+        state: The state to start from: `descent.init(params)`, or the last state of an earlier loop. The state is a
+            `State`, or the state of a wrapper such as `bang.watch`. A wrapper's state also has the fields `params` and
+            `step`.
+        batches: What the steps read. There are three kinds: single batches, such as `[(x, y), ...]` or the output of a
             loader; chunks of batches stacked along a new leading axis of steps, from `data.shuffled`; or epochs, from
             `data.resident_epochs`.
-        stacked: Whether batches are stacked in chunks. With None, jaxnet decides: it recognizes the arrays of chunks
-            from `data.shuffled`, and a `Batch` whose labels are whole numbers. In all other cases the first element
-            decides: it is one batch, unless the descent accepts only its parts along the leading axis. If the descent
-            accepts both, the function raises an error.
-        guarded: Whether to stop at NaN and infinity. With many networks in one program, False lets the others go on
-            when one diverges.
-        in_place: Whether a chunk may write its state over the state before, which saves the memory of one state. Then a
-            yielded state is valid only until the next one. This needs guarded=False, because a guard goes back to the
-            state before.
+        stacked: Whether the batches are stacked in chunks. If it is None, jaxnet decides: it recognizes the arrays of
+            chunks from `data.shuffled`, and a `Batch` whose labels are whole numbers. In all other cases the first
+            element decides. The element is one batch, unless the descent accepts only the parts of the element along
+            its first axis. If the descent accepts both the element and its parts, the element counts as one batch,
+            except in the case under ValueError below.
+        guarded: Whether the loop stops at NaN or infinity. If one compiled program trains many networks and guarded is
+            False, the other networks go on after one network diverges.
+        in_place: Whether a chunk may write its state over the state before the chunk. This saves the memory of one
+            state. A yielded state is then valid only until the next chunk. in_place=True needs guarded=False, because a
+            guarded loop goes back to the state before the chunk.
 
     Yields:
-        The state after each chunk, and the history: the chunk's infos, stacked along the axis of steps.
+        The state after each chunk, and the infos of the chunk's steps, stacked along a first axis of steps.
 
     Raises:
-        Diverged: If a chunk holds a cost that is not finite, at the latest one chunk later. Also at the end of the
-            training, if a parameter is not finite.
-        ValueError: If both guarded and in_place are true. Also if it is not clear whether the batches are chunks:
-            several arrays have their first two axes in common, and at least one array has a third.
+        Diverged: If a cost is not finite. The loop raises it at the latest one chunk later. The loop also raises it at
+            the end of the training, if a parameter is not finite.
+        ValueError: If both guarded and in_place are true. The function also raises it if it cannot decide whether the
+            first element is one batch or a chunk: the descent accepts both, the first two axes of all arrays of the
+            element have the same lengths, and at least one array has a third axis.
         TypeError: If `batches` is a single `Batch`, dictionary or epoch instead of a sequence.
     """
     if guarded and in_place:

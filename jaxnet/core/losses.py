@@ -1,4 +1,4 @@
-"""Losses of one example, their average as a cost, and the network and loss that an average consists of."""
+"""Losses of one example, and a cost that averages a loss over a batch. The cost keeps its network and its loss as fields."""
 
 import dataclasses
 import functools
@@ -20,10 +20,13 @@ Outputs: TypeAlias = Float[Array, "batch classes"] | Float[np.ndarray, "batch cl
 
 
 def squared_errors(output: Output, label: Any) -> Float[Array, "classes"]:
-    """The squared difference between every output and its target: 1 for the right class, 0 for the others.
+    """The squared difference between every output and its target.
+
+    The target is 1 for the right class and 0 for every other class.
 
     Raises:
-        ValueError: If there is not exactly one whole-number label for each row of outputs. All losses here check this.
+        ValueError: If there is not exactly one whole-number label for each row of outputs. All losses of this module
+            check their labels.
     """
     _require_whole(jnp.shape(output), label)
     return (jnp.asarray(output) - jax.nn.one_hot(label, output.shape[-1], dtype=output.dtype)) ** 2
@@ -47,13 +50,16 @@ def half_squared_error(output: Output, label: Any) -> Float[Array, ""]:
 
 
 def cross_entropy(output: Output, label: Any) -> Float[Array, ""]:
-    """Minus the log of the softmax probability of the right answer, in nats; outputs are logits."""
+    """Minus the natural logarithm of the softmax probability of the right class, in nats.
+
+    The outputs must be logits.
+    """
     _require_whole(jnp.shape(output), label)
     return optax.losses.softmax_cross_entropy_with_integer_labels(output, label)
 
 
 def _require_whole(outputs: tuple[int, ...], label: Any) -> None:
-    """Refuse labels that are not one whole number for each row of outputs, because they would be broadcast silently."""
+    """Refuse labels that are not one whole number for each row of outputs, because jax would broadcast them silently."""
     if np.shape(label) != outputs[:-1] or not jnp.issubdtype(jnp.result_type(label), jnp.integer):
         raise ValueError(
             f"a label is one whole number, the class, for each row of outputs {outputs}; got {jnp.result_type(label)} of shape "
@@ -64,7 +70,7 @@ def _require_whole(outputs: tuple[int, ...], label: Any) -> None:
 def require_labels(labels: Any, classes: int) -> None:
     """Refuse labels that are not classes.
 
-    Inside `jax.jit` the values are not known, and nothing is checked.
+    Inside `jax.jit` the values of the labels are unknown, so they are not checked.
 
     Raises:
         ValueError: If the labels are not whole numbers from 0 to classes - 1 along one axis.
@@ -100,12 +106,13 @@ def require_answers(outputs: Any, labels: Any) -> None:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Average:
-    """A cost made of a network and a loss; both work on one example. See `average`.
+    """A cost made of a network and a loss. The network and the loss work on one example. See `average`.
 
     Attributes:
-        apply: The network.
-        loss: The loss.
-        chunk_size: How many images are read at a time. None reads all at once.
+        apply: The network, `apply(params, image) -> output`.
+        loss: The loss, `loss(output, label) -> number`.
+        chunk_size: How many images the network computes at a time. If it is None, the network computes all images at
+            once.
     """
 
     apply: Apply
@@ -138,16 +145,17 @@ def average(apply: Apply, loss: Loss, *, chunk_size: int | None = None) -> Avera
     Args:
         apply: `apply(params, image) -> output`.
         loss: `loss(output, label) -> number`.
-        chunk_size: The largest number of images that are read at a time, for cost and gradient. None reads all at once.
+        chunk_size: The largest number of images that the network computes at a time, for the cost and for its gradient.
+            If it is None, the network computes all images at once.
 
     Returns:
-        A pure function `cost(params, batch) -> number` for any number of images, for example all 60,000. Its fields
-        hold the network and the loss.
+        A pure function `cost(params, batch) -> number` for any number of images, for example all 60,000. The fields of
+        the function hold the network and the loss.
 
     Raises:
-        ValueError: If the loss is cross-entropy, which takes logits, but the output of `network.apply` has an
-            activation. If the cost is called with an empty batch, or with labels that are not classes of the network's
-            outputs.
+        ValueError: If the loss is cross-entropy and the last layer of `network.apply` has an activation, because
+            cross-entropy takes logits. The cost raises it if the batch is empty, or if a label is not a class of the
+            network's outputs.
 
     Source: the film's "Cost functions": the average over tens of thousands of training examples.
     """
@@ -161,7 +169,7 @@ def average(apply: Apply, loss: Loss, *, chunk_size: int | None = None) -> Avera
 
 
 def _squashing(apply: Any) -> str | None:
-    """The name of the output activation of `network.apply`; None for logits and for any other network."""
+    """The name of the output activation of `network.apply`, or None if the outputs are logits or the network is another one."""
     given: dict[str, Any] = {}
     while isinstance(apply, functools.partial):
         apply, given = apply.func, {**apply.keywords, **given}
@@ -191,15 +199,15 @@ def _require_fitting(apply: Apply, params: Params, batch: Batch) -> None:
 
 
 def of_vector(cost: Cost, params: Params) -> Cost:
-    """The same cost as a function of one long vector: the film's column of 13,002 numbers.
+    """Turn a cost into a function of one long vector: the film's column of 13,002 numbers.
 
     Args:
         cost: `cost(params, batch)`.
         params: Parameters with the right shapes. Their values do not matter.
 
     Returns:
-        `cost(vector, batch)`. `jax.flatten_util.ravel_pytree(params)` gives the vector and the function that turns it
-        back.
+        `cost(vector, batch)`. `jax.flatten_util.ravel_pytree(params)` gives the vector, and a function that turns a
+        vector back into parameters.
     """
     unravel = ravel_pytree(params)[1]
     return lambda vector, batch: cost(unravel(vector), batch)

@@ -1,4 +1,4 @@
-"""How well a network reads: its outputs for many images, their accuracy and cost, and its mistakes."""
+"""How well a network recognizes images: its outputs for many images, its accuracy and cost, and its mistakes."""
 
 import functools
 from typing import Any, NamedTuple
@@ -13,18 +13,21 @@ from jaxnet.core.types import Apply, Loss, Params
 
 
 def predict(apply: Apply, params: Params, images: Any, *, chunk_size: int = 1000) -> Float[Array, "batch classes"]:
-    """The network's outputs for all images; at most `chunk_size` images are in memory at a time, and no image is dropped."""
+    """Compute the network's outputs for all images, at most `chunk_size` images at a time. No image is left out."""
     return _outputs(apply, min(chunk_size, len(images)), params, images)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _outputs(apply: Apply, chunk_size: int, params: Params, images: Any) -> Array:
-    """Arguments are positional, because jit compiles again if a default is sometimes passed and sometimes left out."""
+    """All arguments are positional, because jit compiles again if a caller leaves out a default that another caller passes."""
     return jax.lax.map(lambda image: apply(params, image), images, batch_size=chunk_size)
 
 
 def accuracy(outputs: Outputs, labels: Any) -> Float[Array, ""]:
-    """The fraction of images whose largest output is the right one; an image with a NaN output counts as wrong."""
+    """The fraction of images for which the output of the right class is the largest output.
+
+    An image with a NaN output counts as wrong.
+    """
     require_answers(outputs, labels)
     outputs = jnp.asarray(outputs)
     right = jnp.argmax(outputs, axis=-1) == jnp.asarray(labels)
@@ -36,12 +39,12 @@ class Evaluation(NamedTuple):
 
     Attributes:
         cost: The mean loss.
-        accuracy: The fraction read correctly, 0..1.
-        cost_by_class: The mean loss over the images of each true label; NaN for a label without images.
-        accuracy_by_class: The fraction read correctly, for each true label.
+        accuracy: The fraction of the images that the network recognizes correctly, 0..1.
+        cost_by_class: The mean loss over the images of each true label. It is NaN for a label without images.
+        accuracy_by_class: For each true label, the fraction of its images that the network recognizes correctly.
         count_by_class: The number of images of each true label.
-        confusion: The number of images with true label (row) that were read as (column). Images with NaN outputs are in
-            no column.
+        confusion: How many images with each true label (row) the network recognizes as each label (column). Images with
+            NaN outputs are in no column.
     """
 
     cost: Float[Array, ""]
@@ -53,7 +56,7 @@ class Evaluation(NamedTuple):
 
 
 def exact_accuracy(accuracy: Any, count: int) -> Any:
-    """A fraction of `count` images in double precision: 9,820 of 10,000 are 0.982, not 0.9819999933."""
+    """Convert a fraction of `count` images to double precision: 9,820 of 10,000 images give 0.982, not 0.9819999933."""
     return np.rint(np.asarray(accuracy, np.float64) * count) / count
 
 
@@ -63,14 +66,15 @@ def evaluation(loss: Loss, outputs: Outputs, labels: Any) -> Evaluation:
     Args:
         loss: The loss of one example.
         outputs: The network's outputs, from `predict`.
-        labels: (batch,), integers.
+        labels: The right classes, integers of shape (batch,).
 
     Returns:
-        Cost and accuracy, in total and by class. An image with a NaN output counts as wrong and as read as no class.
+        Cost and accuracy, in total and by class. An image with a NaN output counts as wrong, and it is in no column of
+        `confusion`.
 
     Raises:
-        ValueError: If the outputs are not real numbers (batch, classes), or the labels are not one whole number from 0
-            to classes - 1 for each row.
+        ValueError: If the outputs are not real numbers of shape (batch, classes). The function also raises it if there
+            is not one label for each row, or if a label is not a whole number from 0 to classes - 1.
     """
     require_answers(outputs, labels)
     return _evaluated(loss, outputs, labels)
@@ -92,15 +96,16 @@ def _evaluated(loss: Loss, outputs: Outputs, labels: Any) -> Evaluation:
 
 
 def cost_by_output(outputs: Outputs, labels: Any) -> Float[Array, "classes"]:
-    """The film's average cost, split by the output that causes it. The parts sum to the mean `squared_error`."""
+    """The film's average cost, split into one part for each output. The parts sum to the mean `squared_error`."""
     require_answers(outputs, labels)
     return jnp.mean(jax.vmap(squared_errors)(outputs, jnp.asarray(labels)), axis=0)
 
 
 def mistakes(outputs: Outputs, labels: Any) -> Int[np.ndarray, "mistakes"]:
-    """The positions of the misread images, the most confident mistake first and images with a NaN output last.
+    """The positions of the images that the network recognizes wrongly.
 
-    Confidence is the difference between the largest output and the output of the right class.
+    The most confident mistake comes first, and images with a NaN output come last. Confidence is the difference between
+    the largest output and the output of the right class.
     """
     require_answers(outputs, labels)
     scores, labels = np.asarray(outputs), np.asarray(labels)

@@ -1,4 +1,4 @@
-"""A fully connected network: a pytree of layers and the function that reads one image with it."""
+"""A fully connected network: a pytree of layers, and the function that computes the network's outputs for one image."""
 
 import itertools
 import math
@@ -17,14 +17,14 @@ Image: TypeAlias = Num[Array, "..."] | Num[np.ndarray, "..."]
 
 
 class Layer(NamedTuple):
-    """One layer's parameters: the weights into it, stored (out, in), and its biases (out,)."""
+    """The parameters of one layer: the weights of its inputs, of shape (out, in), and its biases, of shape (out,)."""
 
     weights: Float[Array, "out in"]
     biases: Float[Array, "out"]
 
 
 def sigmoid(z: Numbers) -> Array:
-    """Squash every number into 0..1. The film's first choice; its slope is nowhere zero."""
+    """Squash every number into 0..1. This is the film's first choice. Its slope is nowhere zero."""
     return jax.nn.sigmoid(z)
 
 
@@ -44,7 +44,10 @@ def gelu(z: Numbers) -> Array:
 
 
 def step(z: Numbers) -> Array:
-    """1 above zero, 0 elsewhere, like a biological neuron. The gradient is zero, so the layers before it cannot learn."""
+    """Turn numbers above zero into 1 and all other numbers into 0, like a biological neuron.
+
+    The gradient is zero, so the layers before this activation cannot learn.
+    """
     return jnp.heaviside(z, jnp.zeros_like(z))
 
 
@@ -54,20 +57,20 @@ def identity(z: Numbers) -> Array:
 
 
 standard_normal = jax.nn.initializers.normal(1.0)
-"""Every weight from N(0, 1): the film's "totally random", and Nielsen's first choice."""
+"""Every weight is sampled from N(0, 1). This is the film's "totally random", and Nielsen's first choice."""
 
 glorot = jax.nn.initializers.glorot_normal(in_axis=-1, out_axis=-2)
-"""Variance 2 / (in + out) (Glorot and Bengio, 2010)."""
+"""Every weight is sampled with the variance 2 / (in + out) (Glorot and Bengio, 2010)."""
 
 he = jax.nn.initializers.he_normal(in_axis=-1, out_axis=-2)
-"""Variance 2 / in (He et al., 2015)."""
+"""Every weight is sampled with the variance 2 / in (He et al., 2015)."""
 
 
 def scaled(gain: float | int = 1.0) -> Initializer:
-    """Draw every weight from a normal distribution with standard deviation gain / sqrt(inputs).
+    """Make an initializer that samples weights from a normal distribution with standard deviation gain / sqrt(inputs).
 
     Args:
-        gain: The standard deviation of a neuron's weighted sum if its inputs have mean square 1.
+        gain: The standard deviation of a neuron's weighted sum, if the neuron's inputs have a mean square of 1.
 
     Returns:
         An initializer `(key, shape, dtype) -> weights` for weights stored (out, in).
@@ -83,20 +86,22 @@ def init(
     biases: Initializer = jax.nn.initializers.zeros,
     dtype: jax.typing.DTypeLike = jnp.float32,
 ) -> tuple[Layer, ...]:
-    """Draw the parameters of a fully connected network at random.
+    """Sample the parameters of a fully connected network at random.
 
     Args:
         key: A typed random key, `jax.random.key(seed)`.
-        sizes: Neurons in each layer, input and output included.
-        weights: How to draw weights: `standard_normal`, `scaled(gain)`, `glorot`, `he` or any of `jax.nn.initializers`.
-        biases: How to draw the biases.
-        dtype: The parameters' type; float64 needs `jax.enable_x64`.
+        sizes: The number of neurons in each layer. The first size counts the inputs, and the last size counts the
+            outputs.
+        weights: The initializer of the weights: `standard_normal`, `scaled(gain)`, `glorot`, `he` or any of
+            `jax.nn.initializers`.
+        biases: The initializer of the biases.
+        dtype: The type of the parameters. float64 needs `jax.enable_x64`.
 
     Returns:
-        One `Layer` for each size after the first. The default has 13,002 parameters.
+        One `Layer` for each size after the first. With the default sizes there are 13,002 parameters.
 
     Raises:
-        ValueError: If there are fewer than two sizes, or one is not positive.
+        ValueError: If there are fewer than two sizes, or if a size is not positive.
 
     Examples:
         >>> params = init(jax.random.key(0))
@@ -128,17 +133,17 @@ def intensities(image: Image, dtype: jax.typing.DTypeLike = jnp.float32) -> Floa
 def forward(
     params: Sequence[Layer], image: Image, *, activation: Activation = sigmoid, output: Activation | None = None
 ) -> tuple[Float[Array, "neuron"], ...]:
-    """Read one image and return the activations of every layer; the pixels come first.
+    """Compute the activations of every layer for one image. The pixels come first.
 
     Args:
         params: The layers, as `init` returns them.
-        image: One image of any shape; it must have as many pixels as the first layer has inputs.
+        image: One image of any shape. It must have as many pixels as the first layer has inputs.
         activation: The function that squashes the weighted sums of every layer.
-        output: The function that replaces `activation` in the last layer. None keeps `activation`; `identity` gives
-            logits.
+        output: The function that replaces `activation` in the last layer. If it is None, the last layer uses
+            `activation` too. If it is `identity`, the outputs are logits.
 
     Returns:
-        One array for each layer, of lengths `sizes`.
+        One array for each layer. The length of an array is the number of neurons in its layer.
 
     Raises:
         ValueError: If the image has the wrong number of pixels, or two layers do not fit together.
@@ -169,7 +174,7 @@ def forward(
 def apply(
     params: Sequence[Layer], image: Image, *, activation: Activation = sigmoid, output: Activation | None = None
 ) -> Float[Array, "classes"]:
-    """Read one image and return the last layer's activations; `forward` returns those of all layers.
+    """Compute the outputs for one image: the activations of the last layer. `forward` returns the activations of all layers.
 
     Examples:
         >>> apply(init(jax.random.key(0), [4, 3, 2]), jnp.ones(4)).shape
@@ -179,10 +184,10 @@ def apply(
 
 
 def require_intensities(images: Any) -> None:
-    """Refuse float images that hold whole numbers up to 255, because a network would read them as 255 times too bright.
+    """Refuse float images that hold whole numbers up to 255, because for a network they are 255 times too bright.
 
     Raises:
-        ValueError: If the images look like bytes; the message says what to do.
+        ValueError: If the images look like bytes. The message says what to do.
     """
     some = np.asarray(images[:100])
     most = 16 if some.ndim > 2 else 200  # an example that is a row of numbers may hold counts

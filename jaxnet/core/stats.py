@@ -1,4 +1,4 @@
-"""Statistics of a few runs: a mean with its confidence interval."""
+"""Statistics of a few runs: the mean with its confidence interval, and the quantiles."""
 
 import math
 from typing import NamedTuple
@@ -8,14 +8,15 @@ from jaxtyping import Float
 
 
 class Spread(NamedTuple):
-    """The mean, its confidence interval and the quantiles of the values of several members.
+    """The mean, its confidence interval and the quantiles of the values of several members, such as trained networks.
 
     Attributes:
-        mean: The mean of the values; NaN if one of them is NaN.
-        low: The lower end of the mean's confidence interval (Student's distribution); NaN for fewer than two members.
-        high: The upper end of that interval.
-        quantiles: The 0th, 25th, 50th, 75th and 100th percentile along a leading axis. The NaN of a diverged member
-            counts as infinity.
+        mean: The mean of the values. It is NaN if one value is NaN.
+        low: The lower end of the mean's confidence interval (Student's distribution). It is NaN if there are fewer than
+            two members.
+        high: The upper end of this confidence interval.
+        quantiles: The 0th, 25th, 50th, 75th and 100th percentiles, along a first axis of length 5. The NaN of a
+            diverged member counts as infinity.
     """
 
     mean: Float[np.ndarray, "..."]
@@ -25,10 +26,10 @@ class Spread(NamedTuple):
 
 
 def spread(values: Float[np.ndarray, "member ..."], *, level: float = 0.95) -> Spread:
-    """The mean, the confidence interval and the quantiles over the leading axis of members.
+    """Compute the mean, the confidence interval and the quantiles of the values of all members.
 
     Args:
-        values: One value, or one array, for each member.
+        values: One value, or one array, for each member. The first axis counts members.
         level: The probability that the interval holds the true mean, if the values are normally distributed.
 
     Raises:

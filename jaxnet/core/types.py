@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 Params: TypeAlias = Any
-"""A pytree of arrays. Costs are differentiated with respect to them."""
+"""A pytree of arrays. Costs are differentiated with respect to these arrays."""
 
 Cost: TypeAlias = Callable[[Any, Any], Float[Array, ""]]
-"""`cost(params, batch)`: the mean over the batch's leading axis, one number."""
+"""`cost(params, batch)`: one number, the mean over the examples of the batch."""
 
 Loss: TypeAlias = Callable[[Array, Any], Float[Array, ""]]
 """`loss(output, label)`: how wrong the network is on one example."""
@@ -20,13 +20,13 @@ Apply: TypeAlias = Callable[[Any, Any], Array]
 
 
 class Batch(NamedTuple):
-    """Images and their labels; every array has the same leading axis.
+    """Images and their labels. The first axis of both arrays counts examples.
 
     Attributes:
-        images: (batch, height, width), or the same with a channel axis at the end. Either uint8 in 0..255, or floats
-            that are used unchanged.
-        labels: (batch,), integers.
-        key: A typed random key for the whole batch, if the cost needs randomness; otherwise None.
+        images: The images, of shape (batch, height, width) or (batch, height, width, channels). They are uint8 in
+            0..255, or floats that are used unchanged.
+        labels: The labels, integers of shape (batch,).
+        key: A typed random key for the whole batch. It is None if the cost needs no randomness.
     """
 
     images: Array | np.ndarray
@@ -39,8 +39,8 @@ class Dataset(NamedTuple):
 
     Attributes:
         train: The training images, in their original order.
-        test: The test images. Evaluate them only once.
-        classes: The name of every label, by number.
+        test: The test images. Evaluate a network on them only once.
+        classes: The name of every label, in the order of the labels' numbers.
     """
 
     train: Batch
