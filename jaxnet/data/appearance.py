@@ -149,7 +149,7 @@ def shrunk(images: Any, look: Appearance) -> Float[np.ndarray, "batch pixel"]:
 
 
 def likeness(images: Any, look: Appearance) -> Likeness | None:
-    """Fit a normal distribution to five sixths of a sample of the images; `unlike` recognizes unusual images by it.
+    """Fit a normal distribution to five sixths of a sample of the images. The rest of the sample decides the limit.
 
     If there are fewer than 200 images, the result is None.
     """

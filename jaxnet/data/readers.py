@@ -279,7 +279,7 @@ def _held_out(data: Batch, fraction: float) -> tuple[Batch, Batch]:
     number = round(fraction * size)
     if not 0 < number < size:
         raise ValueError(
-            f"test_fraction={fraction:g} of {size:,} examples is {number:,}; the training images and the test images both need at least one example"
+            f"test_fraction={fraction:g} of {size:,} examples is {number:,}; both parts need at least one example"
         )
     chosen = np.zeros(size, bool)
     chosen[np.random.default_rng(0).permutation(size)[:number]] = True
