@@ -35,8 +35,8 @@ def probabilities(
 
     Args:
         logits: (..., classes), the last layer's weighted sums.
-        independent: Whether to take a sigmoid of each logit, as in the film. If not, the softmax is taken; its outputs
-            sum to 1.
+        independent: Whether to take a sigmoid of each logit, as in the film. If not, the softmax is taken, so that the
+            outputs sum to 1.
         temperature: The logits are divided by this number. If the number is above 1, the network becomes less sure. The
             class with the largest output stays the same.
 
@@ -57,7 +57,7 @@ def confidence(outputs: Any) -> Float[np.ndarray, "..."]:
 
 
 def normalized(outputs: Any) -> Float[np.ndarray, "... classes"]:
-    """Divide outputs by their sum, so that they can be read as probabilities.
+    """Divide outputs by their sum, so that they can be understood as probabilities.
 
     Raises:
         ValueError: If an output is negative. Logits can be negative.

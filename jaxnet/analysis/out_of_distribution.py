@@ -191,7 +191,7 @@ def with_outliers(cost: Cost, family: Callable[..., Array], *, one_in: int = 4) 
 
 
 def lit_share(images: Any, *, shift: int = 0) -> Float[np.ndarray, "height width"]:
-    """For each pixel, the fraction of the images in which it, or a pixel at most `shift` from it, is not black, 0..1.
+    """For each pixel, the fraction of the images in which this pixel or one at most `shift` away is not black, 0..1.
 
     If the fraction of a pixel is zero, the weights from this pixel have no gradient and always keep their random start.
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Key
 from jaxnet.core.types import Batch, Dataset
 
 FEW_LEVELS = 31
-"""If the largest integer pixel is at most this number, white is not 255: it is 1 for black and white, 15 or 16 for 4 bits."""
+"""If the largest integer pixel is at most this number, white is not 255. It is 1 for two levels, 15 or 16 for 4 bits."""
 FARTHEST_PIXEL = 16.0
 """Larger floats are probably pixels in 0..255 that were not scaled. Standardized pixels stay close to 0."""
 
@@ -23,7 +23,7 @@ def arrays(images: Any, labels: Any, *, num_classes: int | None = None) -> Batch
     Args:
         images: (batch, height, width), or (batch, height, width, channels) with 1, 3 or 4 channels, or (batch, pixels)
             with a square number of pixels. The values are integers in 0..255, booleans or floats. The network uses
-            floats unchanged; they are usually 0..1.
+            floats unchanged. They are usually 0..1.
         labels: (batch,) or (batch, 1), whole numbers from 0.
         num_classes: Labels must be less than this number. If it is None, every label is accepted.
 
@@ -91,7 +91,7 @@ def _images(images: np.ndarray) -> np.ndarray:
 def _of_integers(images: np.ndarray) -> np.ndarray:
     least, most = int(images.min()), int(images.max())
     if least < 0 or most > 255:
-        remedy = f"pass images / {most} as floats" if least >= 0 else "move them to begin at 0"
+        remedy = f"pass images / {most} as floats" if least >= 0 else "subtract the smallest pixel"
         raise ValueError(f"integer pixels must lie in 0..255, got {least}..{most}; {remedy}")
     if 0 < most <= FEW_LEVELS:
         way = "pass zeros and ones as booleans, or " if most == 1 else ""
@@ -121,7 +121,7 @@ def _labels(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
         found = f"dtype {labels.dtype}" if whole or words else f"dtype {labels.dtype}, such as {labels[0]}"
         raise ValueError(f"labels must be whole numbers, got {found}; {remedy}")
     if labels.min() < 0:
-        raise ValueError(f"labels count from 0, got {labels.min()} at position {labels.argmin()}")
+        raise ValueError(f"labels must count from 0, got {labels.min()} at position {labels.argmin()}")
     if labels.max() > np.iinfo(np.int32).max:
         require_dense(labels)
     if num_classes is not None and labels.max() >= num_classes:
@@ -144,8 +144,8 @@ def require_dense(labels: Any) -> None:
     if absent > max(100, 9 * len(ids)):
         raise ValueError(
             f"labels are positions of classes, counted from 0, but these reach {ids[-1]:,} and only {len(ids):,} are different; "
-            "if they are identification numbers, use ids = np.unique(labels), labels = np.searchsorted(ids, labels), the same "
-            "for test_labels, and classes = ids"
+            "if they are identification numbers, use ids = np.unique(labels), labels = np.searchsorted(ids, labels), "
+            "test_labels = np.searchsorted(ids, test_labels), and classes = ids"
         )
 
 

@@ -115,7 +115,9 @@ def _check(data: Any, batch_size: int, epochs: int, keyed: bool) -> int:
     if isinstance(data, Batch):
         labels = np.asarray(data.labels)
         if labels.dtype.kind == "i" and labels.min(initial=0) < 0:
-            raise ValueError(f"classes are counted from 0, got the label {labels.min()}; labels must be 0 or more")
+            raise ValueError(
+                f"labels must be 0 or more, because classes are counted from 0, got the label {labels.min()}"
+            )
         require_intensities(data.images)
     return size
 
@@ -125,7 +127,7 @@ def _unkeyed(data: Any) -> Any:
 
 
 def _length(data: Any) -> int:
-    """The number of examples: the length of the leading axis that all arrays share."""
+    """The number of examples, which is the length of the leading axis of every array."""
     lengths = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in jax.tree.leaves(_unkeyed(data))}
     if len(lengths) != 1 or None in lengths:
         raise ValueError(

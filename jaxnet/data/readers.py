@@ -34,7 +34,7 @@ MOST_PIXELS = 2**26
 KINDS = "an .npz, an .npy beside its labels, IDX files, a CSV, or a folder of pictures FOLDER/CLASS/*"
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 ENDINGS = {".npz", ".npy", ".csv", ".tsv", ".txt", ".gz", ".zip", ".idx", ".mat", ".pkl", ".parquet"}
-"""Endings of names that mean a file, even if there is no such file."""
+"""A name with one of these endings means a file, even if this file does not exist."""
 PARTS = {
     "train": ("train", "training"),
     "test": ("test", "testing", "t10k"),
@@ -49,7 +49,7 @@ ROLES = {
 def looks_like_a_file(name: str) -> bool:
     """Whether a name means a file or folder.
 
-    The name does if such a file exists, if the name ends like a data file's, or if it begins like a path.
+    A name means a file if this file exists, if the name ends like the name of a data file, or if it begins like a path.
     """
     if name.startswith(("/", "./", "../", "~")) or name.endswith("/") or Path(name).exists():
         return True
@@ -265,10 +265,13 @@ def _dataset(columns: Columns, test_fraction: float) -> Dataset:
     if named is None and test.labels.max() > train.labels.max():
         require_dense(test.labels)
     if count > MOST_CLASSES:
-        raise ValueError(f"labels make {count:,} classes, more than the limit of {MOST_CLASSES:,}; merge some classes")
+        raise ValueError(
+            f"the labels give {count:,} classes, more than the limit of {MOST_CLASSES:,}; merge some classes"
+        )
     if train.images.shape[1:] != test.images.shape[1:]:
         raise ValueError(
-            f"training images are {train.images.shape[1:]}, test images {test.images.shape[1:]}; make them equal"
+            f"training images have the shape {train.images.shape[1:]}, but test images have {test.images.shape[1:]}; "
+            "make the shapes equal"
         )
     return Dataset(train, test, tuple(named if named is not None else map(str, range(count))))
 
@@ -279,7 +282,7 @@ def _held_out(data: Batch, fraction: float) -> tuple[Batch, Batch]:
     number = round(fraction * size)
     if not 0 < number < size:
         raise ValueError(
-            f"test_fraction={fraction:g} of {size:,} examples is {number:,}; both parts need at least one example"
+            f"test_fraction={fraction:g} of {size:,} examples is {number:,}, but training and test need one example at least"
         )
     chosen = np.zeros(size, bool)
     chosen[np.random.default_rng(0).permutation(size)[:number]] = True
@@ -330,7 +333,7 @@ def _archive(path: Path) -> Columns:
     for name, info in members.items():
         if info.file_size > DENSEST * info.compress_size + 1024:
             raise CorruptFile(
-                f"{path}: {name} announces {info.file_size:,} bytes in {info.compress_size:,}, which is not possible"
+                f"{path}: {name} announces {info.file_size:,} bytes, but {info.compress_size:,} compressed bytes cannot hold them"
             )
 
     def read(name: str) -> np.ndarray:

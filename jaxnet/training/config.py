@@ -25,32 +25,32 @@ else:
 
 
 class TrainConfig(NamedTuple):
-    """All settings of a run. The same settings on the same machine give the same bits.
+    """All settings of a run. On one machine, equal settings give equal results, bit for bit.
 
     Attributes:
         preset: The preset that the settings started from.
         data: "mnist", the name of another data set (see `data.load`), or the path of a file or folder (see `data.from_file`).
-        test_fraction: If the data have no test images, the fraction to hold out as such. The seed does not change the choice.
+        test_fraction: If the data have no test images, the fraction to hold out for testing. The seed does not change the choice.
         model: "dense" is a fully connected network, "convnet" the small convolutional network `models.ConvNet`.
         sizes: Neurons of each hidden layer. A full list, from the number of pixels to the number of classes, also works.
         activation: The function that each hidden neuron applies to its weighted sum.
-        output: The function that each output neuron applies to its weighted sum; cross_entropy needs identity.
+        output: The function that each output neuron applies to its weighted sum. The loss cross_entropy needs identity.
         loss: The cost of one image: squared_error is the film's, half_squared_error Nielsen's, cross_entropy the usual cost today.
-        initializer: The distribution from which the weights are drawn at the start.
+        initializer: The distribution from which the weights are sampled at the start.
         gain: A number for the initializer scaled. The standard deviation of the weights is gain / sqrt(inputs of the neuron).
-        random_biases: Draw the biases at the start from a normal distribution (mean 0, deviation 1) instead of setting them to 0.
+        random_biases: Sample the biases at the start from a normal distribution (mean 0, deviation 1) instead of setting them to 0.
         optimizer: sgd is plain gradient descent, momentum is Nesterov's momentum 0.9. adam and adamw adapt each parameter's step.
         learning_rate: The largest step size. If you change only the optimizer, a suitable rate replaces the preset's.
-        schedule: How the learning rate changes. linear and cosine let it fall to 0; onecycle lets it rise first, for a tenth of the run.
+        schedule: The course of the learning rate. It falls to 0 with linear, cosine and onecycle; with onecycle it rises first.
         weight_decay: A factor that pulls parameters to 0. Each step adds factor * parameter to the gradient (adamw: to the update).
-        budget: The fraction of the parameters that a step may move. It moves those whose updates lower the cost most. 1 means all.
-        candidates: How many networks to train at the same time. The one with the lowest cost over all training images is kept.
+        budget: The fraction of the parameters that a step may move, those whose updates lower the cost most. 1 means all.
+        candidates: How many networks to train at a time. The network with the lowest cost over all training images is kept.
         epochs: How many times to go through all training images.
         batch_size: How many images each step uses.
-        shift: Move each training image by up to this many pixels in a random direction. 0 means no moves.
-        distortion: Distort training images at random. affine means to turn, scale and slant them; elastic means to bend them too.
+        shift: Move each training image by at most this number of pixels in a random direction. 0 means no moves.
+        distortion: Distort training images at random: affine is for turns, scalings and slants; elastic also bends the images.
         dropout: The fraction of the hidden neurons that are switched off at random in each step.
-        validation: How many training images to hold out of the training, to evaluate the network on them. 0 means none.
+        validation: How many training images to hold out of the training, to evaluate the network on them. 0 means no images.
         seed: A number from 0 to 4294967295. It decides the random start, the order of the images, shifts and held-out images.
         dtype: The type of the parameters and of the arithmetic.
         precision: The precision of float32 matrix products on a GPU or TPU. With default, factors are rounded to TF32 or bfloat16.
@@ -165,7 +165,7 @@ def require_seed(seed: int) -> None:
         raise ValueError(f"seed must be a whole number, got {seed!r}")
     if not 0 <= seed < SEEDS:
         raise ValueError(
-            f"seed must be from 0 to {SEEDS - 1}, got {seed}, which would give the same run as seed {seed % SEEDS}; use that one"
+            f"seed must be from 0 to {SEEDS - 1}, got {seed}, which would give the run of seed {seed % SEEDS}; use that seed"
         )
 
 
@@ -173,8 +173,8 @@ def require_sizes(sizes: tuple[int, ...], pixels: int, classes: int) -> None:
     """Refuse sizes if it is unclear whether they are the hidden layers or all layers.
 
     Raises:
-        ValueError: If there are several different sizes, and they begin with the number of pixels but do not end with
-            the number of classes, or the other way round.
+        ValueError: If there are several different sizes that begin with the number of pixels but do not end with the
+            number of classes, or that end with the number of classes but do not begin with the number of pixels.
     """
     if len(sizes) < 2 or len(set(sizes)) == 1 or (sizes[0] == pixels) == (sizes[-1] == classes):
         return

@@ -122,7 +122,7 @@ def plan(settings: TrainConfig, dataset: Dataset, *, drawn: bool = True) -> Plan
     """
     largest = int(max(dataset.train.labels.max(), dataset.test.labels.max()))
     if largest >= len(dataset.classes):
-        raise ValueError(f"labels must lie below the {len(dataset.classes)} classes, got {largest}")
+        raise ValueError(f"labels must be less than the number of classes, {len(dataset.classes)}, got {largest}")
     _, order_key, split_key = keys(settings.seed)
     examples, judged = dataset.train, None
     if settings.validation:

@@ -65,7 +65,7 @@ class Run(NamedTuple):
             for an image.
         signals: Columns step and SIGNAL/ARRAY, such as `ratio/0/weights`. If the run was not watched, there are no
             columns.
-        look: What the training images look like. Older versions did not save this; for their runs, it is None.
+        look: What the training images look like. If an older version wrote the run without saving this, it is None.
         likeness: A distribution by which images unlike the training images are recognized. If it was not saved, or if
             there are few training images, it is None.
     """
@@ -287,7 +287,9 @@ def _field(folder: Path, name: str, there: dict[str, Any], field: str, kind: Any
 def _settings(folder: Path, told: dict[str, Any]) -> tuple[TrainConfig, tuple[int, ...], tuple[str, ...]]:
     """Get the settings, the shape of an image and the classes from the folder's settings.json, and check every field."""
     name = "settings.json"
-    there = {"test_fraction": 0.0} | _field(folder, name, told, "settings", dict)  # older runs do not have this field
+    there = {"test_fraction": 0.0} | _field(
+        folder, name, told, "settings", dict
+    )  # older runs do not have test_fraction
     if unknown := [field for field in there if field not in TrainConfig._fields]:
         raise _unreadable(folder, name, ValueError(f"there is no setting {', '.join(unknown)}"))
     values = {

@@ -63,7 +63,7 @@ def descend(
             f"starts must be (start,) or (start, variable), with at least one start, got shape {places.shape}"
         )
     if num_steps < 1 or every < 1 or num_steps % every:
-        raise ValueError(f"every must divide the number of steps, got {num_steps} steps and every {every}")
+        raise ValueError(f"every must divide the number of steps, got {num_steps} steps and every={every}")
     make, own = _maker(optimizer, rates, len(places))
     with double_precision(function):
         found = jax.eval_shape(function, jax.ShapeDtypeStruct(places.shape[1:], np.float64))
@@ -86,7 +86,8 @@ def _maker(optimizer: Any, rates: Any, count: int) -> tuple[Callable[[Any], Any]
     own = np.asarray(rates, np.float64)
     if own.shape != (count,) or not callable(optimizer):
         raise ValueError(
-            f"rates must be one for each of the {count} starts, with an optimizer such as optax.sgd; got shape {own.shape}"
+            f"rates must hold one rate for each of the {count} starts, and the optimizer must be a function such as optax.sgd; "
+            f"got rates of shape {own.shape} and {optimizer}"
         )
     return optimizer, own
 

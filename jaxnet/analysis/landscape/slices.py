@@ -77,7 +77,9 @@ def _measured(cost: Cost, params: Any, directions: tuple[Any, ...], places: Any,
         require_alike(direction, params, "a direction")
     require_real(params, "a slice")
     if not len(places) or at_once < 1:
-        raise ValueError(f"at least one point must be measured, at least one at once; got {len(places)} and {at_once}")
+        raise ValueError(
+            f"there must be at least one point, and at_once must be at least 1, got {len(places)} points and at_once {at_once}"
+        )
     with double_precision(cost):
         wide = lambda tree: jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), tree)
         params, directions = wide(params), wide(directions)
@@ -201,7 +203,7 @@ def pca(path: Params, *, directions: int = 2) -> PrincipalComponents:
     moved = int((variances > 1e-12 * variances[0]).sum())
     if moved < directions:
         raise ValueError(
-            f"the path moves in only {moved} of {directions} directions; pass a smaller number, or use random directions"
+            f"the path moves in only {moved} of {directions} directions; ask for fewer directions, or use random directions"
         )
     ways = mixtures[:, ::-1][:, :directions].T @ off
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)

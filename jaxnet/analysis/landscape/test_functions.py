@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 
 def hills(x: Any) -> Any:
-    """A curve with many valleys, as in the film: seven minima between -6 and 6, the lowest near -0.7."""
+    """A curve with many valleys, as in the film. It has seven minima between -6 and 6. The lowest is near -0.7."""
     return x**2 / 20 + jnp.sin(2.2 * x) + 0.7 * jnp.sin(3.7 * x + 1)
 
 

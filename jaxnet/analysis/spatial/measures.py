@@ -98,7 +98,9 @@ def edge_bank(mask: Mask) -> Bank:
     of even and odd waves.
     """
     if min(mask.shape) < 3 or mask.sum() < 9:
-        raise ValueError(f"edges need at least 3 x 3 pixels that count, got {int(mask.sum())} of a mask {mask.shape}")
+        raise ValueError(
+            f"edges need at least 3 x 3 pixels that count, got {int(mask.sum())} pixels in a mask of shape {mask.shape}"
+        )
     return _bank(np.ascontiguousarray(mask).tobytes(), *mask.shape)
 
 
@@ -168,7 +170,7 @@ def check(maps: Any, mask: np.ndarray) -> None:
     """
     if np.ndim(maps) != 3 or np.shape(maps)[1:] != mask.shape or np.shape(maps)[0] < 1:
         raise ValueError(
-            f"a mask {mask.shape} needs maps (neuron, {mask.shape[0]}, {mask.shape[1]}), got {np.shape(maps)}"
+            f"a mask of shape {mask.shape} needs maps of shape (neuron, {mask.shape[0]}, {mask.shape[1]}), got {np.shape(maps)}"
         )
     if not ((mask[1:] & mask[:-1]).any() and (mask[:, 1:] & mask[:, :-1]).any()):
         raise ValueError(

@@ -15,7 +15,7 @@ from jaxnet.analysis.spatial.surrogates import equally_smooth
 
 
 class Structure(NamedTuple):
-    """The structure in the maps of networks. Each value is a mean over all neurons of a network.
+    """The structure in the maps of networks. All statistics are means over the neurons of a network.
 
     The first five fields have one number for each network. The last four fields have three numbers for each network:
     the 5th, 50th and 95th percentile over the random draws.

@@ -17,15 +17,15 @@ SMALLEST = 8
 """The smallest side of a page, in pixels."""
 
 NOTHING = "there is no digit to be seen: nothing stands out from the background"
-SEVERAL = "there is more than one digit; the largest was read"
+SEVERAL = "there is more than one digit; only the largest was recognized"
 EDGE = "the digit touches the edge of the picture; part of it may be missing"
-FAINT = "the digit found is faint and small; it may be a trace of a ruled line, a fold or a shadow"
+FAINT = "the digit that was found is faint and small; it may be a trace of a ruled line, a fold or a shadow"
 
 FAINTEST_SCORE, FAINT_LEVEL = 0.1, 0.4
-"""A find below both this score and this level of ink gets the remark `FAINT`; it is still used.
+"""If a digit has a smaller score and a smaller level of ink than these numbers, it gets the remark `FAINT`.
 
-On 105 pages with a digit, one digit has a smaller score. On 7 blank pages something was found by mistake, and all 7
-finds have a smaller score.
+On 105 pages with a digit, only one digit has a smaller score. On 7 blank pages a digit was found by mistake, and all
+these 7 digits have a smaller score.
 """
 
 

@@ -237,8 +237,8 @@ SLANTS = np.arange(-1.2, 1.3, 0.3)
 def _crossing(ink: np.ndarray, long: int) -> np.ndarray:
     """The ink in straight or slanted strokes that go down by `long` pixels. Every line is thinner than `long` pixels.
 
-    First, all ink is widened to the left and right, because no slant fits a thin stroke exactly. Lines do not become
-    thicker by this.
+    First, all ink is widened to the left and right, because no slant fits a thin stroke exactly. Horizontal lines do
+    not become thicker when they are widened to the left and right.
     """
     padded = np.pad(ink, 2 * long)
     wide = padded.copy()

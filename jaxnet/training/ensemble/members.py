@@ -43,7 +43,8 @@ def check(members: Sequence[TrainConfig]) -> None:
     """Refuse members that cannot be trained together.
 
     Raises:
-        ValueError: If there are no members, if they differ in a setting that must be equal, or if a setting is invalid.
+        ValueError: If there are no members, if the members differ in a setting that must be equal, or if a setting is
+            invalid.
     """
     if not members:
         raise ValueError("there are no members to train; grid(settings, seed=range(8)) makes eight members")

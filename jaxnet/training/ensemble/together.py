@@ -41,11 +41,10 @@ def train_together(
 ) -> Results:
     """Train many networks. Networks that differ only in settings such as seed and learning rate are trained together.
 
-    If the batches are shared, the first layers of all networks of a compiled program are one large matrix product. Each
-    core of a CPU then runs a compiled program with some of the networks. If each network has its own order, an
-    accelerator still runs many networks in one compiled program. But each core of a CPU then runs one network at a
-    time, and all cores use one compiled program. If there are several devices, the networks of a compiled program are
-    divided among the devices.
+    If the batches are shared, one compiled program trains many networks, and their first layers are one large matrix
+    product. On a CPU, each core runs a copy of the program with some of the networks. If each network has its own order
+    of the images, an accelerator still trains many networks in one compiled program, but each core of a CPU trains one
+    network at a time. If there are several devices, the networks of a compiled program are divided among the devices.
 
     Args:
         members: The settings of each network, from `grid`. Data, epochs, validation, dtype, precision and device must
