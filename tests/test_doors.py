@@ -406,7 +406,7 @@ def test_any_state_that_a_reading_changes_is_found_and_can_be_frozen(module, nam
         apply, params = flax_nnx.functional(module(nnx.Rngs(0)))
         apply(params, image)
 
-    with pytest.raises(ValueError, match=rf"{name} would change while.*frozen=True"):
+    with pytest.raises(ValueError, match=rf"{name} would change when.*frozen=True"):
         read()
     apply, params = flax_nnx.functional(module(nnx.Rngs(0)), frozen=True)
     first, second = apply(params, image), apply(params, image)

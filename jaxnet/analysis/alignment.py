@@ -1,4 +1,4 @@
-"""Match neurons: reorder the hidden neurons of one network so that its weights are close to those of another."""
+"""Match neurons: reorder the hidden neurons of one network so that its weights are close to another network's weights."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,23 +10,25 @@ from jaxnet.core.network import Layer
 
 
 def match_neurons(params: Sequence[Layer], like: Sequence[Layer]) -> tuple[Layer, ...]:
-    """Reorder the hidden neurons of a network so that its weights are as close as possible to another network's.
+    """Reorder the hidden neurons of a network so that its weights are as close as possible to another network's weights.
 
     Permuting the neurons of a hidden layer changes no output. With one hidden layer the result is the best order. With
-    more hidden layers, one layer after the other is matched until nothing changes, which gives a good order.
+    more hidden layers, one layer after the other is matched until nothing changes. The result is a good order, but
+    perhaps not the best.
 
     Args:
         params: The network to reorder.
-        like: The network to match; it must have the same sizes.
+        like: The network to match. Its layers must have the sizes of the layers of `params`.
 
     Returns:
         The layers of `params`, permuted.
 
     Raises:
         ValueError: If the two networks have different sizes, or if weights are complex, NaN or infinite.
+        TypeError: If a network does not consist of layers.
 
-    Source: Ainsworth, Hayase and Srinivasa, "Git Re-Basin: Merging Models modulo Permutation Symmetries" (2023), weight
-    matching.
+    Source: Ainsworth, Hayase and Srinivasa, "Git Re-Basin: Merging Models modulo Permutation Symmetries" (2023),
+    section on weight matching.
     """
     from scipy.optimize import linear_sum_assignment
 

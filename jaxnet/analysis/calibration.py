@@ -12,7 +12,7 @@ BINS = 15
 
 
 def _real(numbers: Any, what: str = "outputs and logits") -> np.ndarray:
-    """Convert to double precision; complex numbers are refused, because numpy would drop their imaginary part."""
+    """Convert to double precision. Complex numbers are refused, because numpy would drop their imaginary part."""
     if np.iscomplexobj(numbers):
         raise ValueError(
             f"{what} must be real numbers, got complex ones; take their real part or their magnitude first"
@@ -35,10 +35,10 @@ def probabilities(
 
     Args:
         logits: (..., classes), the last layer's weighted sums.
-        independent: True takes a sigmoid of each logit, as in the film; False takes the softmax, whose outputs sum to
-            1.
-        temperature: The logits are divided by this number. Above 1 the network is less sure. The largest output stays
-            the largest.
+        independent: Whether to take a sigmoid of each logit, as in the film. If not, the softmax is taken, so that the
+            outputs sum to 1.
+        temperature: The logits are divided by this number. If the number is above 1, the network becomes less sure. The
+            class with the largest output stays the same.
 
     Raises:
         ValueError: If a temperature is not positive.
@@ -57,7 +57,7 @@ def confidence(outputs: Any) -> Float[np.ndarray, "..."]:
 
 
 def normalized(outputs: Any) -> Float[np.ndarray, "... classes"]:
-    """Divide outputs by their sum, so that they can be read as probabilities.
+    """Divide outputs by their sum, so that they can be understood as probabilities.
 
     Raises:
         ValueError: If an output is negative. Logits can be negative.
@@ -72,7 +72,7 @@ def normalized(outputs: Any) -> Float[np.ndarray, "... classes"]:
 
 
 def entropy(outputs: Any) -> Float[np.ndarray, "..."]:
-    """The entropy of normalized outputs, in bits: 0 for one certain answer, log2(10) = 3.32 if all ten are equal.
+    """The entropy of normalized outputs, in bits. It is 0 for one certain answer, and log2(10) = 3.32 for ten equal outputs.
 
     Examples:
         >>> entropy([[0.5, 0.5], [1.0, 0.0]]).tolist()
@@ -85,30 +85,31 @@ def entropy(outputs: Any) -> Float[np.ndarray, "..."]:
 def disagreement(outputs: Any) -> Float[np.ndarray, "image"]:
     """How much of an ensemble's entropy comes from disagreement between its members, in bits.
 
-    The entropy of the mean minus the mean of the entropies. The result is 0 if all members answer alike, sure or not.
+    The result is the entropy of the members' mean minus the mean of the members' entropies. It is 0 if all members give
+    equal outputs, whether they are sure or not.
 
     Args:
         outputs: (member, image, classes).
 
-    Source: Lakshminarayanan et al., "Simple and scalable predictive uncertainty estimation using deep ensembles", 2017,
-    for ensembles; Houlsby et al., 2011, for this measure.
+    Source: for ensembles, Lakshminarayanan et al., "Simple and scalable predictive uncertainty estimation using deep
+    ensembles", 2017; for this measure, Houlsby et al., 2011.
     """
     shares = normalized(outputs)
     return entropy(shares.mean(0)) - entropy(shares).mean(0)
 
 
 def auroc(inside: Any, outside: Any) -> float:
-    """The probability that a number of `inside` is larger than a number of `outside`; ties count half.
+    """The probability that a random number of `inside` is larger than a random number of `outside`. Ties count half.
 
-    At 1 the two groups are separated without a mistake, at 0.5 by chance only. Below 0.5 the numbers of `outside` are
-    larger.
+    If the result is 1, a limit separates the two groups without a mistake. If it is 0.5, the numbers do not separate
+    the groups at all. If it is below 0.5, the numbers of `outside` are usually larger.
 
     Args:
         inside: The confidences for digits.
         outside: The confidences for images that are not digits.
 
     Raises:
-        ValueError: If one of the two is empty.
+        ValueError: If `inside` or `outside` is empty.
 
     Examples:
         >>> auroc([0.9, 0.8], [0.8, 0.1])
@@ -118,7 +119,7 @@ def auroc(inside: Any, outside: Any) -> float:
 
     inside, outside = (_real(side, "confidences").ravel() for side in (inside, outside))
     if not (len(inside) and len(outside)):
-        raise ValueError(f"AUROC needs at least one number on both sides, got {len(inside)} and {len(outside)}")
+        raise ValueError(f"AUROC needs at least one number in each group, got {len(inside)} and {len(outside)}")
     ranks = stats.rankdata(np.concatenate([inside, outside]))[: len(inside)]
     return float((ranks.sum() - len(inside) * (len(inside) + 1) / 2) / (len(inside) * len(outside)))
 
@@ -128,8 +129,8 @@ class Reliability(NamedTuple):
 
     Attributes:
         images: The number of images in each bin.
-        confidence: The mean confidence in each bin; 0 for an empty bin.
-        right: The fraction of each bin's images that are read correctly; 0 for an empty bin.
+        confidence: The mean confidence in each bin. For an empty bin, it is 0.
+        right: The fraction of each bin's images that are recognized correctly. For an empty bin, it is 0.
     """
 
     images: Int[np.ndarray, "bins"]
@@ -138,15 +139,15 @@ class Reliability(NamedTuple):
 
 
 def reliability(confidences: Any, right: Any, *, bins: int = BINS) -> Reliability:
-    """Put images into bins by confidence; the last bin includes 1.
+    """Put images into bins by confidence. The last bin includes confidence 1.
 
     Args:
         confidences: (image,), 0..1.
-        right: (image,), whether each was read correctly.
+        right: (image,), whether each image was recognized correctly.
         bins: The number of bins.
 
     Raises:
-        ValueError: If a confidence is not between 0 and 1, or if the two arrays are empty or of different lengths.
+        ValueError: If a confidence is not between 0 and 1, or if the two arrays are empty or have different lengths.
 
     Source: Guo et al., "On calibration of modern neural networks", 2017.
     """
@@ -167,7 +168,9 @@ def reliability(confidences: Any, right: Any, *, bins: int = BINS) -> Reliabilit
 
 
 def expected_calibration_error(confidences: Any, right: Any, *, bins: int = BINS) -> float:
-    """The mean difference between confidence and accuracy over the bins of `reliability`, weighted by images; 0..1.
+    """The mean difference between confidence and accuracy over the bins of `reliability`, 0..1.
+
+    Each bin is weighted by its number of images.
 
     Source: Naeini et al., 2015; Guo et al., 2017 ("expected calibration error").
     """
@@ -176,10 +179,13 @@ def expected_calibration_error(confidences: Any, right: Any, *, bins: int = BINS
 
 
 def nll(logits: Any, labels: Any, temperature: float | int, *, independent: bool = False) -> float:
-    """The mean cross-entropy at a temperature, in nats: of the softmax, or summed over independent sigmoids.
+    """The mean cross-entropy at a temperature, in nats.
+
+    The outputs are the softmax of the logits. If `independent` is true, the outputs are sigmoids, and their
+    cross-entropies are added.
 
     Raises:
-        ValueError: If there is not one label for each row of logits, or a label is not one of their classes.
+        ValueError: If there is not one label for each row of logits, or if a label is not one of the logits' classes.
     """
     scaled = _real(logits) / temperature
     require_labels(labels, scaled.shape[-1])
@@ -191,12 +197,10 @@ def nll(logits: Any, labels: Any, temperature: float | int, *, independent: bool
 
 
 def fit_temperature(logits: Any, labels: Any, *, independent: bool = False) -> float:
-    """Find the temperature with the lowest cross-entropy on images that were not used for training.
-
-    The search covers 0.05 to 20.
+    """Find the temperature with the lowest cross-entropy. The search covers temperatures from 0.05 to 20.
 
     Args:
-        logits: (image, classes).
+        logits: (image, classes), from images that were not used for training.
         labels: (image,).
         independent: Whether the outputs are sigmoids.
 

@@ -1,4 +1,4 @@
-"""Images that show no digit, each made by a pure function of a key and one image, and a cost that trains on them."""
+"""Images without a digit, and a cost that trains on them. Pure functions of a key and one image make these images."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from jaxnet.core.types import Cost, Params
 NOTHING = -1
 """The label of an image that shows no digit.
 
-`jax.nn.one_hot` turns this label into zeros, so squared errors are smallest if every output is zero.
+`jax.nn.one_hot` turns this label into zeros, so the squared error is smallest if every output is zero.
 """
 
 LETTERS = "AEFHKMNPRUVWXfkmnrtwx"
@@ -23,7 +23,7 @@ LETTERS = "AEFHKMNPRUVWXfkmnrtwx"
 
 
 def uniform(key: Key[Array, ""], image: Pixels) -> Shaped[Array, "height width *channels"]:
-    """Noise of the image's shape and type: every pixel is independent, and every gray level is equally likely."""
+    """Make noise of the image's shape and type. Every pixel is independent, and every gray level is equally likely."""
     if image.dtype == jnp.uint8:
         return jax.random.bits(key, image.shape, jnp.uint8)
     return jax.random.uniform(key, image.shape, image.dtype)
@@ -32,10 +32,10 @@ def uniform(key: Key[Array, ""], image: Pixels) -> Shaped[Array, "height width *
 def gaussian(
     key: Key[Array, ""], image: Pixels, *, mean: float | int = 0.0, deviation: float | int = 1.0
 ) -> Float[Array, "height width *channels"]:
-    """Noise of the image's shape: every pixel is independent and normally distributed; black is 0 and white is 1.
+    """Make noise of the image's shape. Every pixel is independent and normally distributed. Black is 0 and white is 1.
 
-    Nothing is clipped, so half of the pixels are darker than black. No camera takes such images, but the paper used
-    them.
+    Nothing is clipped, so with mean 0 half of the pixels are darker than black. No camera takes such images, but the
+    paper used them.
 
     Args:
         key: A typed random key.
@@ -50,14 +50,14 @@ def gaussian(
 
 
 def shuffled(key: Key[Array, ""], image: Pixels) -> Shaped[Array, "height width *channels"]:
-    """The image's own pixels in a random order: the gray levels are the same, but there is nothing to read."""
+    """Put the image's pixels in a random order. The gray levels stay, but no digit can be seen."""
     places = image.shape[0] * image.shape[1]
     pixels = jnp.reshape(jnp.asarray(image), (places, *image.shape[2:]))
     return jax.random.permutation(key, pixels).reshape(image.shape)
 
 
 def inverted(key: Key[Array, ""], image: Pixels) -> Shaped[Array, "height width *channels"]:
-    """Exchange black and white. People still read the digit, but no training image looks like this. The key is not used."""
+    """Exchange black and white. People still see the digit, but no training image looks like this. The key is not used."""
     return (255 if image.dtype == jnp.uint8 else 1) - jnp.asarray(image)
 
 
@@ -89,20 +89,22 @@ FAMILIES: dict[str, Callable[..., Array]] = {
 def draw_many(
     family: Callable[..., Array], key: Key[Array, ""], images: Any
 ) -> Shaped[Array, "batch height width *channels"]:
-    """Apply one of these functions to every image of a batch; each image gets its own random key."""
+    """Apply one of the functions in `FAMILIES` to every image of a batch. Each image gets its own random key."""
     return jax.jit(jax.vmap(family))(jax.random.split(key, len(images)), jnp.asarray(images))
 
 
 def letters(seed: int, size: int, *, alphabet: str = LETTERS) -> UInt8[np.ndarray, "letters 28 28"]:
-    """Printed letters, white on black, in the format of the digits, with small random turns, scalings and moves.
+    """Make images of printed letters, white on black, in the format of MNIST's digits.
+
+    The letters are turned, scaled and moved a little at random.
 
     Args:
-        seed: The seed of the letters and distortions.
-        size: How many images.
-        alphabet: The letters to draw from.
+        seed: The seed of the choice of letters and of the distortions.
+        size: How many images to make.
+        alphabet: The letters to choose from.
 
     Returns:
-        Images whose letters fill about 20 x 20 pixels, as the digits do.
+        Images whose letters fill about 20 x 20 pixels, like the digits.
     """
     from PIL import Image
 
@@ -112,8 +114,7 @@ def letters(seed: int, size: int, *, alphabet: str = LETTERS) -> UInt8[np.ndarra
     for i, which in enumerate(generator.integers(len(glyphs), size=size)):
         turn, zoom = np.deg2rad(generator.uniform(-15, 15)), generator.uniform(0.8, 1.1)
         across, down = generator.uniform(-4, 4, 2)  # in the glyph at 56 pixels: two pixels of the image, which has 28
-        # The map from a pixel of the image, drawn at twice the size, to a pixel of the glyph, drawn at four times the
-        # size.
+        # This map leads from a pixel of the image at twice its size to a pixel of the glyph at four times the size.
         a, b = 2 * np.cos(turn) / zoom, 2 * np.sin(turn) / zoom
         back = (a, b, 56 - a * (28 + across) - b * (28 + down), -b, a, 56 + b * (28 + across) - a * (28 + down))
         fine = glyphs[which].transform((56, 56), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
@@ -122,7 +123,7 @@ def letters(seed: int, size: int, *, alphabet: str = LETTERS) -> UInt8[np.ndarra
 
 
 def _glyph(letter: str, bold: int) -> Any:
-    """One letter in the middle of 112 x 112 pixels; its longer side is 80 pixels long."""
+    """Draw one letter in the middle of 112 x 112 pixels. Its longer side has 80 pixels."""
     from PIL import Image, ImageDraw, ImageFont
 
     left, top, right, bottom = ImageFont.load_default(100).getbbox(letter)
@@ -135,7 +136,9 @@ def _glyph(letter: str, bold: int) -> Any:
 
 
 def cross_entropy_or_doubt(output: Any, label: Any) -> Float[Array, ""]:
-    """Like `losses.cross_entropy`, but the loss of an image labeled `NOTHING` is least if all answers are equally likely.
+    """The cross-entropy of `losses.cross_entropy`, which also accepts the label `NOTHING`.
+
+    For an image with this label, the loss is smallest if all classes are equally likely.
 
     Examples:
         >>> doubt = cross_entropy_or_doubt(jnp.zeros(10), NOTHING)
@@ -150,20 +153,20 @@ def cross_entropy_or_doubt(output: Any, label: Any) -> Float[Array, ""]:
 
 
 def with_outliers(cost: Cost, family: Callable[..., Array], *, one_in: int = 4) -> Cost:
-    """Make a cost that also trains on images without a digit: it adds new images, labeled `NOTHING`, to each batch.
+    """Make a cost that also trains on images without a digit. It adds new images, labeled `NOTHING`, to each batch.
 
     Args:
         cost: `cost(params, batch)` whose loss accepts the label `NOTHING`: squared errors or `cross_entropy_or_doubt`.
-        family: The function that makes such an image, such as `uniform`; the images are new at every step.
+        family: The function that makes an image without a digit, such as `uniform`. The images are new at every step.
         one_in: How many digits there are for each added image.
 
     Returns:
-        A cost of batches that carry a key. The given cost gets its own key.
+        A cost of batches that carry a key. The given cost gets a key of its own.
 
     Raises:
-        ValueError: From the new cost, if the batch carries no key or is too small.
+        ValueError: The new cost raises this error if the batch carries no key or is too small.
     """
-    inside = jax.jit(cost)  # inside jit labels are not checked; NOTHING is not a class
+    inside = jax.jit(cost)  # inside jit labels are not checked, so NOTHING is accepted although it is not a class
 
     def cost_with_nonsense(params: Params, batch: Any) -> Any:
         extra = len(batch.labels) // one_in
@@ -188,13 +191,13 @@ def with_outliers(cost: Cost, family: Callable[..., Array], *, one_in: int = 4) 
 
 
 def lit_share(images: Any, *, shift: int = 0) -> Float[np.ndarray, "height width"]:
-    """The fraction of the images in which each pixel, or a pixel within `shift` of it, is not black; 0..1.
+    """For each pixel, the fraction of the images in which this pixel or one at most `shift` away is not black, 0..1.
 
-    If the fraction is zero, the weights from that pixel have no gradient and always keep their random start.
+    If the fraction of a pixel is zero, the weights from this pixel have no gradient and always keep their random start.
 
     Args:
         images: (batch, height, width).
-        shift: The farthest move that distorts the training images, in pixels. Such moves can light pixels that are
+        shift: How far the training images are moved at most, in pixels. Such moves can light pixels that are otherwise
             always black.
     """
     images = np.asarray(images)

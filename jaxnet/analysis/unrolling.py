@@ -1,4 +1,4 @@
-"""Differentiate through training: how the final cost depends on every training pixel, and on the learning rate."""
+"""Differentiate through training, to measure how the final cost depends on every training pixel and on the learning rate."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -15,21 +15,24 @@ from jaxnet.core.types import Batch, Cost, Params
 
 
 def cost_after(cost: Cost, optimizer: Optimizer) -> Callable[..., Array]:
-    """Make a function that trains and returns the cost of all examples: a whole run that can be differentiated.
+    """Make a function that trains and returns the cost of all examples. `jax.grad` can differentiate this whole run.
 
-    Every step stays in the graph. So `jax.grad` with respect to the start, the examples or the learning rate goes back
-    through all steps. Memory holds the states between segments and the steps of one segment; on the way back, each
-    segment is computed again. Optimizers that divide by a root of squared gradients, such as Adam, have an infinite
-    slope where a gradient is exactly zero. There the root counts as constant, so the parameter contributes 0 instead of
-    NaN. (This does not work inside loops of the optimizer.)
+    The steps are divided into segments, which are groups of consecutive steps. The gradient with respect to the start,
+    the examples or the learning rate goes back through all steps. On the way back, each segment is computed again, so
+    memory holds only the states between segments and the steps of one segment.
+
+    Some optimizers divide by a root of squared gradients, such as Adam. The root has an infinite slope where a gradient
+    is exactly zero. At such places the root counts as constant, so the parameter contributes 0 instead of NaN. (Inside
+    loops of the optimizer, roots are not treated in this way.)
 
     Args:
         cost: `cost(params, batch)`.
         optimizer: An optimizer or learning rate, as in `gradient_descent`. A learning rate may be traced.
 
     Returns:
-        `after(params, examples, order, segments=None) -> number`. `order`, of shape (segments, steps, batch), holds the
-        examples that each step sees. `segments`, which may be traced, limits the training to that number of segments.
+        `after(params, examples, order, segments=None) -> number`. `order` has shape (segments, steps, batch), and holds
+        the positions of the examples that each step uses. If `segments` is given, only this number of segments is
+        trained. It may be traced.
 
     Examples:
         >>> bowl = lambda x, batch: jnp.mean((x - batch.images) ** 2)
@@ -45,8 +48,8 @@ def cost_after(cost: Cost, optimizer: Optimizer) -> Callable[..., Array]:
 
     @jax.checkpoint
     def segment(state: Any, examples: Any, order: Array) -> Any:
-        # Gather here, not at each step: otherwise every step of the backward pass adds a whole data set of mostly
-        # zeros.
+        # The examples of a whole segment are gathered at once. If each step gathered its own, every step of the
+        # backward pass would add an array as large as the data set, with mostly zeros.
         batches = jax.tree.map(lambda leaf: leaf[order], examples)
         return jax.lax.scan(descent.update, state, batches)[0]
 
@@ -70,7 +73,7 @@ def cost_after(cost: Cost, optimizer: Optimizer) -> Callable[..., Array]:
 
 
 def _guarded(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
-    """The same optimizer, but its roots count as constant where they are zero."""
+    """Change an optimizer so that its roots count as constant where they are zero."""
     inner = optax.with_extra_args_support(optimizer)
 
     def update(grads: Params, state: Any, params: Params | None = None, **extra: Any) -> tuple[Params, Any]:
@@ -85,7 +88,7 @@ def _guarded(optimizer: optax.GradientTransformation) -> optax.GradientTransform
 
 
 def _evaluated(jaxpr: Any, constants: Any, given: Any) -> list[Any]:
-    """Evaluate a program with such roots."""
+    """Evaluate a function, given as jax's list of operations, with roots that count as constant where they are zero."""
     known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *given], strict=True))
     read = lambda variable: variable.val if hasattr(variable, "val") else known[variable]
     for equation in jaxpr.eqns:
@@ -122,13 +125,13 @@ def loss_sensitivity(
         optimizer: An optimizer or learning rate, as in `cost_after`.
 
     Returns:
-        `measure(params, examples, order)`: for each segment and example, the sum of |dL/dx| over the example's pixels.
-        L is the cost of all examples after that segment, and the gradient goes back through all steps before. The unit
-        is cost per unit of intensity. The mean over segments is the sensitivity of the paper, with one
-        measurement for each segment.
+        `measure(params, examples, order)` gives the sum of |dL/dx| over an example's pixels, for each segment and each
+        example. L is the cost of all examples after the segment. The gradient goes back through all steps before. The
+        unit is cost for each unit of intensity. The mean over the segments is the sensitivity in the paper.
 
     Raises:
-        ValueError: From the returned function, if the images are not floats, because integers have no gradient.
+        ValueError: The returned function raises this error if the images are not floats, because integers have no
+            gradient.
 
     Source: Arpit et al. 2017, section 3.2.
     """
@@ -152,20 +155,21 @@ def loss_sensitivity(
 def finite_differences(
     function: Callable[[Array], Array], point: Any, entries: Sequence[int] | np.ndarray, *, nudge: float = 1e-5
 ) -> Float[np.ndarray, "entry"]:
-    """The slope of a function with respect to some of its inputs, by nudging each up and down; a check of any gradient.
+    """Measure slopes of a function by moving one input at a time a little up and down. This can check any gradient.
 
     Args:
         function: A function from one array to a number.
         point: The array where the slope is measured, in double precision.
         entries: Positions in the flattened array.
-        nudge: The size of the nudges. The error falls with the square of this size until rounding errors dominate.
+        nudge: How far an input is moved. The error falls with the square of this number, until rounding errors are
+            larger than this error.
 
     Returns:
         (f(x + nudge) - f(x - nudge)) / (2 nudge) for each entry.
 
     Raises:
-        ValueError: If the point is not in double precision, or if jax would not compute in double precision, because
-            rounding errors would hide the difference.
+        ValueError: If the point is not in double precision, or if jax would not compute in double precision. Rounding
+            errors would hide the difference.
 
     Examples:
         >>> with jax.enable_x64(True):

@@ -6,13 +6,13 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 SAMPLED, PIXELS = 6000, 20_000_000
-"""How many images are measured, and how many pixels these may have together."""
+"""The largest number of images that are measured, and of pixels in these images. At least 200 images are measured."""
 
 COMPONENTS = 60
 """The number of principal components in a `Likeness`."""
 
 FALSE_ALARMS = 0.005
-"""The fraction of training images that count as unlike the others; measured on images that were left out of the fit."""
+"""The fraction of training images that count as unlike the others. It is measured on images left out of the fit."""
 
 
 class Appearance(NamedTuple):
@@ -20,14 +20,14 @@ class Appearance(NamedTuple):
 
     Attributes:
         shape: The shape of one image.
-        integer: Whether pixels are whole numbers in 0..255; otherwise they are floats.
+        integer: Whether the pixels are whole numbers in 0..255. Otherwise they are floats.
         low: The darkest pixel, which corresponds to black.
         high: The brightest pixel, which corresponds to white.
         mean: The mean of all pixels, 0..1 between `low` and `high`.
-        ground: The gray of the background, 0..1: the median of the outermost pixels. It is 0 for light objects on
-            black.
+        ground: The gray of the background, 0..1. It is the median of the outermost pixels. If light objects are on
+            black, it is 0.
         ink: The gray of the objects, 0..1. For each image, the 99th percentile of the pixels' distances from the
-            background is taken. The median of these over the images is added to the background.
+            background is taken. The median of these percentiles is the distance of the objects from the background.
         isolated: Whether every image shows one object on an even background. Photos are not isolated.
         drawn: Whether the objects are drawn with strokes, which are thin in proportion to the object's size.
         extent: The median of the longer side of an object, as a fraction of the image's shorter side.
@@ -60,8 +60,8 @@ class Likeness(NamedTuple):
         mean: The mean of each pixel.
         components: The directions of the largest variance, each divided by the standard deviation along it.
         rest: The variance along every other direction.
-        limit: The limit of the squared distance. Of the training images left out of the fit, one in 200 is farther
-            away.
+        limit: The limit of the squared distance from the mean. One in 200 of the training images left out of the fit
+            has a larger distance.
     """
 
     mean: Float[np.ndarray, "pixel"]
@@ -71,7 +71,7 @@ class Likeness(NamedTuple):
 
 
 def sample(images: Any) -> Shaped[np.ndarray, "batch height width *channels"]:
-    """A random sample of the images, the same at every call.
+    """Take a random sample of the images. Every call with these images gives the same sample.
 
     The sample is random because data sets are often sorted by label.
     """
@@ -85,7 +85,7 @@ def appearance_of(images: Any) -> Appearance:
     """Measure what the images look like.
 
     Args:
-        images: (batch, height, width), or the same with a channel axis at the end, as in a `Batch`.
+        images: (batch, height, width) or (batch, height, width, channels), as in a `Batch`.
 
     Examples:
         >>> from jaxnet import data
@@ -134,9 +134,9 @@ def appearance_of(images: Any) -> Appearance:
 
 
 def shrunk(images: Any, look: Appearance) -> Float[np.ndarray, "batch pixel"]:
-    """Small gray versions of images, at most 28 pixels a side, 0..1.
+    """Make small gray versions of images, 0..1, with at most 28 pixels on each side.
 
-    They are slightly blurred, so that strokes need not match exactly.
+    The versions are slightly blurred, so that strokes need not match exactly.
     """
     from scipy import ndimage
 
@@ -149,9 +149,9 @@ def shrunk(images: Any, look: Appearance) -> Float[np.ndarray, "batch pixel"]:
 
 
 def likeness(images: Any, look: Appearance) -> Likeness | None:
-    """Fit a normal distribution, by which `unlike` recognizes unusual images, to five sixths of a sample of the images.
+    """Fit a normal distribution to five sixths of a sample of the images. The rest of the sample decides the limit.
 
-    None for fewer than 200 images.
+    If there are fewer than 200 images, the result is None.
     """
     small = shrunk(sample(images), look)
     held = np.arange(len(small)) % 6 == 5
@@ -168,7 +168,7 @@ def likeness(images: Any, look: Appearance) -> Likeness | None:
 
 
 def distances(known: Likeness, small: Float[np.ndarray, "batch pixel"]) -> Float[np.ndarray, "batch"]:
-    """Squared distances from the mean; each direction is measured in units of its standard deviation."""
+    """Squared distances from the mean. The unit along each direction is the standard deviation along it."""
     centered = small - known.mean
     along = centered @ known.components.T
     # Each component was divided by its standard deviation. Multiplying by the component's own length gives a

@@ -12,26 +12,26 @@ from jaxtyping import Array, Key
 from jaxnet.core.types import Batch, Dataset
 
 FEW_LEVELS = 31
-"""Integer pixels up to at most this number are on another scale: 1 for black and white, 15 or 16 for 4 bits."""
+"""If the largest integer pixel is at most this number, white is not 255. It is 1 for two levels, 15 or 16 for 4 bits."""
 FARTHEST_PIXEL = 16.0
-"""Floats beyond this are probably pixels in 0..255 that were not scaled. Standardized images stay close to 0."""
+"""Larger floats are probably pixels in 0..255 that were not scaled. Standardized pixels stay close to 0."""
 
 
 def arrays(images: Any, labels: Any, *, num_classes: int | None = None) -> Batch:
     """Turn your own images and labels into a batch, or say what is wrong with them.
 
     Args:
-        images: (batch, height, width), the same with a channel axis of 1, 3 or 4 at the end, or (batch, pixels) with a
-            square number of pixels. The values are integers in 0..255, booleans, or floats, which the network uses
-            unchanged (usually 0..1).
+        images: (batch, height, width), or (batch, height, width, channels) with 1, 3 or 4 channels, or (batch, pixels)
+            with a square number of pixels. The values are integers in 0..255, booleans or floats. The network uses
+            floats unchanged. They are usually 0..1.
         labels: (batch,) or (batch, 1), whole numbers from 0.
-        num_classes: Labels must be less than this number. None accepts any labels.
+        num_classes: Labels must be less than this number. If it is None, every label is accepted.
 
     Returns:
-        A `Batch` of numpy arrays: images uint8 or float32, labels int32.
+        A `Batch` of numpy arrays. The images are uint8 or float32, the labels are int32.
 
     Raises:
-        ValueError: If shapes, lengths, ranges or values are wrong; the message says how to correct them.
+        ValueError: If shapes, lengths, ranges or values are wrong. The message says how to correct them.
 
     Examples:
         >>> batch = arrays(np.zeros((5, 64)), [0, 1, 2, 3, 4])
@@ -91,7 +91,7 @@ def _images(images: np.ndarray) -> np.ndarray:
 def _of_integers(images: np.ndarray) -> np.ndarray:
     least, most = int(images.min()), int(images.max())
     if least < 0 or most > 255:
-        remedy = f"pass images / {most} as floats" if least >= 0 else "move them to begin at 0"
+        remedy = f"pass images / {most} as floats" if least >= 0 else "subtract the smallest pixel"
         raise ValueError(f"integer pixels must lie in 0..255, got {least}..{most}; {remedy}")
     if 0 < most <= FEW_LEVELS:
         way = "pass zeros and ones as booleans, or " if most == 1 else ""
@@ -121,7 +121,7 @@ def _labels(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
         found = f"dtype {labels.dtype}" if whole or words else f"dtype {labels.dtype}, such as {labels[0]}"
         raise ValueError(f"labels must be whole numbers, got {found}; {remedy}")
     if labels.min() < 0:
-        raise ValueError(f"labels count from 0, got {labels.min()} at position {labels.argmin()}")
+        raise ValueError(f"labels must count from 0, got {labels.min()} at position {labels.argmin()}")
     if labels.max() > np.iinfo(np.int32).max:
         require_dense(labels)
     if num_classes is not None and labels.max() >= num_classes:
@@ -136,21 +136,21 @@ def require_dense(labels: Any) -> None:
     """Refuse labels such as identification numbers, because every number up to the largest would become a class.
 
     Raises:
-        ValueError: If more than 100 classes have no example, and these are more than nine times as many as the other
-            classes.
+        ValueError: If more than 100 classes have no example, and there are more than nine times as many classes without
+            an example as classes with one.
     """
     ids = np.unique(labels)
     absent = int(ids[-1]) + 1 - len(ids)
     if absent > max(100, 9 * len(ids)):
         raise ValueError(
             f"labels are positions of classes, counted from 0, but these reach {ids[-1]:,} and only {len(ids):,} are different; "
-            "if they are identification numbers, use ids = np.unique(labels), labels = np.searchsorted(ids, labels), the same "
-            "for test_labels, and classes = ids"
+            "if they are identification numbers, use ids = np.unique(labels), labels = np.searchsorted(ids, labels), "
+            "test_labels = np.searchsorted(ids, test_labels), and classes = ids"
         )
 
 
 def suspicious(data: Dataset) -> Iterator[str]:
-    """Warnings about data that is possible but usually a mistake, one line for each."""
+    """Warnings about data that is possible but usually a mistake. Each warning is one line."""
     train = np.bincount(data.train.labels, minlength=len(data.classes))
     if (train > 0).sum() == 1:
         yield f"all training images have one label, {data.classes[int(train.argmax())]}"
@@ -189,7 +189,7 @@ def digest(data: Dataset) -> str:
 
 
 def split(key: Key[Array, ""], data: Batch, validation: int) -> tuple[Batch, Batch]:
-    """Hold out random examples for validation, for example to choose settings.
+    """Hold out random examples for validation. With such examples you can, for instance, choose settings.
 
     Args:
         key: The key that decides which examples are held out.
@@ -197,10 +197,10 @@ def split(key: Key[Array, ""], data: Batch, validation: int) -> tuple[Batch, Bat
         validation: How many examples to hold out.
 
     Returns:
-        The remaining examples and the examples that were held out, both in the original order.
+        The remaining examples and the examples that were held out. Both are in the original order.
 
     Raises:
-        ValueError: If either side would be empty.
+        ValueError: If no example would remain, or none would be held out.
     """
     size = len(data.labels)
     if not 0 < validation < size:

@@ -1,4 +1,4 @@
-"""MNIST, which is part of the package: the four original files, checked at every load."""
+"""MNIST. Its four original files are part of the package, and are checked at every load."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +21,7 @@ def mnist() -> Dataset:
     """The MNIST database of handwritten digits: 60,000 training and 10,000 test images of 28x28 pixels.
 
     Returns:
-        Training and test images as `Batch(images, labels)`, uint8 and read-only, in the original order.
+        Training and test images as `Batch(images, labels)`, in the original order. All arrays are uint8 and read-only.
 
     Raises:
         CorruptFile: If an installed file differs from the original file.
@@ -31,7 +31,7 @@ def mnist() -> Dataset:
         >>> train.images.shape, test.labels.shape, train.images.dtype
         ((60000, 28, 28), (10000,), dtype('uint8'))
 
-    Source: LeCun, Bottou, Bengio and Haffner, 1998; license in `jaxnet/data/mnist/LICENSE-MNIST`.
+    Source: LeCun, Bottou, Bengio and Haffner, 1998. The license is in `jaxnet/data/mnist/LICENSE-MNIST`.
     """
     with ThreadPoolExecutor() as pool:  # decompression does not block other threads
         parts = pool.map(lambda name: idx.read(FOLDER / name, SHA256[name]), SHA256)

@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 DENSEST = 1100
-"""The largest compression factor of gzip is about 1,030. A file that announces more bytes is damaged."""
+"""A limit of gzip's compression factor, which is at most about 1,030. A file that announces more bytes is damaged."""
 
 
 class CorruptFile(ValueError):
-    """A data file is damaged or has the wrong content; the message names the file and the remedy."""
+    """A data file is damaged or has the wrong content. The message names the file and the remedy."""
 
 
 def parse(raw: bytes, name: str) -> UInt8[np.ndarray, "..."]:
@@ -30,7 +30,7 @@ def parse(raw: bytes, name: str) -> UInt8[np.ndarray, "..."]:
         A read-only array.
 
     Raises:
-        CorruptFile: If the header is not IDX with unsigned bytes, or the length does not match the header.
+        CorruptFile: If the header is not an IDX header for unsigned bytes, or the length does not match the header.
     """
     if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
         raise CorruptFile(f"{name} is not an IDX file of unsigned bytes: it starts with {raw[:4].hex() or 'nothing'}")
@@ -45,14 +45,14 @@ def parse(raw: bytes, name: str) -> UInt8[np.ndarray, "..."]:
 
 
 def unpack(packed: bytes, name: str) -> bytes:
-    """Decompress gzip, whose checksum finds damage; of an IDX file, at most as many bytes as its header announces.
+    """Decompress gzip, whose checksum finds damage. An IDX file is refused if it has more bytes than its header announces.
 
     Args:
         packed: The compressed bytes.
         name: The file's name, for error messages.
 
     Raises:
-        CorruptFile: If the bytes are damaged or incomplete.
+        CorruptFile: If the bytes are damaged or incomplete, or are more than an IDX header announces.
     """
     try:
         with gzip.open(io.BytesIO(packed)) as file:
@@ -70,21 +70,21 @@ def unpack(packed: bytes, name: str) -> bytes:
 
 
 def read(path: Path, sha256: str | None = None) -> UInt8[np.ndarray, "..."]:
-    """Read an IDX file, compressed by gzip or not.
+    """Read an IDX file. The file may be compressed by gzip.
 
     Args:
         path: The file.
-        sha256: The sha256 that the file's bytes must have. None accepts any.
+        sha256: The sha256 that the file's bytes must have. If it is None, any bytes are accepted.
 
     Returns:
         A read-only array.
 
     Raises:
-        CorruptFile: If the sum differs, or the content is not an IDX file.
+        CorruptFile: If the sha256 differs, or the content is not an IDX file.
     """
     packed = path.read_bytes()
     if sha256 is not None and (found := hashlib.sha256(packed).hexdigest()) != sha256:
         raise CorruptFile(f"{path} has the sha256 {found}, expected {sha256}: fetch it again, or reinstall jaxnet")
-    if sha256 is not None:  # the content is known, so it needs no limits; this takes half the time
+    if sha256 is not None:  # the content is known and needs no limits, so reading takes only half the time
         return parse(gzip.decompress(packed), str(path))
     return parse(unpack(packed, str(path)) if packed.startswith(b"\x1f\x8b") else packed, str(path))

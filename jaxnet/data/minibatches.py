@@ -1,4 +1,4 @@
-"""Shuffled mini-batches, gathered on the host or as whole epochs on a device; the order is the same both ways."""
+"""Shuffled mini-batches, gathered on the host or as whole epochs on a device. Both ways give the same order."""
 
 import concurrent.futures
 import math
@@ -22,22 +22,24 @@ def shuffled(
 ) -> Iterator[Any]:
     """In every epoch, yield all examples once in a new random order, as batches stacked along a leading axis of steps.
 
-    At the end of an epoch an incomplete batch is dropped. In the next epoch, other examples are dropped.
+    If the last batch of an epoch is incomplete, its examples are left out. In the next epoch, other examples are left
+    out.
 
     Args:
-        key: Decides the order, which is the same on every device, and the batches' keys if `keyed` is true.
+        key: The key that decides the order, and the batches' keys if `keyed` is true. The order is the same on every
+            device.
         data: The examples: a `Batch`, or any pytree of arrays with one common leading axis, such as `(x, y)`.
-        batch_size: The number of examples in a step. The number of all examples gives full-batch descent; 1 gives one
-            example at a time.
+        batch_size: The number of examples in a step. If it is the number of all examples, every step uses all of them
+            (full-batch descent).
         epochs: How many times to go through the data.
         keyed: Whether to give every batch a random key, for costs that need randomness. Only a `Batch` has a field for
             the key.
-        steps: The number of steps to stack. By default, a divisor of the epoch's steps with about 2,500 images, so that
-            one compiled program is enough.
+        steps: The number of steps to stack. The default is a divisor of the number of steps in an epoch. The stacked
+            steps then have about 2,500 images, and all chunks have one shape, so that one compiled program is enough.
 
     Yields:
-        Pytrees like `data` with arrays of shape (steps, batch_size, ...), read-only. No chunk contains steps of two
-        epochs.
+        Chunks: pytrees with the structure of `data`, whose arrays have shape (steps, batch_size, ...) and are
+        read-only. No chunk contains steps of two epochs.
 
     Raises:
         ValueError: If the batch size is not between 1 and the number of examples, epochs is negative, the arrays have
@@ -57,20 +59,21 @@ def resident_epochs(
     keyed: bool = False,
     sharding: jax.sharding.Sharding | None = None,
 ) -> Iterator[Epoch]:
-    """Yield the batches of `shuffled` as epochs; one program for each epoch gathers its batches on the device.
+    """Yield the batches of `shuffled` as epochs. The device gathers the batches of an epoch in one compiled program.
 
-    Use this with `jaxnet.train` on an accelerator, where starting a program is slow. On a CPU `shuffled` is faster.
+    Use this function with `jaxnet.train` on an accelerator, where starting a compiled program is slow. On a CPU
+    `shuffled` is faster.
 
     Args:
-        key: As in `shuffled`; or an array of keys, one for each network, if every network has its own order.
+        key: The key, as in `shuffled`. If every network has its own order, an array with one key for each network.
         data: The examples.
         batch_size: The number of examples in a step.
         epochs: How many times to go through the data.
         keyed: Whether to give every batch a random key.
-        sharding: The devices for the examples. None takes the current device.
+        sharding: The devices for the examples. If it is None, the current device holds them.
 
     Yields:
-        One `Epoch` after the other. Their batches are those of `shuffled`, in the same order and with the same keys.
+        One `Epoch` after the other. Their batches, the order of the batches and the keys are as in `shuffled`.
 
     Raises:
         ValueError: As in `shuffled`.
@@ -112,7 +115,9 @@ def _check(data: Any, batch_size: int, epochs: int, keyed: bool) -> int:
     if isinstance(data, Batch):
         labels = np.asarray(data.labels)
         if labels.dtype.kind == "i" and labels.min(initial=0) < 0:
-            raise ValueError(f"classes are counted from 0, got the label {labels.min()}; labels must be 0 or more")
+            raise ValueError(
+                f"labels must be 0 or more, because classes are counted from 0, got the label {labels.min()}"
+            )
         require_intensities(data.images)
     return size
 
@@ -122,7 +127,7 @@ def _unkeyed(data: Any) -> Any:
 
 
 def _length(data: Any) -> int:
-    """The number of examples: the length of the leading axis that all arrays share."""
+    """The number of examples, which is the length of the leading axis of every array."""
     lengths = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in jax.tree.leaves(_unkeyed(data))}
     if len(lengths) != 1 or None in lengths:
         raise ValueError(
@@ -163,7 +168,7 @@ def _gather_on_host(data: Any):
 def _take(array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """Gather examples into memory aligned to 64 bytes.
 
-    On a CPU, jax uses aligned memory without a copy. It copies other memory, at 5 MB in a millisecond.
+    On a CPU, jax uses aligned memory without a copy. It copies other memory, and each 5 MB take a millisecond.
     """
     shape = (*chosen.shape, *array.shape[1:])
     size = array.itemsize * math.prod(shape)

@@ -1,4 +1,4 @@
-"""Decode picture files safely: any format and depth, turned upright, and shrunk while decoding if they are large."""
+"""Decode picture files of many formats and depths safely, turn them upright, and shrink large ones during decoding."""
 
 import contextlib
 import io
@@ -27,17 +27,20 @@ UNCHECKED = 64_000_000
 """If the decoded size is smaller than this, the size in the header is not checked."""
 
 IN_MEMORY = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
-"""How many bytes Pillow needs for a pixel; 4 in other modes."""
+"""How many bytes Pillow needs for a pixel in each mode. In other modes it needs 4."""
 
 IN_A_FILE = {"1": 1 / 8, "L": 1 / 8, "P": 1 / 8, "LA": 2, "I;16": 2, "I;16B": 2, "I;16L": 2, "RGB": 3}
-"""The smallest number of bytes of a pixel before compression; 4 in other modes. Palettes and grays may have one bit."""
+"""The smallest number of bytes of a pixel before compression, in each mode. In other modes it is 4.
+
+Palettes and grays may have one bit.
+"""
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """Open a picture by its content, not by its name, and check its header; nothing is decoded yet.
+    """Open a picture by its content, not by its name, and check its header. Nothing is decoded yet.
 
-    Any error of a decoder, also inside the `with` block, becomes one error with the file's name.
+    Any error of a decoder becomes one error with the file's name, even if it is raised inside the `with` block.
 
     Args:
         path: The file.
@@ -80,7 +83,7 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """The width and height of a picture after it is turned upright, from its header. Raises the errors of `opened`."""
+    """Read the width and height of a picture, as if turned upright, from its header. The errors are those of `opened`."""
     with opened(path) as file:
         width, height = file.size
         return (height, width) if _noted_turn(file) >= 5 else (width, height)
@@ -91,13 +94,18 @@ def decode(path: Path, *, longest: int | None = None) -> Shaped[np.ndarray, "hei
 
     Args:
         path: The file.
-        longest: If the longer side has at least twice as many pixels, the picture is shrunk by a whole number. This
-            happens part by part during decoding, so it needs little time and memory. None does not shrink.
+        longest: A number of pixels. If the longer side has at least twice as many, the picture is shrunk by a whole
+            factor. The picture is shrunk part by part during decoding, so this needs little time and memory. If
+            `longest` is None, the picture is not shrunk.
 
     Returns:
-        Gray levels as uint8; or, for files of more than 8 bits, gray levels as float32 that are not scaled; or red,
-        green and blue as uint8; or these three multiplied by their opacity, with the opacity (0..255) as a fourth
-        channel.
+        One of four arrays:
+
+        - gray levels as uint8
+        - for files with more than 8 bits for each pixel: gray levels as float32, not scaled
+        - red, green and blue as uint8
+        - for files with transparency: red, green and blue multiplied by the opacity, and the opacity as a fourth
+          channel, as uint8
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -128,7 +136,7 @@ class _Refused(Exception):
 
 
 class _Bounded(io.BufferedReader):
-    """A file that never reserves memory for more bytes than the file has, even if a damaged header asks for more."""
+    """A file that reserves memory for no more bytes than it has, even if a damaged header asks for more."""
 
     def __init__(self, path: Path):
         super().__init__(io.FileIO(path))
@@ -182,28 +190,28 @@ def _planes(strip: Any, factor: int, keyed: bool) -> Shaped[np.ndarray, "height 
 
 
 def _noted_turn(file: Any) -> int:
-    """The orientation that the camera noted, as EXIF counts it: 1 is upright; from 5 on, width and height are exchanged."""
+    """The orientation that the camera saved, as EXIF numbers it: 1 is upright; in 5 to 8, width and height are exchanged."""
     from PIL import Image
 
     exif = Image.Exif()  # not `file.getexif`, which decodes a whole PNG, even one with a false header
     try:
         exif.load(file.info.get("exif", b""))
         turn = int(exif.get(0x0112, 1))
-    except Exception:  # the camera's notes may be damaged even if the picture is not
+    except Exception:  # the camera's data may be damaged even if the picture is not
         return 1
     return turn if 1 <= turn <= 8 else 1
 
 
 def _turn(file: Any) -> int:
-    """The noted orientation of a decoded file; the notes may also come after its pixels."""
+    """The saved orientation of a decoded file. In some files the orientation comes after the pixels."""
     try:
         return file.getexif().get(0x0112, 1)
-    except Exception:  # the camera's notes may be damaged even if the picture is not
+    except Exception:  # the camera's data may be damaged even if the picture is not
         return 1
 
 
 def _upright(planes: np.ndarray, turn: int) -> np.ndarray:
-    """Undo the orientation that the camera noted, 1 to 8 as EXIF numbers them."""
+    """Turn a picture upright. EXIF numbers the orientations 1 to 8."""
     if turn in (5, 6, 7, 8):
         planes = planes.swapaxes(0, 1)
     if turn in (2, 3, 6, 7):

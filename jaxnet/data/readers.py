@@ -34,7 +34,7 @@ MOST_PIXELS = 2**26
 KINDS = "an .npz, an .npy beside its labels, IDX files, a CSV, or a folder of pictures FOLDER/CLASS/*"
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 ENDINGS = {".npz", ".npy", ".csv", ".tsv", ".txt", ".gz", ".zip", ".idx", ".mat", ".pkl", ".parquet"}
-"""Endings of names that mean a file, even if there is no such file."""
+"""A name with one of these endings means a file, even if this file does not exist."""
 PARTS = {
     "train": ("train", "training"),
     "test": ("test", "testing", "t10k"),
@@ -47,7 +47,10 @@ ROLES = {
 
 
 def looks_like_a_file(name: str) -> bool:
-    """Whether a name means a file or folder: it exists, has the ending of a data file, or begins like a path."""
+    """Whether a name means a file or folder.
+
+    A name means a file if this file exists, if the name ends like the name of a data file, or if it begins like a path.
+    """
     if name.startswith(("/", "./", "../", "~")) or name.endswith("/") or Path(name).exists():
         return True
     return Path(name.lower()).suffix in ENDINGS
@@ -56,34 +59,35 @@ def looks_like_a_file(name: str) -> bool:
 def from_file(path: str | Path, *, test_fraction: float = 0.0) -> Dataset:
     """Read your own images and labels.
 
-    The kind of a file is decided by its content, not by its name:
+    The function recognizes these kinds of files by their content, not by their names:
 
     - an .npz archive, or .npy files in one folder. The arrays are called images, labels, test_images and test_labels.
       The names of Keras (x_train, y_train, x_test, y_test), scikit-learn (data, target) and MedMNIST (train_images,
       ..., test_labels) work too. An array called classes may hold the labels' names. Each array must have the form that
-      `arrays` accepts. Other arrays are ignored, also a validation split: the setting validation holds out training
-      images instead.
-    - IDX files, compressed or not, with MNIST's names: train-images-idx3-ubyte, train-labels-idx1-ubyte and t10k or
-      test. Pass the folder or the training images.
-    - a CSV with one image in each row: one column is called label (or class, target, y; without a header it is the
-      first column), and all other columns are pixels. mnist_test.csv beside mnist_train.csv holds the test images.
-    - a folder of pictures by class, FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/test/CLASS/*: PNG, JPEG, GIF,
-      BMP, PPM, TIFF, WebP, AVIF, JPEG 2000, TGA, ICO or PCX. The images are gray if all pictures are gray. The most
-      frequent size is used, and pictures of other sizes are scaled to it.
+      `arrays` accepts. Other arrays are ignored. A validation split is ignored too, because the setting validation
+      holds out training images instead.
+    - IDX files, compressed or not, with MNIST's names: train-images-idx3-ubyte, train-labels-idx1-ubyte, and names with
+      t10k or test for the test images. Pass the folder or the file of training images.
+    - a CSV with one image in each row. One column is called label (or class, target, y), and all other columns are
+      pixels. If there is no header, the first column holds the labels. If the file is called mnist_train.csv, the test
+      images are read from mnist_test.csv in the same folder.
+    - a folder of pictures by class, FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/test/CLASS/*. The pictures are
+      PNG, JPEG, GIF, BMP, PPM, TIFF, WebP, AVIF, JPEG 2000, TGA, ICO or PCX. If all pictures are gray, the images have
+      no channel axis. The most frequent size is used, and pictures of other sizes are scaled to this size.
 
     The logger "jaxnet" warns about data that is possible but looks wrong.
 
     Args:
         path: The file or folder.
-        test_fraction: If there are no test images, this fraction of the examples becomes test images. They are chosen
-            at random, and are always the same.
+        test_fraction: If there are no test images, this fraction of the examples becomes test images. The fraction is
+            chosen at random, but every call chooses the same examples.
 
     Returns:
         The data set.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CorruptFile: If the file is damaged, incomplete, or announces more than it holds.
+        CorruptFile: If the file is damaged or incomplete, or its header announces more bytes than the file holds.
         ValueError: If arrays are missing or do not have the form that `arrays` accepts, or if there is no test split.
     """
     data, remarks = read(Path(path).expanduser(), test_fraction)
@@ -93,7 +97,7 @@ def from_file(path: str | Path, *, test_fraction: float = 0.0) -> Dataset:
 
 
 def read(path: Path, test_fraction: float = 0.0) -> tuple[Dataset, tuple[str, ...]]:
-    """The data set of a file, as `from_file` reads it, and remarks on how it was read; nothing is logged."""
+    """Read the data set of a file like `from_file`, and return remarks on how it was read. Nothing is logged."""
     if not 0 <= test_fraction < 1:
         raise ValueError(
             f"test_fraction must be a fraction of the examples, at least 0 and below 1, got {test_fraction}"
@@ -109,9 +113,9 @@ class Columns(NamedTuple):
     """The arrays of a file, by the names that the file gives them.
 
     Attributes:
-        read: Reads one array by its name.
+        read: A function that reads one array by its name.
         names: The names of the arrays.
-        remarks: What a person should know about how the arrays were read.
+        remarks: What you should know about how the arrays were read.
     """
 
     read: Callable[[str], np.ndarray]
@@ -210,7 +214,7 @@ def _folder(path: Path) -> Columns:
 
 
 def _named(name: str) -> tuple[str | None, str]:
-    """The meaning of an array's name: images, labels or neither, and training or test."""
+    """The meaning of an array's name: first images, labels or None, then train, test or validation."""
     words = [
         word for word in re.split(r"[^a-z0-9]+", re.sub(r"^(x|y)(?=train|test|val)", r"\1_", name.lower())) if word
     ]
@@ -261,21 +265,24 @@ def _dataset(columns: Columns, test_fraction: float) -> Dataset:
     if named is None and test.labels.max() > train.labels.max():
         require_dense(test.labels)
     if count > MOST_CLASSES:
-        raise ValueError(f"labels make {count:,} classes, more than the limit of {MOST_CLASSES:,}; merge some classes")
+        raise ValueError(
+            f"the labels give {count:,} classes, more than the limit of {MOST_CLASSES:,}; merge some classes"
+        )
     if train.images.shape[1:] != test.images.shape[1:]:
         raise ValueError(
-            f"training images are {train.images.shape[1:]}, test images {test.images.shape[1:]}; make them equal"
+            f"training images have the shape {train.images.shape[1:]}, but test images have {test.images.shape[1:]}; "
+            "make the shapes equal"
         )
     return Dataset(train, test, tuple(named if named is not None else map(str, range(count))))
 
 
 def _held_out(data: Batch, fraction: float) -> tuple[Batch, Batch]:
-    """Hold out a random fraction as test images. The same images are held out every time, for any seed of a run."""
+    """Hold out a random fraction as test images. The choice is always the same, and does not depend on a run's seed."""
     size = len(data.labels)
     number = round(fraction * size)
     if not 0 < number < size:
         raise ValueError(
-            f"test_fraction={fraction:g} of {size:,} examples is {number:,}; both sides need at least one example"
+            f"test_fraction={fraction:g} of {size:,} examples is {number:,}, but training and test need one example at least"
         )
     chosen = np.zeros(size, bool)
     chosen[np.random.default_rng(0).permutation(size)[:number]] = True
@@ -286,7 +293,7 @@ def _held_out(data: Batch, fraction: float) -> tuple[Batch, Batch]:
 
 
 def _array(opened: Callable[[], IO[bytes]], size: int, name: str) -> np.ndarray:
-    """Read `size` bytes as an array in NumPy's format; no memory is reserved that these bytes could not fill."""
+    """Read `size` bytes as an array in NumPy's format. A header that announces more bytes is refused before reading."""
     with opened() as stream:
         version = np.lib.format.read_magic(stream)
         if version not in ((1, 0), (2, 0)):
@@ -326,7 +333,7 @@ def _archive(path: Path) -> Columns:
     for name, info in members.items():
         if info.file_size > DENSEST * info.compress_size + 1024:
             raise CorruptFile(
-                f"{path}: {name} announces {info.file_size:,} bytes in {info.compress_size:,}, which is not possible"
+                f"{path}: {name} announces {info.file_size:,} bytes, but {info.compress_size:,} compressed bytes cannot hold them"
             )
 
     def read(name: str) -> np.ndarray:
@@ -340,7 +347,7 @@ def _archive(path: Path) -> Columns:
 
 
 def archive(path: Path) -> dict[str, np.ndarray]:
-    """Read all arrays of an .npz; each is checked first.
+    """Read all arrays of an .npz archive. Every array is checked before it is read.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -371,7 +378,7 @@ def _npy_files(path: Path) -> Columns:
 
 
 def _idx_files(path: Path) -> Columns:
-    """All IDX files in the folder of this one; their names say what they hold."""
+    """All IDX files in the folder of this one. Their names say what they hold."""
     beside = {entry.name: entry for entry in sorted(path.parent.iterdir()) if "ubyte" in entry.name and entry.is_file()}
     roles = {_named(name)[0] for name in beside}
     if path.name not in beside or not {"images", "labels"} <= roles:
@@ -379,9 +386,8 @@ def _idx_files(path: Path) -> Columns:
             "an IDX file needs the other IDX files beside it, train-images-idx3-ubyte, train-labels-idx1-ubyte and t10k-...; "
             f"found {sorted(beside)}"
         )
-    alone = [
-        name for name in beside if not (name.endswith(".gz") and name.removesuffix(".gz") in beside)
-    ]  # list each name once
+    # If a file is there with and without .gz, list it once.
+    alone = [name for name in beside if not (name.endswith(".gz") and name.removesuffix(".gz") in beside)]
     return Columns(lambda name: idx.read(beside[name]), tuple(alone))
 
 
@@ -407,7 +413,7 @@ def _csv(path: Path) -> Columns:
 
 
 def _table(path: Path) -> tuple[tuple[np.ndarray, np.ndarray], list[str] | None]:
-    """Images, labels and, if the labels are words, these words."""
+    """Read the images and labels of a table. If the labels are words, also return the sorted list of these words."""
     opened: Any = functools.partial(gzip.open if path.suffix == ".gz" else open, path, "rt", encoding="utf-8-sig")
     with opened() as file:
         first = file.readline(2**20)
@@ -434,7 +440,7 @@ def _table(path: Path) -> tuple[tuple[np.ndarray, np.ndarray], list[str] | None]
             return np.loadtxt(file, kind, delimiter=delimiter, comments=None, quotechar='"', skiprows=int(titled), usecols=columns,
                               ndmin=2)  # fmt: skip
 
-    with opened() as file:  # numpy ignores additional columns, so count them
+    with opened() as file:  # numpy ignores additional columns, so count the columns of every line
         for number, line in enumerate(file, 1):
             if line.strip() and '"' not in line and line.count(delimiter) != len(cells) - 1:
                 raise ValueError(
@@ -513,7 +519,7 @@ def _pictures(path: Path) -> Columns:
 
 
 def _natural(name: str) -> tuple[Any, ...]:
-    """A key for sorting, so that 10 comes after 9."""
+    """A key for sorting names, by which the number 10 comes after 9."""
     return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part)
 
 
@@ -526,7 +532,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def _same_size(files: Sequence[Path]) -> tuple[np.ndarray, int]:
-    """All pictures in the most frequent size, gray if all are gray, and how many were scaled."""
+    """Scale all pictures to the most frequent size, and count how many were scaled. The result is gray if all are gray."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
         sizes = list(pool.map(_size, files))
         (width, height), _ = collections.Counter(sizes).most_common(1)[0]
@@ -550,7 +556,7 @@ def _size(path: Path) -> tuple[int, int]:
 
 
 def _picture(path: Path, size: tuple[int, int]) -> Any:
-    """One picture of 8 bits, gray or RGB; transparent parts become black or white, whichever contrasts."""
+    """Read one picture with 8 bits, gray or RGB. Transparent parts become black if the rest is bright, otherwise white."""
     from PIL import Image
 
     planes = pictures.decode(path)

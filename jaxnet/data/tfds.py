@@ -28,20 +28,20 @@ CONTENT_SHA256 = {
         "t10k-labels-idx1-ubyte.gz": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     }
 }
-"""Sums of the uncompressed files, because some copies are compressed again (Debian's package dataset-fashion-mnist)."""
+"""The sha256 of each uncompressed file. Some copies were compressed again (Debian's package dataset-fashion-mnist)."""
 
 
 KNOWN = ("mnist", "fashion_mnist", "kmnist", "emnist")
-"""Names that always mean these sets, even if there is a file of that name."""
+"""Names that always mean these data sets, even if a file has such a name."""
 
 
 def means_a_file(name: str) -> bool:
-    """Whether a name means your own file or folder, and not a set of tensorflow-datasets."""
+    """Whether a name means your own file or folder, and not a data set of tensorflow-datasets."""
     return name.partition("/")[0] not in KNOWN and looks_like_a_file(name)
 
 
 def default_folder() -> Path:
-    """The folder for prepared data sets: `$JAXNET_DATA`, or else a folder in the user's cache."""
+    """The folder for prepared data sets: `$JAXNET_DATA`, or a folder in the user's cache if that variable is not set."""
     return Path(os.environ.get("JAXNET_DATA") or cache_folder() / "datasets")
 
 
@@ -50,28 +50,30 @@ def load(
 ) -> Dataset:
     """Load an image set by its name.
 
-    "mnist" is part of the package. Every other name is a name in tensorflow-datasets, such as "fashion_mnist",
+    The set "mnist" is part of the package. Every other name is a name in tensorflow-datasets, such as "fashion_mnist",
     "kmnist", "emnist/letters" or "cifar10". Such a set is downloaded and prepared once, as ArrayRecord, and saved as
-    arrays. The MNIST family needs no TensorFlow for this. EMNIST's images are stored transposed, and are turned
-    upright.
+    arrays. Preparing MNIST, Fashion-MNIST, KMNIST and EMNIST needs no TensorFlow. EMNIST's images are stored
+    transposed, and are turned upright.
 
     Args:
-        name: The name of the set. If the set has several configurations, one follows after a slash.
-        source: "tfds" takes even MNIST through tensorflow-datasets (from the files in the package, so without network
-            access).
-        folder: The folder for prepared sets. None means `default_folder()`.
-        files: A folder with files that you downloaded by hand. They are used instead of the network, and are checked by
-            their sums. Ignored if the set is already prepared.
+        name: The name of the set. If the set has several configurations, add a slash and the name of one of them.
+        source: If it is "tfds", even MNIST is loaded through tensorflow-datasets. Its files come from the package, so
+            this needs no network.
+        folder: The folder for prepared sets. If it is None, the folder is `default_folder()`.
+        files: A folder with files that you downloaded by hand. The files are used instead of a download, and their
+            checksums are compared. If the set is already prepared, the files are ignored.
 
     Returns:
-        Training and test images as uint8 arrays, and the names of the classes. The MNIST family has its original order.
+        Training and test images as uint8 arrays, and the names of the classes. MNIST, Fashion-MNIST, KMNIST and EMNIST
+        have their original order.
 
     Raises:
-        ValueError: If there is no such set, or if it does not consist of labeled images of one shape with a train and a
-            test split.
-        ModuleNotFoundError: If preparing this set needs TensorFlow: run `pip install '.[prepare]'` in jaxnet's clone.
-        Offline: If the set must be fetched and its host cannot be reached. This takes only seconds.
-        CorruptFile: If a file has the wrong sum, or a prepared copy has lost examples.
+        ValueError: If no set has this name, or if the set does not consist of labeled images of one shape with a train
+            and a test split.
+        ModuleNotFoundError: If preparing this set needs TensorFlow. Then run `pip install '.[prepare]'` in jaxnet's
+            clone.
+        Offline: If the set must be downloaded and its host cannot be reached. This error comes within seconds.
+        CorruptFile: If a file has the wrong checksum, or a prepared copy has lost examples.
 
     Source: tensorflow-datasets' catalog, https://www.tensorflow.org/datasets/catalog/overview.
     """
@@ -137,7 +139,7 @@ def _needs_tensorflow(name: str) -> ModuleNotFoundError:
 
 
 def _features(name: str, info: Any) -> tuple[str, str]:
-    """The keys of image and label; refuse sets that are not labeled images of one shape, or that do not fit into memory."""
+    """Find the keys of image and label. Refuse sets that are not labeled images of one shape, or that are too large."""
     import tensorflow_datasets as tfds
 
     keys = info.supervised_keys
@@ -188,7 +190,7 @@ def _prepare(name: str, builder: Any, folder: Path, files: str | Path | None) ->
 
 
 def _content_is_known(family: str, files: Path) -> bool:
-    """Whether all four files have the original content; the compression may differ."""
+    """Whether all four files have the original content. Their compression may differ from the original's."""
     known = CONTENT_SHA256.get(family)
     return known is not None and all(
         (files / part).is_file()
@@ -198,7 +200,7 @@ def _content_is_known(family: str, files: Path) -> bool:
 
 
 def _read(builder: Any, split: str, image: str, label: str) -> Batch:
-    """One split as arrays. Its length is compared with the metadata, because a file format may lose rows silently."""
+    """Read one split as arrays. Its length is compared with the metadata, because a file format may lose rows silently."""
     source, expected = builder.as_data_source(split=split), builder.info.splits[split].num_examples
     if len(source) != expected:
         raise idx.CorruptFile(
@@ -217,7 +219,10 @@ def _read(builder: Any, split: str, image: str, label: str) -> Batch:
 
 
 def _in_original_order(name: str, split: str, images: np.ndarray, labels: np.ndarray) -> Batch:
-    """Restore the original order; tfds stores the MNIST family sorted by the MD5 of split name and position."""
+    """Restore the original order of MNIST, Fashion-MNIST, KMNIST and EMNIST.
+
+    tensorflow-datasets stores them sorted by the MD5 of split name and position.
+    """
     from jaxnet.data.tfds_builders import FAMILY
 
     if name not in FAMILY:

@@ -1,4 +1,7 @@
-"""Builders of the MNIST family for tensorflow-datasets that need no TensorFlow; the standard library reads the files."""
+"""Builders of MNIST, Fashion-MNIST, KMNIST and EMNIST for tensorflow-datasets that need no TensorFlow.
+
+The standard library reads the files.
+"""
 
 import io
 import zipfile
@@ -20,7 +23,7 @@ PARTS = {
 
 
 def png(pixels: np.ndarray) -> io.BytesIO:
-    """One gray image as a PNG file in memory, which tensorflow-datasets stores unchanged."""
+    """Make a PNG file in memory from one gray image. tensorflow-datasets stores the file unchanged."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "png", compress_level=1)
     file.seek(0)
@@ -32,7 +35,7 @@ class _FourFiles:
 
     URL: ClassVar[str]
     local: ClassVar[Path | None] = None
-    """If set, read the four files from this folder without comparing their sums, because the caller has checked them."""
+    """If set, the four files are read from this folder. Their checksums are not compared; the caller has checked the files."""
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         if self.local is not None:
@@ -70,7 +73,7 @@ class KMNIST(_FourFiles, tfds.image_classification.KMNIST, skip_registration=Tru
 
 
 class EMNIST(_FourFiles, tfds.image_classification.EMNIST, skip_registration=True):
-    """EMNIST (Cohen et al., 2017): one zip archive holds all six sets."""
+    """EMNIST (Cohen et al., 2017). One zip archive holds all six configurations."""
 
     name = "emnist"
     url_infos = tfds.image_classification.EMNIST.url_infos

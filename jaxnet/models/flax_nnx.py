@@ -22,23 +22,23 @@ class Functional(NamedTuple):
 def functional(module: nnx.Module, *, batched: bool = False, frozen: bool = False) -> Functional:
     """Split a flax.nnx module into a pure function of one image and a pytree of parameters.
 
-    A parameter shared by two layers is one leaf, so its gradient is counted once.
+    A parameter that two layers share is one leaf, so it has one gradient.
 
     Args:
         module: Any module that maps an image to outputs without changing its own state.
         batched: Whether the module needs a leading batch axis. If so, each image gets a batch axis of length 1.
-        frozen: Whether to freeze a module that would change its state. Every call then starts with the statistics,
-            counters and random streams that the module has now; for example, dropout always switches off the same
-            neurons.
+        frozen: Whether to freeze a module that would change its state. If so, every call starts with the statistics,
+            counters and random streams that the module has now. For example, dropout switches off the same neurons in
+            every call.
 
     Returns:
         `Functional(apply, params)` for `losses.average(apply, loss)` and `descent.init(params)`.
 
     Raises:
-        ValueError: If the module keeps statistics, counters or random streams that a call would change, because a pure
-            cost cannot carry them. `apply` can raise this error too, because it compares the module before and after a
-            call. Remedies: call `module.eval()` first if that freezes them, remove the layer, pass frozen=True, or
-            write `cost(params, batch)` with the key in `batch.key`.
+        ValueError: If the module keeps statistics, counters or random streams that a call would change. A pure cost
+            cannot carry such changes. `apply` can raise this error too, because it compares the module before and after
+            a call. There are four remedies: call `module.eval()` first if this freezes the module, remove the layer,
+            pass frozen=True, or write `cost(params, batch)` with the key in `batch.key`.
         TypeError: If `module` is not a flax.nnx module.
 
     Examples:
@@ -56,9 +56,8 @@ def functional(module: nnx.Module, *, batched: bool = False, frozen: bool = Fals
     graph, params, rest = nnx.split(module, nnx.Param, ...)
 
     def apply(params: Params, image: Any) -> Array:
-        before = jax.tree.map(
-            lambda leaf: leaf, rest
-        )  # a copy for this trace, because jax lets only such variables change
+        # A copy for this trace, because jax lets a trace change only variables that were made in it.
+        before = jax.tree.map(lambda leaf: leaf, rest)
         read = nnx.merge(graph, params, before)
         known = dict(_arrays(read))
         output = read(image[None])[0] if batched else read(image)
@@ -72,21 +71,21 @@ def functional(module: nnx.Module, *, batched: bool = False, frozen: bool = Fals
 
 
 def _arrays(module: nnx.Module) -> list[tuple[str, Any]]:
-    """Every array of a module, with its path, except parameters and values that the module only records."""
+    """Every array of a module with its path. Parameters, and values that the module only records, are left out."""
     state = nnx.to_flat_state(nnx.state(module, nnx.Not(nnx.Any(nnx.Param, nnx.Intermediate))))
     return [("/".join(map(str, path)), array) for path, leaf in state for array in jax.tree.leaves(leaf)]
 
 
 def _refusal(names: str) -> str:
     return (
-        f"{names} would change while the module reads an image, and a pure cost(params, batch) cannot carry such changes; "
+        f"{names} would change when the module is called, and a pure cost(params, batch) cannot carry such changes; "
         "call module.eval() first, remove the layer, pass frozen=True (every call then starts from the present values), "
         "or take the random key from batch.key in your own cost"
     )
 
 
 def _moving(module: nnx.Module) -> list[str]:
-    """The layers with state that a call changes: batch statistics in training mode, and random streams in use."""
+    """The layers with state that a call changes: batch statistics in training mode, random streams in use, and caches."""
     layers = {
         path: node
         for path, node in nnx.iter_graph(module)
@@ -94,7 +93,7 @@ def _moving(module: nnx.Module) -> list[str]:
     }
 
     def owners(kind: Any) -> set[tuple[Any, ...]]:
-        """The innermost layers that hold a variable of this kind."""
+        """For each variable of this kind, the innermost layer that holds it."""
         paths = [path for path, _ in nnx.to_flat_state(nnx.state(module, kind))]
         above = ([path[:length] for length in range(len(path) - 1, -1, -1)] for path in paths)
         return {next((outer for outer in outers if outer in layers), ()) for outers in above}
@@ -115,9 +114,10 @@ def _moving(module: nnx.Module) -> list[str]:
 
 
 class ConvNet(nnx.Module):
-    """A small convolutional network: 3x3 convolutions, the first two followed by 2x2 max pooling, then two dense layers.
+    """A small convolutional network: 3x3 convolutions, and then two dense layers.
 
-    It reads one image of shape (height, width) or (height, width, channels) and returns logits.
+    After each of the first two convolutions there is 2x2 max pooling. The network takes one image of shape (height,
+    width) or (height, width, channels) and returns logits.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class ConvNet(nnx.Module):
         dtype: Any = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        """Draw the parameters.
+        """Sample the parameters.
 
         Args:
             image_shape: The shape of one image, with or without a channel axis.
@@ -152,7 +152,7 @@ class ConvNet(nnx.Module):
         self.out = nnx.Linear(hidden, classes, dtype=dtype, param_dtype=dtype, rngs=rngs)
 
     def __call__(self, image: Any) -> Float[Array, "classes"]:
-        """Read one image."""
+        """Compute the logits for one image."""
         x = intensities(image, self.dtype).reshape(self.shape)
         for i, convolution in enumerate(self.convolutions):
             x = jax.nn.relu(convolution(x))
@@ -161,10 +161,10 @@ class ConvNet(nnx.Module):
 
 
 def halved(image: Float[Array, "height width channels"]) -> Float[Array, "halfheight halfwidth channels"]:
-    """The largest pixel of each 2x2 block; an odd last row or column is left out.
+    """Take the largest pixel of each 2x2 block. An odd last row or column is left out.
 
-    This is a reshape and a maximum, because the gradient of flax's pooling takes twice as long on a CPU as the whole
-    network.
+    The function uses a reshape and a maximum instead of flax's pooling. On a CPU, the gradient of flax's pooling takes
+    twice as long as the whole network.
     """
     height, width, channels = image.shape
     blocks = image[: height // 2 * 2, : width // 2 * 2].reshape(height // 2, 2, width // 2, 2, channels)
@@ -174,7 +174,7 @@ def halved(image: Float[Array, "height width channels"]) -> Float[Array, "halfhe
 def convnet(
     *, image_shape: tuple[int, ...], classes: int, dtype: Any = jnp.float32
 ) -> tuple[Callable[[Key[Array, ""]], Params], Apply]:
-    """`ConvNet` as the pair `init(key) -> params` and `apply(params, image)`. The arguments are those of the class."""
+    """Turn `ConvNet` into two functions: `init(key) -> params` and `apply(params, image)`. `ConvNet` explains the arguments."""
 
     def drawn(rngs: nnx.Rngs) -> Functional:
         return functional(ConvNet(image_shape=image_shape, classes=classes, dtype=dtype, rngs=rngs))

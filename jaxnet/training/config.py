@@ -1,4 +1,4 @@
-"""The settings of a run, the names of the presets (film, nielsen, modern, wide, convnet), and checks of the settings."""
+"""The settings of a run, the names of the presets (film, nielsen, modern, wide, convnet), and checks of settings."""
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
@@ -25,36 +25,36 @@ else:
 
 
 class TrainConfig(NamedTuple):
-    """All settings of a run. The same settings on the same machine give the same bits.
+    """All settings of a run. On one machine, equal settings give equal results, bit for bit.
 
     Attributes:
         preset: The preset that the settings started from.
         data: "mnist", the name of another data set (see `data.load`), or the path of a file or folder (see `data.from_file`).
-        test_fraction: If the data have no test images, the fraction to hold out as test images. It does not depend on the seed.
+        test_fraction: If the data have no test images, the fraction to hold out for testing. The seed does not change the choice.
         model: "dense" is a fully connected network, "convnet" the small convolutional network `models.ConvNet`.
         sizes: Neurons of each hidden layer. A full list, from the number of pixels to the number of classes, also works.
         activation: The function that each hidden neuron applies to its weighted sum.
-        output: The function that each output neuron applies to its weighted sum; cross_entropy needs identity.
-        loss: squared_error is the film's, half_squared_error is Nielsen's, cross_entropy is the usual one today.
-        initializer: The distribution from which the weights are drawn at the start.
-        gain: For the initializer scaled: the standard deviation of the weights is gain / sqrt(inputs of the neuron).
-        random_biases: Draw the biases at the start from a normal distribution (mean 0, deviation 1) instead of setting them to 0.
-        optimizer: sgd is plain gradient descent, momentum is Nesterov's with 0.9; adam and adamw adapt each parameter's step.
+        output: The function that each output neuron applies to its weighted sum. The loss cross_entropy needs identity.
+        loss: The cost of one image: squared_error is the film's, half_squared_error Nielsen's, cross_entropy the usual cost today.
+        initializer: The distribution from which the weights are sampled at the start.
+        gain: A number for the initializer scaled. The standard deviation of the weights is gain / sqrt(inputs of the neuron).
+        random_biases: Sample the biases at the start from a normal distribution (mean 0, deviation 1) instead of setting them to 0.
+        optimizer: sgd is plain gradient descent, momentum is Nesterov's momentum 0.9. adam and adamw adapt each parameter's step.
         learning_rate: The largest step size. If you change only the optimizer, a suitable rate replaces the preset's.
-        schedule: How the learning rate changes over the run; linear and cosine fall to 0, onecycle first rises for a tenth.
-        weight_decay: Pulls the parameters toward 0: each step adds this times the parameter to its gradient (adamw: apart from it).
-        budget: The fraction of the parameters that each step may move: those whose updates lower the cost most. 1 moves all.
-        candidates: How many networks to train at the same time. The one with the lowest cost over all training images is kept.
+        schedule: The course of the learning rate. It falls to 0 with linear, cosine and onecycle; with onecycle it rises first.
+        weight_decay: A factor that pulls parameters to 0. Each step adds factor * parameter to the gradient (adamw: to the update).
+        budget: The fraction of the parameters that a step may move, those whose updates lower the cost most. 1 means all.
+        candidates: How many networks to train at a time. The network with the lowest cost over all training images is kept.
         epochs: How many times to go through all training images.
         batch_size: How many images each step uses.
-        shift: Move each training image by up to this many pixels in a random direction; 0 moves none.
-        distortion: Distort each training image, differently every time: affine turns, scales and slants it; elastic also bends it.
+        shift: Move each training image by at most this number of pixels in a random direction. 0 means no moves.
+        distortion: Distort training images at random: affine is for turns, scalings and slants; elastic also bends the images.
         dropout: The fraction of the hidden neurons that are switched off at random in each step.
-        validation: How many training images to hold out of the training, to evaluate the network on them. 0 holds out none.
-        seed: Decides the random start, the order of the images, shifts and held-out images; a number from 0 to 4294967295.
+        validation: How many training images to hold out of the training, to evaluate the network on them. 0 means no images.
+        seed: A number from 0 to 4294967295. It decides the random start, the order of the images, shifts and held-out images.
         dtype: The type of the parameters and of the arithmetic.
-        precision: The precision of float32 matrix products on a GPU or TPU; default rounds the factors to TF32 or bfloat16.
-        device: The device to compute on: cpu, gpu or tpu. With None, jax chooses.
+        precision: The precision of float32 matrix products on a GPU or TPU. With default, factors are rounded to TF32 or bfloat16.
+        device: The device to compute on: cpu, gpu or tpu. If it is None, jax chooses a device.
     """
 
     preset: Preset = "film"
@@ -90,11 +90,14 @@ _OF_CONVNET = {
     "dropout": 0.0, "sizes": (), "activation": "relu", "output": "identity", "initializer": "he", "gain": 1.5,
     "random_biases": False,
 }  # fmt: skip
-"""The values that the fields of dense networks have if the model is the convnet."""
+"""If the model is the convnet, the fields for dense networks must have these values."""
 
 
 def meanings() -> dict[str, str]:
-    """The meaning of every setting by its name, from the docstring of `TrainConfig`; empty if Python removed docstrings."""
+    """The meaning of every setting by its name, from the docstring of `TrainConfig`.
+
+    If Python removed the docstrings, every meaning is empty.
+    """
     lines = (TrainConfig.__doc__ or "").partition("Attributes:")[2].strip().splitlines()
     there = dict(line.strip().split(": ", 1) for line in lines if ": " in line)
     return {name: there.get(name, "") for name in TrainConfig._fields}
@@ -104,7 +107,7 @@ def check(settings: TrainConfig) -> None:
     """Refuse settings with unknown names or invalid values, before anything is loaded or compiled.
 
     Raises:
-        ValueError: With the field, its value and the expected values.
+        ValueError: If a setting is wrong. The message names the field, its value and the expected values.
     """
     choices = {"model": Model, "activation": Activation, "output": Activation, "loss": Loss, "dtype": Dtype}
     choices |= {
@@ -126,7 +129,7 @@ def check(settings: TrainConfig) -> None:
         if not 0 < getattr(settings, field) < float("inf"):
             raise ValueError(f"{field} must be a positive number, got {getattr(settings, field)}")
     if not 0 < settings.budget <= 1:
-        raise ValueError(f"budget must be a fraction of the parameters above 0 and at most 1, got {settings.budget}")
+        raise ValueError(f"budget must be a fraction of the parameters, above 0 and at most 1, got {settings.budget}")
     if not 0 <= settings.test_fraction < 1:
         raise ValueError(
             f"test_fraction must be a fraction of the examples, at least 0 and below 1, got {settings.test_fraction}"
@@ -134,14 +137,15 @@ def check(settings: TrainConfig) -> None:
     if not 0 <= settings.dropout < 1:
         raise ValueError(f"dropout must be a fraction of the neurons, at least 0 and below 1, got {settings.dropout}")
     if any(size < 1 for size in settings.sizes):
-        raise ValueError(f"sizes must be the hidden layers' neurons, each at least 1, got {settings.sizes}")
+        raise ValueError(f"sizes must be the neurons of each hidden layer, at least 1 each, got {settings.sizes}")
     if settings.loss == "cross_entropy" and settings.output != "identity":
         raise ValueError(f"cross_entropy takes logits, so output must be identity, got {settings.output}")
     if settings.model == "convnet":
         for field, expected in _OF_CONVNET.items():
             if getattr(settings, field) != expected:
                 raise ValueError(
-                    f"{field} can be set only for dense networks, because the convnet's is fixed; got {getattr(settings, field)!r}"
+                    f"{field} can be set only for dense networks, because the convnet's {field} is fixed; "
+                    f"got {getattr(settings, field)!r}"
                 )
     if settings.weight_decay and settings.optimizer == "adam":
         raise ValueError("weight_decay needs optimizer sgd, momentum or adamw, got adam")
@@ -152,7 +156,7 @@ SEEDS = 2**32
 
 
 def require_seed(seed: int) -> None:
-    """Refuse a seed outside of 32 bits: random keys use its last 32 bits only, so another seed would give the same run.
+    """Refuse a seed of more than 32 bits. Random keys use its last 32 bits only, so a smaller seed would give an equal run.
 
     Raises:
         ValueError: If the seed is not a whole number from 0 to 2**32 - 1.
@@ -161,7 +165,7 @@ def require_seed(seed: int) -> None:
         raise ValueError(f"seed must be a whole number, got {seed!r}")
     if not 0 <= seed < SEEDS:
         raise ValueError(
-            f"seed must be from 0 to {SEEDS - 1}, got {seed}, which would give the same run as seed {seed % SEEDS}; use that one"
+            f"seed must be from 0 to {SEEDS - 1}, got {seed}, which would give the run of seed {seed % SEEDS}; use that seed"
         )
 
 
@@ -169,8 +173,8 @@ def require_sizes(sizes: tuple[int, ...], pixels: int, classes: int) -> None:
     """Refuse sizes if it is unclear whether they are the hidden layers or all layers.
 
     Raises:
-        ValueError: If there are several different sizes, and they begin with the number of pixels or end with the
-            number of classes, but not both.
+        ValueError: If there are several different sizes that begin with the number of pixels but do not end with the
+            number of classes, or that end with the number of classes but do not begin with the number of pixels.
     """
     if len(sizes) < 2 or len(set(sizes)) == 1 or (sizes[0] == pixels) == (sizes[-1] == classes):
         return

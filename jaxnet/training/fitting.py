@@ -1,4 +1,4 @@
-"""The training loop: train a network to the end, or until a signal or NaN stops it, and record the training."""
+"""The training loop. It trains a network to the end, or until a signal or NaN stops it, and records the training."""
 
 import functools
 import itertools
@@ -26,11 +26,11 @@ class Snapshot(NamedTuple):
 
     Attributes:
         step: How many steps have been taken.
-        state: The state after that step. With several networks, its arrays, and those of `evaluation`, have a leading
-            axis of networks.
-        info: The chunk's infos, stacked along an axis of steps. With several networks, their axis comes after the axis
-            of steps.
-        evaluation: Cost and accuracy on `plan.judged` if an evaluation was due, else None.
+        state: The state after these steps. If there are several networks, all arrays of the state and of `evaluation`
+            have a leading axis of networks.
+        info: The chunk's infos, stacked along an axis of steps. If there are several networks, an axis of networks
+            comes after the axis of steps.
+        evaluation: Cost and accuracy on the images `plan.judged`. If no evaluation was due, it is None.
     """
 
     step: int
@@ -43,14 +43,15 @@ class TrainResult(NamedTuple):
     """A trained network, and the record of its training.
 
     Attributes:
-        chosen: The index of the candidate that was kept; None if there was only one network.
-        state: The last state, or the last finite state before NaN or infinity.
+        chosen: The index of the candidate that was kept. If there was only one network, it is None.
+        state: The last state. If the training diverged, the last finite state.
         history: Columns step, cost, gradient_norm, with one row for each step.
         evaluations: Columns step, epoch, cost, accuracy, with one row for each evaluation.
-        signals: If the run was watched, columns step and SIGNAL/ARRAY, with one row for each watched step; else empty.
-        retraced: Why the step was compiled again, one line for each time; see `loop.retraced`.
-        seconds: The time from the first step's compilation to the last step, including evaluations and the choice of a
-            candidate.
+        signals: Columns step and SIGNAL/ARRAY, with one row for each watched step. If the run was not watched, there
+            are no columns.
+        retraced: Why the step was compiled again. Each further compilation has one line, as in `loop.retraced`.
+        seconds: The time in seconds from the first step's compilation to the last step, including evaluations and the
+            choice of a candidate.
         signal: The number of the signal that ended the training early, or None.
         diverged: Why the training diverged, or None.
         failed: Any other error after the first chunk of steps, such as an evaluation without enough memory, or None.
@@ -84,23 +85,24 @@ def fit(
 
     Args:
         plan: The plan from `training.plan`.
-        evaluate_every: How many epochs lie between two evaluations. The last epoch is always evaluated; 0 never
-            evaluates.
+        evaluate_every: How many epochs lie between two evaluations. The network is also evaluated after the last epoch.
+            0 means no evaluation at all.
         stopped: A function that is called before every chunk. Once it returns true, no further chunk begins. The last
-            chunk is still checked.
-        descent: The descent to use. None takes the plan's descent.
-        state: The state to start from. None starts at the plan's parameters.
-        batches: The batches that the steps read. None takes the plan's images in the plan's order.
-        evaluator: `evaluator(params) -> Evaluation`. None evaluates on the plan's `judged` images.
+            chunk is still checked for NaN and infinity.
+        descent: The descent to use. If it is None, the plan's descent is used.
+        state: The state to start from. If it is None, the training starts at the plan's parameters.
+        batches: The batches that the steps read. If it is None, the steps read the plan's images in the plan's order.
+        evaluator: `evaluator(params) -> Evaluation`. If it is None, the network is evaluated on the plan's `judged`
+            images.
         guarded: Whether to stop at NaN and infinity, as in `jaxnet.train`.
-        in_place: Whether a chunk may write its state over the state before, as in `jaxnet.train`.
+        in_place: Whether a chunk may overwrite the state before it with its own state, as in `jaxnet.train`.
 
     Yields:
-        A `Snapshot`. A `break` also stops early, but then the last chunk is not checked.
+        A `Snapshot` after every chunk. You can also stop early with `break`, but then the last chunk is not checked.
 
     Raises:
         Diverged: If the cost or a parameter is not finite, and the training is guarded.
-        Exception: The error of an evaluation, after the snapshot without that evaluation was yielded.
+        Exception: If an evaluation fails. The snapshot without this evaluation is yielded first.
 
     Examples:
         >>> from jaxnet import training
@@ -136,7 +138,7 @@ def fit(
 
 
 def _descent(plan: Plan) -> Descent:
-    """The plan's descent: of one network, or of all candidates in one program."""
+    """The plan's descent of one network, or of all candidates in one compiled program."""
     return vmapped(plan.functions.descent) if plan.settings.candidates > 1 else plan.functions.descent
 
 
@@ -161,20 +163,21 @@ def fit_and_record(
 
     Args:
         plan: The plan from `training.plan`.
-        evaluate_every: How many epochs lie between two evaluations. 0 never evaluates; None evaluates at most 25 times.
-        watch_every: Watch only every `watch_every`-th step with `bang.watch`. 0 does not watch. The steps are the same
-            in any case.
+        evaluate_every: How many epochs lie between two evaluations. 0 means no evaluation. If it is None, there are at
+            most 25 evaluations.
+        watch_every: Every `watch_every`-th step is watched with `bang.watch`. 0 means that no step is watched. Watching
+            does not change the steps.
         on_progress: A function that is called after every chunk of steps.
-        asked: The numbers of the signals received so far, from `stoppable`. The training ends after the chunk during
-            which a signal came.
+        asked: The numbers of the signals received so far, from `stoppable`. If a signal comes during a chunk, the
+            training ends after this chunk.
 
     Returns:
-        The trained network and its record. An exception after the first chunk of steps also ends the training, and is
-        then in `failed`.
+        The trained network and its record. If there is an exception after the first chunk of steps, the training ends,
+        and `failed` holds the exception.
 
     Raises:
         ValueError: If evaluate_every or watch_every is negative.
-        Exception: Any error before the first chunk of steps is finished.
+        Exception: If there is any other error before the first chunk of steps is finished.
     """
     if evaluate_every is not None and evaluate_every < 0:
         raise ValueError(f"evaluate_every must be 0 or more epochs, got {evaluate_every}")
@@ -196,7 +199,7 @@ def fit_and_record(
         for snapshot in fit(plan, evaluate_every=evaluate_every, stopped=lambda: bool(asked)):
             state = snapshot.state
             infos.append(snapshot.info)
-            # Everything before this chunk is finished, so reading it does not wait for the device.
+            # All chunks before this one are finished, so reading their results does not wait for the device.
             accuracy = accuracy if waiting is None else float(np.asarray(waiting).max())
             waiting = None
             if snapshot.evaluation is not None:
@@ -254,7 +257,7 @@ def fit_and_record(
 
 
 def _of(info: Any, chosen: int | None) -> Any:
-    """One candidate's part of a history, in which the axis of candidates comes after the axis of steps."""
+    """One candidate's part of a history. In the history, the axis of candidates comes after the axis of steps."""
     return info if chosen is None else jax.tree.map(lambda column: column[:, chosen], info)
 
 
@@ -264,14 +267,14 @@ def _by_array(values: dict[str, float], names: Sequence[str]) -> dict[str, dict[
 
 
 def replay(plan: Plan, chosen: int | None = None) -> Iterator[tuple[int, Params]]:
-    """Train a network again, step by step. The same settings give the same bits on the same machine.
+    """Train a network again, step by step. On one machine, equal settings give equal bits.
 
     Args:
         plan: The plan from `training.plan`.
-        chosen: The index of the candidate to follow, if there are several.
+        chosen: The index of the candidate to follow, if there are several candidates.
 
     Yields:
-        The number of steps taken, from 0 to `num_steps`, and the parameters after that step.
+        The number of steps taken, from 0 to `num_steps`, and the parameters after these steps.
     """
     settings = plan.settings
     one_by_one = data.shuffled(
@@ -283,14 +286,15 @@ def replay(plan: Plan, chosen: int | None = None) -> Iterator[tuple[int, Params]
 
 
 def evaluate(apply: Apply, loss: Loss, params: Params, batch: Batch, *, stacked: bool = False) -> metrics.Evaluation:
-    """Cost and accuracy on all images of a batch, which may be of any size.
+    """Measure cost and accuracy on all images of a batch. The batch may have any size.
 
     Args:
         apply: `apply(params, image) -> output`.
         loss: `loss(output, label) -> number`.
-        params: The parameters of one network; with `stacked`, of many networks along a leading axis.
-        batch: The images to read.
-        stacked: Whether there are many networks. The results then have a leading axis of networks.
+        params: The parameters of one network. If `stacked` is true, the parameters of many networks along a leading
+            axis.
+        batch: The images and labels to evaluate on.
+        stacked: Whether there are many networks. If so, the results have a leading axis of networks.
     """
     if stacked:
         return _evaluate_stack(apply, loss, params, batch)
@@ -302,13 +306,13 @@ def _evaluate_one(apply: Apply, loss: Loss, chunk_size: int, params: Params, bat
 
 
 def learned(accuracy: float, guessing: float) -> bool:
-    """Whether a network reads noticeably better than one that always gives the most frequent answer.
+    """Whether a network is noticeably better than guessing, which means to answer always with the most frequent class.
 
-    A network that always gives the most frequent answer is right as often as that class occurs. To count as having
-    learned, a network must be right twice as often, or make at most 95 % of the mistakes that such a network makes.
+    Guessing is right as often as the most frequent class occurs. A network has learned if it is right at least twice as
+    often as guessing, or if it makes at most 95 % of the mistakes that guessing makes.
 
     Args:
-        accuracy: The fraction of images read correctly.
+        accuracy: The fraction of images that the network recognizes correctly.
         guessing: The fraction of these images that belong to the most frequent class.
 
     Examples:
@@ -330,10 +334,10 @@ def _evaluate(plan: Plan, batch: Batch, params: Params) -> metrics.Evaluation:
 
 
 def choose(plan: Plan, params: Params) -> int | None:
-    """The index of the candidate with the lowest cost over all training images; None if there is only one network."""
+    """The index of the candidate with the lowest cost over all training images. If there is one network, it is None."""
     return None if plan.settings.candidates == 1 else int(jnp.nanargmin(_evaluate(plan, plan.train, params).cost))
 
 
 def member(tree: Any, chosen: int | None) -> Any:
-    """One candidate's part of a pytree with a leading axis of candidates; the pytree itself if there is only one network."""
+    """One candidate's part of a pytree with a leading axis of candidates. If `chosen` is None, the whole pytree."""
     return tree if chosen is None else jax.tree.map(lambda leaf: leaf[chosen], tree)

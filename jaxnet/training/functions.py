@@ -26,11 +26,10 @@ class Functions(NamedTuple):
         loss: `loss(output, label) -> number`.
         cost: `cost(params, batch) -> number`, on images without distortions.
         optimizer: The optimizer, which turns gradients into updates.
-        augmented_cost: The cost that the steps minimize: with distorted images and dropout, if the settings ask for
-            them.
+        augmented_cost: The cost that the steps minimize. It has distorted images and dropout if the settings say so.
         descent: The descent on `augmented_cost`.
         keyed: Whether the descent's batches need a key.
-        steps_per_chunk: How many steps to put into one program. With None, `data.shuffled` decides.
+        steps_per_chunk: How many steps to put into one compiled program. If it is None, `data.shuffled` decides.
     """
 
     init: Callable[[Any], types.Params]
@@ -50,17 +49,16 @@ def build_optimizer(
     """Make the optimizer, which turns gradients into updates.
 
     Args:
-        settings: The settings; optimizer, schedule and budget are used.
+        settings: The settings of the run.
         steps: The number of steps of the whole run, for the schedule.
-        learning_rate: Replaces the learning rate of the settings; may be traced.
-        weight_decay: Replaces the weight decay of the settings; may be traced.
+        learning_rate: A learning rate to use instead of the one in the settings. It may be traced.
+        weight_decay: A weight decay to use instead of the one in the settings. It may be traced.
     """
     rate = settings.learning_rate if learning_rate is None else learning_rate
     decay = settings.weight_decay if weight_decay is None else weight_decay
     scheduled, real = SCHEDULES[settings.schedule](rate, max(1, steps)), jnp.promote_types(settings.dtype, jnp.float32)
-    schedule = lambda count: scheduled(
-        jnp.asarray(count, real)
-    )  # a float, because optax turns a whole number into a single-precision rate
+    # The count is converted to a float, because optax turns a whole number into a rate in single precision.
+    schedule = lambda count: scheduled(jnp.asarray(count, real))
     more = {"weight_decay": decay} if settings.optimizer == "adamw" else {}
     optimizer = OPTIMIZERS[settings.optimizer](schedule, **more)
     if settings.weight_decay and settings.optimizer != "adamw":
@@ -81,7 +79,7 @@ def build(settings: TrainConfig, *, image_shape: tuple[int, ...], classes: int, 
         The functions.
 
     Raises:
-        ValueError: As in `check`.
+        ValueError: If `check` refuses the settings.
     """
     check(settings)
     dtype, sizes = jnp.dtype(settings.dtype), all_sizes(settings.sizes, math.prod(image_shape), classes)
@@ -99,7 +97,8 @@ def build(settings: TrainConfig, *, image_shape: tuple[int, ...], classes: int, 
     cost = losses.average(apply, LOSSES[settings.loss])
     optimizer = build_optimizer(settings, steps)
     augmented_cost, keyed = _hardened(settings, cost)
-    # On a CPU, XLA runs convolutions inside a loop ten to twenty times slower, so there one program is one step.
+    # On a CPU, XLA runs convolutions inside a loop ten to twenty times slower. So on a CPU, each step is a compiled
+    # program of its own.
     alone = settings.model == "convnet" and devices.current().platform == "cpu"
     descent = gradient_descent(augmented_cost, optimizer)
     return Functions(
@@ -116,7 +115,7 @@ def build(settings: TrainConfig, *, image_shape: tuple[int, ...], classes: int, 
 
 
 def _hardened(settings: TrainConfig, cost: losses.Average) -> tuple[types.Cost, bool]:
-    """The cost for training, which may include distortions and dropout, and whether its batches need a key."""
+    """Make the cost for training, and tell whether its batches need a key. It may include distortions and dropout."""
     harder: types.Cost = cost
     if settings.dropout:
         squash = {"activation": ACTIVATIONS[settings.activation], "output": ACTIVATIONS[settings.output]}
@@ -129,5 +128,5 @@ def _hardened(settings: TrainConfig, cost: losses.Average) -> tuple[types.Cost, 
 
 
 def certainty(functions: Functions, outputs: Any) -> np.ndarray:
-    """Convert outputs to numbers in 0..1: logits by the softmax, sigmoids unchanged, others clipped."""
+    """Convert outputs to numbers in 0..1. Logits go through the softmax, and all other outputs are clipped to 0..1."""
     return np.asarray(jax.nn.softmax(outputs) if functions.loss is losses.cross_entropy else jnp.clip(outputs, 0, 1))

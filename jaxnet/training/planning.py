@@ -26,10 +26,12 @@ class Plan(NamedTuple):
         settings: The settings of the run.
         functions: The functions that the settings describe.
         train: The images to learn from.
-        judged: The images for evaluations during the run: the held-out images, or else the first training images.
-        held_out: Whether `judged` was held out of the training.
+        judged: The images for evaluations during the run. They are the held-out images, or the first training images if
+            no images are held out.
+        held_out: Whether the images `judged` were held out of the training.
         num_steps: The number of steps of the whole run.
-        params: The random start, with a leading axis if there are several candidates; None if the start was not drawn.
+        params: The random start. If there are several candidates, it has a leading axis. If no start was sampled, it is
+            None.
         order_key: The key that decides the order of the images.
     """
 
@@ -44,15 +46,15 @@ class Plan(NamedTuple):
 
 
 def dataset(settings: TrainConfig, *, files: str | Path | None = None) -> Dataset:
-    """The data set that the settings name: from a file or folder if the name is a path, otherwise by its name.
+    """Load the data set that the settings name. If the name is a path, the set is read from that file or folder.
 
     Args:
-        settings: The settings; data and test_fraction are used.
+        settings: The settings of the run.
         files: A folder with downloaded files, as in `data.load`.
 
     Raises:
-        ValueError: If files are given for a path, or test_fraction for a set that has its own test images; and as in
-            `data.load`.
+        ValueError: If files are given although the name is a path, or test_fraction is given although the set has its
+            own test images. `data.from_file` and `data.load` raise further errors.
     """
     if means_a_file(settings.data):
         if files is not None:
@@ -66,7 +68,7 @@ def dataset(settings: TrainConfig, *, files: str | Path | None = None) -> Datase
 
 
 def with_whole_path(settings: TrainConfig) -> TrainConfig:
-    """The same settings; if their data is a path, it becomes absolute, so that it is valid in any working folder."""
+    """Replace a path in the setting data by an absolute path, so that the path is valid in any working folder."""
     if not means_a_file(settings.data):
         return settings
     return settings._replace(data=str(Path(settings.data).expanduser().absolute()))
@@ -97,30 +99,30 @@ def keys(seed: int) -> Keys:
 
 
 def many_keys(seeds: Sequence[int]) -> Keys:
-    """The random keys of many runs, along a leading axis, made by one program for any number of runs."""
+    """The random keys of many runs, along a leading axis. One compiled program makes all of them."""
     for seed in seeds:
         require_seed(seed)
     return _many(np.asarray(seeds, np.uint32))
 
 
 def plan(settings: TrainConfig, dataset: Dataset, *, drawn: bool = True) -> Plan:
-    """Prepare a run: hold out images, count the steps, build the functions, draw the random start.
+    """Prepare a run: hold out images, count the steps, build the functions, sample the random start.
 
     Args:
         settings: The settings of the run.
         dataset: The data set to learn from. Of the test set only the range of the labels is used.
-        drawn: Whether to draw the random start. If not, `params` is None; this is for callers that draw many starts at
-            once.
+        drawn: Whether to sample the random start. If not, `params` is None. Callers that sample many starts at once
+            need no start here.
 
     Returns:
-        The plan. The same settings and data give the same plan.
+        The plan. Equal settings and equal data give equal plans.
 
     Raises:
         ValueError: If the settings are invalid, or do not fit the data.
     """
     largest = int(max(dataset.train.labels.max(), dataset.test.labels.max()))
     if largest >= len(dataset.classes):
-        raise ValueError(f"labels must lie below the {len(dataset.classes)} classes, got {largest}")
+        raise ValueError(f"labels must be less than the number of classes, {len(dataset.classes)}, got {largest}")
     _, order_key, split_key = keys(settings.seed)
     examples, judged = dataset.train, None
     if settings.validation:
@@ -155,7 +157,7 @@ def _require_memory(settings: TrainConfig, pixels: int, classes: int) -> None:
 
 
 def start(settings: TrainConfig, functions: Functions) -> Params:
-    """The random start that the seed decides, with a leading axis if there are several candidates."""
+    """Sample the random start that the seed decides. If there are several candidates, it has a leading axis."""
     init_key = keys(settings.seed).init
     if settings.candidates == 1:
         return jax.jit(functions.init)(init_key)
@@ -170,4 +172,4 @@ _many = jax.jit(jax.vmap(lambda seed: Keys(*jax.random.split(jax.random.key(seed
 
 
 _split = jax.jit(lambda key: tuple(jax.random.split(key, 3)))
-"""One jitted program instead of two, because each program adds 10 to 20 ms to the start of a command."""
+"""Make three keys in one compiled program. A second program would add 10 to 20 ms to the start of a command."""

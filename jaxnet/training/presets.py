@@ -6,7 +6,7 @@ from typing import Any
 from jaxnet.training.config import TrainConfig
 
 film = TrainConfig()
-"""The film's network and cost with plain gradient descent; the only addition is a falling learning rate."""
+"""The film's network and cost with plain gradient descent. The only addition is a falling learning rate."""
 
 
 nielsen = film._replace(
@@ -37,11 +37,14 @@ modern = film._replace(
     batch_size=128,
     shift=1,
 )
-"""The same 13,002 parameters, trained with today's methods. Of eight starts, the one with the lowest training cost is kept."""
+"""A network with the film's 13,002 parameters, trained with today's methods.
+
+Eight networks are trained from eight starts, and the network with the lowest training cost is kept.
+"""
 
 
 wide = modern._replace(preset="wide", sizes=(256,), learning_rate=0.016, candidates=1, epochs=3, batch_size=256)
-"""One wide hidden layer; it trains in seconds."""
+"""A network with one wide hidden layer. It trains in seconds."""
 
 
 convnet = modern._replace(
@@ -52,8 +55,8 @@ convnet = modern._replace(
 
 # How the rates of momentum and adamw in film, nielsen and wide were chosen: each rate ran for the preset's epochs on 50,000
 # training images, with seeds 0, 1 and 2 on the same batches, and was evaluated on the other 10,000 training images. The
-# rate with the highest mean accuracy won; of two such rates, the one with less scatter between seeds.
-# Modern: the same with seeds 0 and 1 and one candidate. The accuracies in percent:
+# rate with the highest mean accuracy was chosen. Between two equally good rates, less scatter between the seeds decided.
+# The rates of modern were chosen in this way too, but with seeds 0 and 1 and one candidate. The accuracies in percent:
 #   film     momentum 0.05: 94.24, 0.1: 94.41, 0.15: 94.46, 0.25: 94.25, 0.4: 94.32, 0.6: 93.94
 #            adamw 0.0015: 94.23, 0.0025: 94.16, 0.004: 94.23, 0.005: 93.88, 0.01: 94.15, 0.02: 93.28
 #   nielsen  momentum 0.05: 90.80, 0.1: 91.36, 0.2: 94.27, 0.3: 94.44, 0.5: 79.86
@@ -61,9 +64,10 @@ convnet = modern._replace(
 #   wide     momentum 0.025: 93.64, 0.05: 95.30, 0.1: 96.57, 0.2: 97.42, 0.3: 97.68, 0.4: 97.82, 0.6: 97.77, 0.8: 97.62
 #            adamw 0.004: 97.22, 0.008: 97.69, 0.016: 97.77, 0.03: 97.64
 #   modern   momentum 0.05: 96.52, 0.1: 96.62, 0.2: 96.45, 0.4: 16.09
-#            adamw 0.005: 96.53, 0.01: 96.65, 0.02: 96.70; two seeds cannot separate 0.02 from the preset's 0.01, which stays
-# Without weight decay, as in all presets, adamw takes the same steps as adam, so adam has the same rate. All other
-# rates, also those of convnet, are from shorter sweeps.
+#            adamw 0.005: 96.53, 0.01: 96.65, 0.02: 96.70
+# Two seeds cannot tell 0.02 from the preset's 0.01 for modern, so 0.01 stays.
+# No preset has weight decay. Without weight decay, adamw takes the steps of adam, so both have one rate. All other
+# rates, also the rates of convnet, are from shorter sweeps.
 RATES = {
     "film": {"sgd": 1.5, "momentum": 0.15, "adam": 0.004, "adamw": 0.004},
     "nielsen": {"sgd": 3.0, "momentum": 0.3, "adam": 0.005, "adamw": 0.005},
@@ -78,7 +82,7 @@ PRESETS = {settings.preset: settings for settings in (film, nielsen, modern, wid
 
 
 def with_changes(settings: TrainConfig, **changes: Any) -> TrainConfig:
-    """Change some settings. If the optimizer changes but not the rate, the preset's rate for that optimizer is used.
+    """Change some settings. If you change only the optimizer, the learning rate becomes the preset's rate for it.
 
     Args:
         settings: A preset, or changed settings.
@@ -98,7 +102,7 @@ def with_changes(settings: TrainConfig, **changes: Any) -> TrainConfig:
 
 
 def note_on_rate(settings: TrainConfig, changes: Mapping[str, Any]) -> list[str]:
-    """A line that says which learning rate `with_changes` chose; an empty list if it chose none."""
+    """A list with one line that says which learning rate `with_changes` chose. If it chose none, the list is empty."""
     rate = with_changes(settings, **changes).learning_rate
     if "learning_rate" in changes or rate == settings.learning_rate:
         return []

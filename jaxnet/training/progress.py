@@ -12,11 +12,12 @@ class Progress(NamedTuple):
         step: How many steps have been taken.
         num_steps: The number of steps of the whole run.
         cost: The mean cost of the latest chunk's batches.
-        accuracy: The accuracy at the last finished evaluation; None before the first.
+        accuracy: The accuracy at the last finished evaluation. Before the first evaluation, it is None.
         examples_per_second: The speed since the first chunk was finished.
-        signals: If the run is watched, the latest values: by array of parameters, then by signal; else None.
-        left: With several runs, the estimated seconds until all are finished, from the times of the finished ones; else
-            None.
+        signals: The latest values of a watched run, by array of parameters and then by signal. If the run is not
+            watched, it is None.
+        left: The estimated seconds until several runs are finished, from the times of the finished runs. If there is
+            one run, it is None.
     """
 
     phase: str

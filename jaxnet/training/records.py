@@ -1,4 +1,4 @@
-"""The record of a run as columns of arrays: stack infos, write CSV files, and keep every bit in an archive."""
+"""The record of a run as columns of arrays: stack infos, make columns from rows, and write CSV files."""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -17,20 +17,20 @@ def stack(infos: Iterable[Any]) -> Any:
     """Join the histories of several chunks along the axis of steps, as numpy arrays of at least float32.
 
     Args:
-        infos: Info tuples with a leading axis of steps, as `train` yields them. At least one is needed.
+        infos: Info tuples with a leading axis of steps, as `train` yields them. At least one tuple is needed.
     """
     widened = lambda part: np.asarray(part, jnp.promote_types(part.dtype, jnp.float32))
     return jax.tree.map(lambda *parts: np.concatenate([widened(part) for part in parts]), *infos)
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> Columns:
-    """Turn rows with the same names into columns. Without rows, there are no columns."""
+    """Turn rows into columns. All rows must have equal names. Without rows, there are no columns."""
     rows = list(rows)
     return {name: np.asarray([row[name] for row in rows]) for name in (rows[0] if rows else {})}
 
 
 def write_csv(path: Path, table: Columns) -> None:
-    """Write columns as a CSV file with a line of names. Floats have all their digits, and words are unchanged."""
+    """Write columns as a CSV file. Its first line holds the names. Floats have all their digits; words are unchanged."""
     texts = [[_digits(column.dtype) % value for value in column.tolist()] for column in table.values()]
     with path.open("w", newline="") as file:
         writer = csv.writer(file)

@@ -1,4 +1,4 @@
-"""The run folder: write a run's settings, record, checkpoint and result completely or not at all, and read them back."""
+"""The run folder: write a run's settings, record, checkpoint and result, and read them back."""
 
 import contextlib
 import hashlib
@@ -61,11 +61,13 @@ class Run(NamedTuple):
         image_shape: The shape of one image.
         classes: The names of the labels.
         versions: The versions of the packages that the run used, and its device.
-        functions: The functions that the settings describe; `run.functions.apply(params, image)` reads an image.
-        signals: If the run was watched, columns step and SIGNAL/ARRAY such as `ratio/0/weights`; else empty.
-        look: What the training images look like; None for a run of an older version that did not save this.
-        likeness: Recognizes images unlike the training images; None if it was not saved, or if there are few training
-            images.
+        functions: The functions that the settings describe. `run.functions.apply(params, image)` computes the outputs
+            for an image.
+        signals: Columns step and SIGNAL/ARRAY, such as `ratio/0/weights`. If the run was not watched, there are no
+            columns.
+        look: What the training images look like. If an older version wrote the run without saving this, it is None.
+        likeness: A distribution by which images unlike the training images are recognized. If it was not saved, or if
+            there are few training images, it is None.
     """
 
     settings: TrainConfig
@@ -87,8 +89,8 @@ def write(folder: Path, run: Run) -> None:
     """Write a run into an existing folder.
 
     Args:
-            folder: The folder. `save` makes it appear completely, or finds another place.
-            run: The run to write.
+        folder: The folder.
+        run: The run to write.
     """
     import orbax.checkpoint as ocp
 
@@ -139,7 +141,7 @@ def _require_room(folder: Path, sizes: Sequence[int]) -> None:
 
 @contextlib.contextmanager
 def _muted() -> Iterator[None]:
-    """Make orbax's threads print nothing about an error that the caller gets anyway."""
+    """Let orbax's threads print nothing about errors, because the caller gets these errors anyway."""
     logger, hooks = logging.getLogger("absl"), (threading.excepthook, sys.unraisablehook)
     disabled, logger.disabled = logger.disabled, True
     threading.excepthook, sys.unraisablehook = (lambda told: None), (lambda told: None)
@@ -157,12 +159,12 @@ def load(folder: str | Path) -> Run:
         folder: The folder that `jaxnet train` wrote.
 
     Returns:
-        The run. Its parameters are the same bit for bit.
+        The run. Its parameters are equal to the trained parameters, bit for bit.
 
     Raises:
         FileNotFoundError: If there is no such folder.
         ValueError: If the folder holds no run, a run that this version cannot read, or a file that was damaged or
-            changed. The message says which file, what is wrong, and the remedy.
+            changed. The message names the file, the fault and the remedy.
     """
     import orbax.checkpoint as ocp
 
@@ -249,7 +251,7 @@ REMEDY = "restore the folder from a copy, or train again"
 
 
 def _unreadable(folder: Path, name: str, error: BaseException) -> ValueError:
-    """Make the one-line error about a damaged run folder."""
+    """Make an error about a damaged run folder, with a message of one line."""
     said = " ".join(str(error).split())
     said = said if len(said) < 160 else f"{said[:150]} ..."
     if not (folder / name).exists():
@@ -272,7 +274,7 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _field(folder: Path, name: str, there: dict[str, Any], field: str, kind: Any) -> Any:
-    """A field of one of the folder's JSON files, checked to have the right type."""
+    """Get a field of one of the folder's JSON files, and check that it has the right type."""
     if field not in there:
         raise _unreadable(folder, name, ValueError(f"there is no field {field}"))
     if not fits(there[field], kind):
@@ -283,9 +285,11 @@ def _field(folder: Path, name: str, there: dict[str, Any], field: str, kind: Any
 
 
 def _settings(folder: Path, told: dict[str, Any]) -> tuple[TrainConfig, tuple[int, ...], tuple[str, ...]]:
-    """Settings, shape of an image and classes from the folder's settings.json, with every field checked."""
+    """Get the settings, the shape of an image and the classes from the folder's settings.json, and check every field."""
     name = "settings.json"
-    there = {"test_fraction": 0.0} | _field(folder, name, told, "settings", dict)  # older runs do not have this field
+    there = {"test_fraction": 0.0} | _field(
+        folder, name, told, "settings", dict
+    )  # older runs do not have test_fraction
     if unknown := [field for field in there if field not in TrainConfig._fields]:
         raise _unreadable(folder, name, ValueError(f"there is no setting {', '.join(unknown)}"))
     values = {

@@ -10,7 +10,7 @@ from jaxnet.training.progress import Progress
 
 
 def unheeded(on_progress: Callable[[Progress], None]) -> Callable[[Progress], None]:
-    """Wrap a progress function so that a closed terminal, or a log on a full disk, does not end the training."""
+    """Wrap a progress function, so that neither a closed terminal nor a log on a full disk ends the training."""
 
     def told(seen: Progress) -> None:
         with contextlib.suppress(OSError):
@@ -23,11 +23,12 @@ def unheeded(on_progress: Callable[[Progress], None]) -> Callable[[Progress], No
 def stoppable(*, insist: bool = True) -> Iterator[list[int]]:
     """Record Ctrl-C, SIGTERM and SIGHUP in a list, so that no step and no file is interrupted.
 
-    A second Ctrl-C, half a second or more after the first, ends the program at once. Terminals and job managers send
-    SIGTERM and SIGHUP twice, so these two are only recorded. If SIGHUP is ignored, as with `nohup`, it stays ignored.
+    A second Ctrl-C ends Python at once, if it comes more than half a second after the first signal. Terminals and job
+    managers send SIGTERM and SIGHUP twice, so these two signals are only recorded. If SIGHUP is ignored, as with
+    `nohup`, it stays ignored.
 
     Args:
-        insist: Whether a second Ctrl-C ends the program at once. Set it to False while finished results are saved.
+        insist: Whether a second Ctrl-C ends Python at once. Set `insist` to False while finished results are saved.
     """
     asked: list[int] = []
     before: dict[int, Any] = {}
@@ -53,7 +54,7 @@ def stoppable(*, insist: bool = True) -> Iterator[list[int]]:
 
 
 def ending_signals() -> tuple[int, ...]:
-    """The signals that ask a command to end. SIGHUP is included if the system has it and it is not ignored."""
+    """The signals that ask a command to end. SIGHUP is one of them if the system has SIGHUP and does not ignore it."""
     hangup = getattr(signal, "SIGHUP", None)
     hears = hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN
     return (signal.SIGINT, signal.SIGTERM, *((hangup,) if hears and hangup is not None else ()))

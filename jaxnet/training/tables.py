@@ -14,7 +14,7 @@ from jaxnet.core import augment, losses, network
 
 
 def _onecycle(rate: Any, steps: int, warm: int) -> optax.Schedule:
-    """Like `optax.schedules.warmup_cosine_decay_schedule`, which does not accept a traced rate."""
+    """Make a schedule as `optax.schedules.warmup_cosine_decay_schedule` does. That function accepts no traced rate."""
     up = optax.schedules.linear_schedule(rate / 25, rate, warm)
     return optax.schedules.join_schedules(
         [up, optax.schedules.cosine_decay_schedule(rate, max(2, steps) - warm)], [warm]
@@ -44,7 +44,7 @@ INITIALIZERS = {
     "glorot": lambda gain: network.glorot,
     "he": lambda gain: network.he,
 }
-"""Functions `initializer(gain)`, by name; each returns an initializer of jax for the weights of a layer."""
+"""Functions `initializer(gain)`, by name. Each function returns an initializer of jax for the weights of a layer."""
 
 OPTIMIZERS = {
     "sgd": optax.sgd,
@@ -52,7 +52,10 @@ OPTIMIZERS = {
     "adam": optax.adam,
     "adamw": optax.adamw,
 }
-"""Functions `optimizer(schedule)`, by name; each returns an optax transformation. `presets.RATES` holds their default rates."""
+"""Functions `optimizer(schedule)`, by name. Each function returns an optax transformation.
+
+`presets.RATES` holds the default learning rates.
+"""
 
 DISTORTIONS = {"affine": augment.affine, "elastic": augment.elastic}
 """Functions that distort one image, by name."""
@@ -63,4 +66,4 @@ SCHEDULES = {
     "cosine": lambda rate, steps: optax.schedules.cosine_decay_schedule(rate, steps),
     "onecycle": lambda rate, steps: _onecycle(rate, steps, warm=max(1, steps // 10)),
 }
-"""Functions `schedule(rate, steps)`, by name; each returns a function from the step to the learning rate."""
+"""Functions `schedule(rate, steps)`, by name. Each function returns a function from the step to the learning rate."""

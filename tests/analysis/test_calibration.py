@@ -26,7 +26,7 @@ def test_an_auroc_that_drops_ties_is_another_number():
     inside, outside = np.array([0.9, 0.5, 0.5]), np.array([0.5, 0.1])
     assert calibration.auroc(inside, outside) == pytest.approx((2 + 4 * 0.75) / 6)
     assert (inside[:, None] > outside[None, :]).mean() != pytest.approx(calibration.auroc(inside, outside))
-    with pytest.raises(ValueError, match="at least one number on both sides"):
+    with pytest.raises(ValueError, match="at least one number in each group"):
         calibration.auroc(inside, [])
 
 

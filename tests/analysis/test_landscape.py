@@ -87,7 +87,7 @@ def test_wrong_starts_and_functions_are_refused():
         landscape.descend(landscape.hills, [], 0.1, 3)
     with pytest.raises(ValueError, match="pass rates, one for each start"):
         landscape.descend(landscape.hills, [1.0], optax.adam, 3)
-    with pytest.raises(ValueError, match="one for each of the 1 starts"):
+    with pytest.raises(ValueError, match="one rate for each of the 1 starts"):
         landscape.descend(landscape.hills, [1.0], optax.adam, 3, rates=[0.1, 0.2])
     with pytest.raises(ValueError, match="must divide"):
         landscape.descend(landscape.hills, [1.0], 0.1, 5, every=2)

@@ -165,7 +165,7 @@ def test_the_same_seed_gives_the_same_numbers():
 
 
 def test_maps_and_masks_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match=r"needs maps \(neuron, 12, 12\)"):
+    with pytest.raises(ValueError, match=r"needs maps of shape \(neuron, 12, 12\)"):
         spatial.moran(randoms(1, 9)[0], SMALL)
     with pytest.raises(ValueError, match="got shape"):
         spatial.assess_structure(randoms(1)[0], SMALL)

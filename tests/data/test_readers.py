@@ -121,7 +121,7 @@ def test_npy_files_side_by_side_are_one_data_set(tmp_path):
         ),
         (
             GOOD | {"test_images": IMAGES[:4, :4]},
-            r"training images are \(5, 4\), test images \(4, 4\); make them equal",
+            r"training images have the shape \(5, 4\), but test images have \(4, 4\); make the shapes equal",
         ),
         (GOOD | {"classes": np.array(["a", "b"])}, "labels must lie in 0..1 for 2 classes, got 2 at position 2"),
         (GOOD | {"labels": LABELS * 40000}, "these reach 80,000 and only 3 are different.*np.searchsorted"),

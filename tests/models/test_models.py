@@ -126,7 +126,7 @@ class Dropped(nnx.Module):
 
 @pytest.mark.parametrize(("module", "name"), [(Normalized, "norm"), (Dropped, "drop")])
 def test_what_changes_while_it_reads_is_refused_with_the_remedy(module, name):
-    with pytest.raises(ValueError, match=rf"{name} would change while.*module\.eval\(\)"):
+    with pytest.raises(ValueError, match=rf"{name} would change when.*module\.eval\(\)"):
         functional(module())
     still = module()
     still.eval()

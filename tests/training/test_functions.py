@@ -83,7 +83,7 @@ def test_weight_decay_shrinks_what_no_gradient_holds(optimizer, push, hundred):
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"learning_rate": 0.0}, "learning_rate must be a positive number, got 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a positive number, got nan"),
-        ({"sizes": (16, 0)}, r"each at least 1, got \(16, 0\)"),
+        ({"sizes": (16, 0)}, r"at least 1 each, got \(16, 0\)"),
         ({"weight_decay": 0.1, "optimizer": "adam"}, "weight_decay needs optimizer sgd, momentum or adamw, got adam"),
         ({"loss": "cross_entropy"}, "output must be identity, got sigmoid"),
         ({**presets.convnet._asdict(), "sizes": (64,)}, r"sizes can be set only for dense networks, .* got \(64,\)"),

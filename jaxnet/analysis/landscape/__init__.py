@@ -1,4 +1,4 @@
-"""The cost as a landscape: descents on functions of one or two numbers, and lines and planes through any cost."""
+"""Show the cost as a landscape: descents on functions of one or two numbers, and lines and planes through any cost."""
 
 from jaxnet.analysis.landscape.descents import Basins, Walk, basins, curvatures, descend
 from jaxnet.analysis.landscape.slices import PrincipalComponents, filter_normalized, largest_rise, line, pca, plane

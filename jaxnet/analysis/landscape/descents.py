@@ -15,11 +15,11 @@ from jaxnet.core.devices import double_precision, holds_primitive
 
 
 class Walk(NamedTuple):
-    """Descents on one function from many starts; numpy, float64.
+    """Descents on one function from many starts. The arrays are numpy arrays, in float64.
 
     Attributes:
-        positions: The positions after each step, the start first. The last axis counts variables, unless the function
-            takes one number.
+        positions: The start, and the positions after each step that was kept. If the function takes several variables,
+            the last axis has one entry for each variable.
         values: The values of the function at these positions.
         slopes: The gradients of the function at these positions, in the shape of `positions`.
     """
@@ -35,20 +35,21 @@ def descend(
     """Run gradient descent on any function from many starts at once.
 
     Args:
-        function: A function of one number, or of a vector of numbers, that gives one number.
-        starts: (start,) for a function of one number, (start, variable) for a function of several.
-        optimizer: The learning rate of plain gradient descent, or any optax transformation. With `rates`, a function
-            that makes a transformation from a learning rate, such as `optax.adam`.
+        function: A function of one number, or of a vector of numbers. Its result is one number.
+        starts: (start,) for a function of one number, (start, variable) for a function of several numbers.
+        optimizer: The learning rate of plain gradient descent, or any optax transformation. If `rates` is given, a
+            function that makes a transformation from a learning rate, such as `optax.adam`.
         num_steps: How many steps to take.
         rates: (start,), one learning rate for each start.
-        every: Keep the position only after every `every`-th step. It must divide the number of steps.
+        every: The position is kept only after every `every`-th step. This number must divide the number of steps.
 
     Returns:
         The path from every start, computed in float64. A path that diverges ends in infinity or NaN, and does not stop
-        the others.
+        the other paths.
 
     Raises:
-        ValueError: If starts, rates or numbers of steps do not fit together, or the function does not give one number.
+        ValueError: If starts, rates or numbers of steps do not fit together, or if the function's result is not one
+            number.
 
     Examples:
         >>> descend(lambda x: x**2, [4.0, -2.0], 0.25, 3).positions.tolist()
@@ -62,7 +63,7 @@ def descend(
             f"starts must be (start,) or (start, variable), with at least one start, got shape {places.shape}"
         )
     if num_steps < 1 or every < 1 or num_steps % every:
-        raise ValueError(f"every must divide the number of steps, got {num_steps} steps and every {every}")
+        raise ValueError(f"every must divide the number of steps, got {num_steps} steps and every={every}")
     make, own = _maker(optimizer, rates, len(places))
     with double_precision(function):
         found = jax.eval_shape(function, jax.ShapeDtypeStruct(places.shape[1:], np.float64))
@@ -85,7 +86,8 @@ def _maker(optimizer: Any, rates: Any, count: int) -> tuple[Callable[[Any], Any]
     own = np.asarray(rates, np.float64)
     if own.shape != (count,) or not callable(optimizer):
         raise ValueError(
-            f"rates must be one for each of the {count} starts, with an optimizer such as optax.sgd; got shape {own.shape}"
+            f"rates must hold one rate for each of the {count} starts, and the optimizer must be a function such as optax.sgd; "
+            f"got rates of shape {own.shape} and {optimizer}"
         )
     return optimizer, own
 
@@ -104,9 +106,9 @@ def _walk(function: Any, make: Any, starts: Any, rates: Any, num_steps: int, eve
 
 
 def curvatures(function: Callable[[Any], Any], place: Any) -> Float[np.ndarray, "direction"]:
-    """The curvatures of a function at a position: the eigenvalues of its Hessian, the smallest first, in float64.
+    """The curvatures of a function at a position, the smallest first, in float64: the eigenvalues of its Hessian.
 
-    Near a minimum, plain gradient descent converges only with a learning rate below 2 / the largest curvature.
+    Near a minimum, plain gradient descent converges only if the learning rate is below 2 / (largest curvature).
 
     Examples:
         >>> from jaxnet.analysis.landscape import bowl
@@ -129,10 +131,10 @@ class Basins(NamedTuple):
     """The places where descents came to rest.
 
     Attributes:
-        bottoms: The places, the one with the lowest value first. They are minima, or a saddle point if a start was
-            exactly on it.
-        values: The values of the function there.
-        reached: The index of the place that each start reached; -1 if it still moved or went to infinity.
+        bottoms: The places, in the order of their values, the lowest value first. Nearly all places are minima. A
+            descent that starts exactly at a saddle point or another flat place rests there.
+        values: The values of the function at these places.
+        reached: The index of the place that each start reached. If a descent still moved or went to infinity, it is -1.
     """
 
     bottoms: Float[np.ndarray, "bottom ..."]
@@ -144,12 +146,12 @@ def basins(walk: Walk, *, flat: float = 1e-4, apart: float = 0.05) -> Basins:
     """Find the minimum that every start reached.
 
     Args:
-        walk: The result of `descend`, with enough steps to come to rest.
-        flat: A descent is at rest if the length of its gradient is at most this number.
-        apart: Two ends are different places if their distance is larger than this number.
+        walk: The result of `descend`, with enough steps for the descents to come to rest.
+        flat: A descent is at rest if the length of the gradient at its end is at most this number.
+        apart: The ends of two descents are different places if the distance between them is larger than this number.
 
     Returns:
-        The minima, the one with the lowest value first.
+        The minima, in the order of their values, the lowest value first.
 
     Examples:
         >>> from jaxnet.analysis.landscape import two_wells

@@ -1,4 +1,4 @@
-"""Lines and planes through the cost of many parameters: along a direction, through a path, around a network."""
+"""Measure the cost of many parameters on lines and planes: along a direction, through a path, around a network."""
 
 import functools
 import math
@@ -20,16 +20,16 @@ def line(cost: Cost, *, at_once: int = 16) -> Callable[[Params, Params, Any, Any
 
     Args:
         cost: `cost(params, batch)`.
-        at_once: How many points to compute in parallel. More points are faster and need more memory.
+        at_once: How many points to compute in parallel. A larger number is faster and needs more memory.
 
     Returns:
-        `measure(params, direction, distances, batch)`: the cost at params + distance * direction. If the direction is
-        (solution - start), distance 1 is the solution. If the direction is minus the gradient, distances are learning
-        rates.
+        `measure(params, direction, distances, batch)` gives the cost at params + distance * direction. If the direction
+        is (solution - params), distance 1 is the solution. If the direction is minus the gradient, distances are
+        learning rates.
 
     Raises:
-        ValueError: From the returned function, if the direction does not have the shapes of the parameters. Also if the
-            cost computes in less than float64, because rounding errors would hide small bumps.
+        ValueError: The returned function raises this error if the direction does not have the shapes of the parameters.
+            It also raises it if the cost computes in less than float64, because rounding errors would hide small bumps.
 
     Examples:
         >>> line(lambda x, batch: jnp.sum(x**2))(np.array([1.0, 2.0]), np.array([1.0, 0.0]), [-1.0, 0.0, 1.0], None).tolist()
@@ -52,11 +52,11 @@ def plane(cost: Cost, *, at_once: int = 16) -> Callable[..., Float[np.ndarray, "
         at_once: How many points to compute in parallel.
 
     Returns:
-        `measure(params, u, v, xs, ys, batch)`: the cost at params + x * u + y * v, with a row for every y and a column
-        for every x, as image and contour plots need it.
+        `measure(params, u, v, xs, ys, batch)` gives the cost at params + x * u + y * v. The result has a row for every
+        y and a column for every x, as image and contour plots need it.
 
     Raises:
-        ValueError: From the returned function, as for `line`.
+        ValueError: The returned function raises this error for the reasons given in `line`.
 
     Examples:
         >>> u, v = np.array([1.0, 0.0]), np.array([0.0, 1.0])
@@ -77,16 +77,17 @@ def _measured(cost: Cost, params: Any, directions: tuple[Any, ...], places: Any,
         require_alike(direction, params, "a direction")
     require_real(params, "a slice")
     if not len(places) or at_once < 1:
-        raise ValueError(f"at least one point must be measured, at least one at once; got {len(places)} and {at_once}")
+        raise ValueError(
+            f"there must be at least one point, and at_once must be at least 1, got {len(places)} points and at_once {at_once}"
+        )
     with double_precision(cost):
         wide = lambda tree: jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), tree)
         params, directions = wide(params), wide(directions)
         require_double(cost, params, batch)
         values = []
         for first in range(0, len(places), at_once):
-            chosen = np.arange(first, first + at_once).clip(
-                max=len(places) - 1
-            )  # the last point is repeated to fill the last program
+            # The last point is repeated, so that one compiled program fits all parts.
+            chosen = np.arange(first, first + at_once).clip(max=len(places) - 1)
             values.append(np.asarray(_values(cost, params, directions, jnp.asarray(places[chosen]), batch)))
         return np.concatenate(values)[: len(places)]
 
@@ -101,21 +102,21 @@ def _values(cost: Cost, params: Any, directions: tuple[Any, ...], places: Any, b
 
 
 def filter_normalized(key: Array, params: Params, *, neuron_axis: int = 0) -> Params:
-    """A random direction in which each neuron's weights are as long as in the network; biases do not move.
+    """Sample a random direction in which each neuron's weight vector is as long as in the network. Biases do not move.
 
     Without this normalization, large weights make a plane look flat, and small weights make it look steep.
 
-    Networks or layers can be stacked along leading axes, as `jax.vmap` and flax's `nn.scan` stack them. Each of them is
-    normalized separately. The number of stacked axes comes from arrays called bias, biases or scale in the same layer:
-    such an array has one axis of neurons, and all its other axes are stacked.
+    Networks or layers can be stacked along leading axes, as `jax.vmap` and flax's `nn.scan` stack them. Each network or
+    layer is normalized separately. The function finds the number of stacked axes from an array called bias, biases or
+    scale beside the weights. Such an array has one axis of neurons, and all its other axes are stacked axes.
 
     Args:
         key: A typed random key.
-        params: The network. Leaves with two or more axes, stacked axes not counted, are weights.
-        neuron_axis: The axis of the weights of one network that counts neurons: 0 for (out, in), -1 for (in, out).
+        params: The network. Leaves with two or more axes are weights. Stacked axes do not count here.
+        neuron_axis: The axis of neurons in the weights of one network: 0 for (out, in), -1 for (in, out).
 
     Returns:
-        A pytree with the shapes of `params`.
+        A pytree with the structure and the shapes of `params`.
 
     Raises:
         ValueError: If a leaf is complex.
@@ -144,7 +145,7 @@ def filter_normalized(key: Array, params: Params, *, neuron_axis: int = 0) -> Pa
 
 
 def _steps(path: Any) -> list[str]:
-    """The parts of a path in words; the array inside a flax.nnx variable has the variable's name."""
+    """The parts of a path in words. The array inside a flax.nnx variable has the variable's name."""
     words = [jax.tree_util.keystr((step,), simple=True) for step in path]
     return words[:-1] if len(words) > 1 and words[-1] == "value" else words
 
@@ -158,13 +159,14 @@ def _parent(path: Any) -> tuple[str, ...]:
 
 
 class PrincipalComponents(NamedTuple):
-    """The directions along which a path varies most; float64.
+    """The directions along which a path varies most, in float64.
 
     Attributes:
         origin: The path's last parameters.
-        directions: Pytrees of length 1, orthogonal to each other, the one with the largest variance first.
-        explained: The fraction of the path's variance along each of its principal directions.
-        coordinates: The path relative to the origin, along the returned directions.
+        directions: Pytrees with the structure of the parameters. Each has length 1, and they are orthogonal to each
+            other. The direction with the largest variance comes first.
+        explained: The fraction of the path's variance along each principal direction, also along those not returned.
+        coordinates: The position of each point of the path relative to the origin, along the returned directions.
     """
 
     origin: Params
@@ -174,17 +176,17 @@ class PrincipalComponents(NamedTuple):
 
 
 def pca(path: Params, *, directions: int = 2) -> PrincipalComponents:
-    """The principal components of a path: the plane through the path's last point that contains most of its variance.
+    """Find the principal components of a path: the plane through its last point that contains most of its variance.
 
-    The first two components contain much of any path's variance: about 76 % even for a random walk (Antognini and
-    Sohl-Dickstein, 2018).
+    The first two components contain much of any path's variance. Even for a random walk they contain about 76 %
+    (Antognini and Sohl-Dickstein, 2018).
 
     Args:
         path: Parameters with a leading axis of steps.
         directions: How many directions to return.
 
     Raises:
-        ValueError: If the path does not have more points than directions, or if it moves in fewer directions.
+        ValueError: If the path does not have more points than `directions`, or if it moves in fewer directions.
 
     Source: Li et al. 2018, section 7.
     """
@@ -195,18 +197,18 @@ def pca(path: Params, *, directions: int = 2) -> PrincipalComponents:
     if len(places) <= directions:
         raise ValueError(f"a path needs more than {directions} points, got {len(places)}")
     off = places - places.mean(0)
-    # There are far fewer points than parameters, so the matrix of their inner products is small.
+    # There are far fewer points than parameters, so the matrix of the points' inner products is small.
     variances, mixtures = np.linalg.eigh(off @ off.T)
     variances = variances[::-1][: min(places.shape)].clip(min=0)
     moved = int((variances > 1e-12 * variances[0]).sum())
     if moved < directions:
         raise ValueError(
-            f"the path moves in only {moved} of {directions} directions; pass a smaller number, or use random directions"
+            f"the path moves in only {moved} of {directions} directions; ask for fewer directions, or use random directions"
         )
     ways = mixtures[:, ::-1][:, :directions].T @ off
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
     seen = (places - places[-1]) @ ways.T
-    # The sign of a component is arbitrary. Here the sign is chosen so that every path begins at the lower left.
+    # The sign of a component is arbitrary. This sign makes every path begin at the lower left.
     signs = np.where(seen[0] > 0, -1.0, 1.0)
     cuts = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
     unflatten = lambda flat: form.unflatten(
@@ -217,7 +219,7 @@ def pca(path: Params, *, directions: int = 2) -> PrincipalComponents:
 
 
 def largest_rise(values: Any) -> float:
-    """The largest climb of a sequence above an earlier value; 0 if the sequence only falls.
+    """The largest climb of a sequence above an earlier value. If the sequence only falls, the climb is 0.
 
     Examples:
         >>> largest_rise([5.0, 3.0, 4.5, 1.0, 2.0])

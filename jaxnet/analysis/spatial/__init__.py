@@ -1,4 +1,7 @@
-"""How much spatial structure a network's first-layer maps have (smoothness, edges), and whether chance explains it."""
+"""Measure how smooth a network's first-layer maps are and how many edges they have, and test whether chance explains it.
+
+A map is the picture of a neuron's weights.
+"""
 
 from jaxnet.analysis.spatial.measures import Bank, best_edges, edge_bank, moran
 from jaxnet.analysis.spatial.significance import Structure, assess_structure, p_value

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 WAVELENGTHS = (6, 12, 24)
-"""The sizes of the edges, in pixels from one bright side to the next."""
+"""The wavelengths of the edges: the distance in pixels from one bright side to the next."""
 
 ORIENTATIONS = 6
 """The number of directions of the edges, which are 30 degrees apart."""
@@ -22,15 +22,14 @@ Mask: TypeAlias = Bool[np.ndarray, "rows columns"]
 class Bank(NamedTuple):
     """Edges to compare maps with.
 
-    Each edge has one place, one direction, one size, and every phase, from a step to a line.
-
+    Each edge has one place, one direction and one size. It can have every phase, from a step to a line.
 
     Attributes:
         bases: Two orthonormal pictures for each edge, one even and one odd. Their linear combinations are the edge in
-            all phases. Both are zero where pixels do not count, and their pixels sum to zero.
-        orientation: The edge's direction in degrees: 0 is horizontal, 90 vertical, counterclockwise.
-        wavelength: The size of the edge, in pixels.
-        center: The row and column of the edge.
+            all phases. Both pictures are zero where pixels do not count, and the pixels of each picture sum to zero.
+        orientation: The edge's direction in degrees, counterclockwise: 0 is horizontal, 90 is vertical.
+        wavelength: The size of the edge: its wavelength in pixels.
+        center: The row and column of the edge's center.
     """
 
     bases: Float[np.ndarray, "edge 2 height width"]
@@ -40,10 +39,10 @@ class Bank(NamedTuple):
 
 
 def moran(maps: Maps, mask: Mask) -> Float[Array, "neuron"]:
-    """Moran's I of each map: the correlation of each pixel with its neighbors above, below, left and right.
+    """Moran's I of each map: the correlation of pixels with their neighbors above, below, left and right.
 
     Args:
-        maps: One picture for each neuron. A picture without any variation has 0.
+        maps: One picture for each neuron. If all pixels of a picture are equal, its Moran's I is 0.
         mask: The pixels that count.
 
     Examples:
@@ -65,9 +64,7 @@ def _bank(pixels: bytes, height: int, width: int) -> Bank:
     for wavelength in WAVELENGTHS:
         if wavelength > 2.5 * min(mask.shape):  # the picture holds less than half a wave, so there is no edge
             continue
-        stride = (
-            wavelength / 2
-        )  # every phase is included, so an edge is never more than a quarter wave away from one of these places
+        stride = wavelength / 2  # along each axis, an edge is then at most a quarter wave from one of these places
         places = [stride * np.arange(-(half := (n - 1) / 2 // stride), half + 1) + (n - 1) / 2 for n in mask.shape]
         for row in places[0]:
             for column in places[1]:
@@ -88,30 +85,36 @@ def _bank(pixels: bytes, height: int, width: int) -> Bank:
 
 
 def edge_bank(mask: Mask) -> Bank:
-    """Edges all over a picture: Gabor functions with an elongated Gaussian window, half a wavelength apart.
+    """Make edges all over a picture: Gabor functions with an elongated Gaussian window, half a wavelength apart.
 
     Args:
-        mask: The pixels that count. The waves are cut to these pixels and shifted so that they sum to zero there. A fit
-            is then a correlation.
+        mask: The pixels that count. The waves are cut to these pixels, and are shifted so that these pixels sum to
+            zero. A fit is then a correlation.
+
+    Raises:
+        ValueError: If the mask has fewer than 3 rows or columns, or if fewer than 9 pixels count.
 
     Source: Gabor 1946, "Theory of communication"; Adelson and Bergen 1985, who detect edges of every phase with pairs
     of even and odd waves.
     """
     if min(mask.shape) < 3 or mask.sum() < 9:
-        raise ValueError(f"edges need at least 3 x 3 pixels that count, got {int(mask.sum())} of a mask {mask.shape}")
+        raise ValueError(
+            f"edges need at least 3 x 3 pixels that count, got {int(mask.sum())} pixels in a mask of shape {mask.shape}"
+        )
     return _bank(np.ascontiguousarray(mask).tobytes(), *mask.shape)
 
 
 def best_edges(maps: Maps, mask: Mask) -> tuple[Float[np.ndarray, "neuron height width"], Any, Any]:
-    """The edge that explains most of each map's variance.
+    """Find the edge that explains most of each map's variance.
 
     Args:
         maps: One picture for each neuron.
         mask: The pixels that count.
 
     Returns:
-        The edges as pictures, with the strength that fits best; the share of each map's variance that they explain; and
-        their indices in `edge_bank(mask)`.
+        Three arrays. The first array holds the edges as pictures, with the strength and phase that fit best. The second
+        array holds the share of each map's variance that its edge explains. The third array holds the edges' indices in
+        `edge_bank(mask)`.
     """
     check(maps, mask)
     bank, values = edge_bank(mask), np.where(mask, np.asarray(maps, np.float64), 0.0)
@@ -132,7 +135,7 @@ def _each(maps: Array, mask: Array) -> Array:
 
 @jax.jit
 def statistics(sets: Array, mask: Array, bases: Array) -> Array:
-    """The mean Moran's I and the mean fit of sets of maps (set, height, width, neuron)."""
+    """The mean Moran's I and the mean fit of edges of each set of maps (set, height, width, neuron)."""
 
     def one(maps: Array) -> Array:
         standard = _standard(maps, mask)
@@ -144,7 +147,7 @@ def statistics(sets: Array, mask: Array, bases: Array) -> Array:
 
 
 def _standard(maps: Array, mask: Array) -> Array:
-    """Scale maps (height, width, neuron) to mean 0 and length 1 over the pixels that count; other pixels become 0."""
+    """Scale maps (height, width, neuron) to mean 0 and length 1 over the pixels that count. Other pixels become 0."""
     counts = mask[:, :, None]
     inside = jnp.where(counts, maps, 0)
     inside = jnp.where(counts, inside - jnp.sum(inside, (0, 1), keepdims=True) / mask.sum(), 0)
@@ -162,11 +165,12 @@ def check(maps: Any, mask: np.ndarray) -> None:
     """Refuse maps and masks that do not fit together, or that leave nothing to compare.
 
     Raises:
-        ValueError: With what was given and what was expected.
+        ValueError: If they do not fit together, or if no two neighboring pixels count along an axis. The message says
+            what was given and what was expected.
     """
     if np.ndim(maps) != 3 or np.shape(maps)[1:] != mask.shape or np.shape(maps)[0] < 1:
         raise ValueError(
-            f"a mask {mask.shape} needs maps (neuron, {mask.shape[0]}, {mask.shape[1]}), got {np.shape(maps)}"
+            f"a mask of shape {mask.shape} needs maps of shape (neuron, {mask.shape[0]}, {mask.shape[1]}), got {np.shape(maps)}"
         )
     if not ((mask[1:] & mask[:-1]).any() and (mask[:, 1:] & mask[:, :-1]).any()):
         raise ValueError(

@@ -1,4 +1,7 @@
-"""Whether chance explains measured structure: comparison with shuffled pixels and with blobs, one p-value per network."""
+"""Test whether chance explains measured structure, by comparing maps with shuffled pixels and with blobs.
+
+Every network gets a p-value for each comparison.
+"""
 
 import math
 from typing import Any, NamedTuple
@@ -12,19 +15,22 @@ from jaxnet.analysis.spatial.surrogates import equally_smooth
 
 
 class Structure(NamedTuple):
-    """The structure in the maps of networks: one number for each network, over all its neurons together.
+    """The structure in the maps of networks. All statistics are means over the neurons of a network.
+
+    The first five fields have one number for each network. The last four fields have three numbers for each network:
+    the 5th, 50th and 95th percentile over the random draws.
 
     Attributes:
-        moran: Moran's I: the correlation of neighboring pixels, near 0 for random maps, 1 for the smoothest.
+        moran: Moran's I, the correlation of neighboring pixels. It is near 0 for random maps, and 1 for the smoothest.
         fit: The share of a map's variance that its best edge explains, 0 to 1.
-        moran_p: The probability of such a Moran's I or a larger one if the map's pixels have no order.
-        fit_p: The same probability for the fit of edges.
-        edges_p: The probability of such a fit or a better one among blobs. Blobs are as smooth as the maps at every
-            distance but have no direction. NaN if blobs were not drawn.
-        shuffled_moran: Moran's I of the maps with shuffled pixels: 5th, 50th and 95th percentile.
-        shuffled_fit: The same percentiles of the edges' fit for the maps with shuffled pixels.
-        blobs_moran: The same percentiles of Moran's I for the blobs; NaN if blobs were not drawn.
-        blobs_fit: The same percentiles of the edges' fit for the blobs; NaN if blobs were not drawn.
+        moran_p: The probability that Moran's I is at least this large if the maps' pixels have no order.
+        fit_p: The probability that the fit of edges is at least this large if the maps' pixels have no order.
+        edges_p: The probability that the fit of blobs is at least as large as the fit of the maps. Blobs are as smooth
+            as the maps at every distance, but have no direction. If no blobs were sampled, it is NaN.
+        shuffled_moran: The percentiles of Moran's I for the maps with shuffled pixels.
+        shuffled_fit: The percentiles of the edges' fit for the maps with shuffled pixels.
+        blobs_moran: The percentiles of Moran's I for the blobs. If no blobs were sampled, they are NaN.
+        blobs_fit: The percentiles of the edges' fit for the blobs. If no blobs were sampled, they are NaN.
     """
 
     moran: Float[np.ndarray, "network"]
@@ -39,7 +45,7 @@ class Structure(NamedTuple):
 
 
 def p_value(observed: float | int | np.floating, chance: Any) -> float:
-    """The probability that chance alone gives a number as large as the observed one, estimated from random draws.
+    """Estimate from random draws how probable it is that chance alone gives at least the observed number.
 
     The observed number counts as one of the draws, so the probability is never zero.
 
@@ -63,21 +69,21 @@ def assess_structure(
 ) -> Structure:
     """Test every network's maps for spatial order, for edges, and for more edges than blobs have.
 
-    Pixels are shuffled within the mask, in the same order for all neurons of a network. So a pattern that neurons share
-    does not count as order.
+    Pixels are shuffled within the mask. All neurons of a network share one shuffled order in each draw. So a pattern
+    that neurons share does not count as order.
 
     Args:
         maps: (network, neuron, height, width), one picture for each neuron.
         mask: The pixels that count.
-        draws: How many shuffled maps, and how many sets of blobs, to compare each network with.
-        against_blobs: Whether to draw blobs as well.
+        draws: How many sets of shuffled maps, and how many sets of blobs, to compare each network with.
+        against_blobs: Whether to compare the maps with blobs too.
         seed: The seed of the shuffled maps and the blobs.
 
     Returns:
-        Statistics and p-values, one of each for each network.
+        Statistics, p-values and percentiles for each network.
 
     Raises:
-        ValueError: If maps and mask do not fit together.
+        ValueError: If the maps and the mask do not fit together.
     """
     maps = np.asarray(maps, np.float32)
     if maps.ndim != 4:

@@ -1,4 +1,4 @@
-"""Random maps that are as smooth as given maps but have no direction; edges are compared with them."""
+"""Make random maps that are as smooth as given maps but have no direction. Edges are compared with these random maps."""
 
 import functools
 import math
@@ -11,26 +11,29 @@ from jaxtyping import Float
 from jaxnet.analysis.spatial.measures import Maps, Mask, check, moran
 
 CLOSE = 0.01
-"""The wanted largest difference between the blobs' mean Moran's I and that of the maps."""
+"""The search for a blur ends if the mean Moran's I of the blobs and of the maps differ by at most this number."""
+
+TRIES = 8
+"""The largest number of blurs that are tried, including no blur."""
 
 
 def equally_smooth(
     maps: Maps, mask: Mask, count: int, *, seed: int | tuple[int, ...] = 0
 ) -> Float[np.ndarray, "set neuron height width"]:
-    """Random maps as smooth as the given maps at every distance and as strong at every pixel, but without a direction.
+    """Make random maps as smooth as the given maps at every distance and as strong at every pixel, without a direction.
 
-    Such maps are the fair comparison for edges, because a smooth map fits some edge well by chance alone.
+    Such maps are a fair comparison for edges, because a smooth map fits some edge well by chance alone.
 
     Args:
         maps: One picture for each neuron.
         mask: The pixels that count. All other pixels of the result are 0.
-        count: How many sets of maps to draw.
-        seed: The seed of the random draws.
+        count: How many sets of random maps to make.
+        seed: The seed of the random maps.
 
     Returns:
-        Normal random fields. Each has the correlations of its own map at every distance, and is multiplied by the root
-        mean square of all maps at each pixel. The fields are slightly blurred or sharpened until their mean Moran's I
-        equals that of the maps.
+        Normal random fields. Each field has the correlations of its own map at every distance. It is multiplied by the
+        root mean square of all maps at each pixel. The fields are slightly blurred or sharpened, until their mean
+        Moran's I differs from the maps' mean Moran's I by at most 0.01, but at most 8 blurs are tried.
     """
     from scipy import fft, ndimage
 
@@ -38,7 +41,7 @@ def equally_smooth(
     neurons, (height, width) = len(maps), mask.shape
     values = np.where(mask, np.asarray(maps, np.float64), 0.0)
     values = values / np.maximum(np.sqrt((values**2).sum((1, 2), keepdims=True) / mask.sum()), 1e-30)
-    # The mean square of a few neurons is noisy; averaged over a pixel and its neighbors it is less noisy.
+    # The mean square of a few neurons is noisy. Averaging it over a pixel and its neighbors makes it less noisy.
     square = np.maximum(ndimage.uniform_filter((values**2).mean(0), 3, mode="constant"), 0)
     strength = np.sqrt(square / np.maximum(ndimage.uniform_filter(mask * 1.0, 3, mode="constant"), 1 / 9)) * mask
     frequency, strengths = _spectrum(values, strength)
@@ -55,9 +58,8 @@ def equally_smooth(
     smoothness = lambda fields: float(jnp.mean(moran(fields.reshape(-1, height, width), mask)))
     blurs, fields = [0.0], drawn(0.0)
     errors = [smoothness(fields) - wanted]
-    # Subtracting the mean makes small pictures less smooth, so a slight blur, or a slight sharpening, corrects the
-    # fields.
-    while abs(errors[-1]) > CLOSE and len(blurs) < 8:
+    # Subtracting the mean makes small pictures less smooth. A slight blur or a slight sharpening corrects this.
+    while abs(errors[-1]) > CLOSE and len(blurs) < TRIES:
         steep = (errors[-1] - errors[-2]) / (blurs[-1] - blurs[-2]) if len(blurs) > 1 else 1.0
         blurs.append(float(np.clip(blurs[-1] - errors[-1] / (steep or 1.0), -0.25, 8)))
         if blurs[-1] == blurs[-2]:
@@ -68,9 +70,9 @@ def equally_smooth(
 
 
 def _spectrum(values: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The power of each frequency on a torus, fitted to each neuron's correlations at every distance.
+    """Fit the power of each frequency on a torus to each neuron's correlations at every distance.
 
-    The power does not depend on direction.
+    The power does not depend on the direction of the frequency.
     """
     from scipy import optimize
 
@@ -88,16 +90,16 @@ def _spectrum(values: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _torus(height: int, width: int) -> tuple[int, int]:
-    """The size of a torus: large enough that opposite sides of the picture are not neighbors and frequencies are fine."""
+    """The size of a torus. In it, opposite sides of the picture are not neighbors, and there are enough frequencies."""
     return max(2 * height, 16), max(2 * width, 16)
 
 
 @functools.lru_cache(maxsize=8)
 def _rings(height: int, width: int) -> tuple[np.ndarray, ...]:
-    """Tables for a torus.
+    """Make five tables for a torus.
 
-    Squared distances, frequencies, rings of frequencies, each ring's correlation at each distance, and the usable
-    distances.
+    They hold the squared distances, the frequencies, the ring of each frequency, each ring's correlation at each
+    distance, and the distances that are used.
     """
     down, right = (np.minimum(np.arange(n), n - np.arange(n)) for n in _torus(height, width))
     square = down[:, None] ** 2 + right[None, :] ** 2

@@ -11,7 +11,7 @@ __all__ = ["Cutout", "Drawn", "as_text", "cut", "find", "read", "values"]
 
 
 def as_text(image: UInt8[np.ndarray, "height width *channels"]) -> str:
-    """Draw an image with characters, for a terminal; each character shows two pixels, one above the other.
+    """Draw an image with characters, for a terminal. Each character shows two pixels, one above the other.
 
     Examples:
         >>> print(as_text(np.array([[0, 255, 0], [255, 255, 0]], np.uint8)))

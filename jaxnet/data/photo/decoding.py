@@ -8,22 +8,22 @@ from jaxtyping import UInt8
 from jaxnet.data import pictures
 
 LONGEST = 2400
-"""While its longer side has at least twice as many pixels, a page is shrunk by a whole number."""
+"""A number of pixels. If the longer side of a page has at least twice as many, the page is shrunk by a whole factor."""
 
 
 def read(path: str | Path, *, color: bool = False) -> UInt8[np.ndarray, "height width *channels"]:
-    """Read a picture file and turn it upright as the camera noted.
+    """Read a picture file and turn it upright, according to the orientation that the camera saved.
 
     A large picture is shrunk while it is decoded, so that 200 megapixels need little time and memory. Transparent parts
-    become white if the visible parts are dark, and black if these are light. Pictures with a depth other than 8 bits,
-    or with only a few similar levels, are stretched to 0..255.
+    become white if the visible parts are dark, and black if the visible parts are light. Some pictures have a depth
+    other than 8 bits, or only a few similar gray levels. Their gray levels are stretched to 0..255.
 
     Args:
         path: The file.
         color: Whether to keep three channels.
 
     Returns:
-        Gray levels; or red, green and blue if `color` is true.
+        Gray levels. If `color` is true, red, green and blue instead.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -46,14 +46,14 @@ def _colored(planes: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
 def _gray(planes: np.ndarray) -> UInt8[np.ndarray, "height width"]:
     if planes.ndim == 3:
         planes = _laid(planes) if planes.shape[2] == 4 else planes
-        rows = max(1, 1_000_000 // planes.shape[1])  # rows at a time, because floats need four times the memory
+        rows = max(1, 1_000_000 // planes.shape[1])  # a part at a time, because floats need four times the memory
         parts = (planes[top : top + rows] @ WEIGHTS for top in range(0, len(planes), rows))
         planes = np.concatenate([np.round(part).clip(0, 255).astype(np.uint8) for part in parts])
     return _stretched(planes)
 
 
 def _laid(planes: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
-    """Replace transparency by black or white, whichever contrasts; around a whole page, by the page's own gray."""
+    """Replace transparency by black or white, whichever contrasts, or by the page's own gray around a whole page."""
     colors, alpha = planes[..., :3], planes[..., 3:].astype(np.float32) / 255
     if alpha.min() >= 1:
         return colors

@@ -8,21 +8,25 @@ from jaxtyping import Bool, UInt8
 from jaxnet.data.photo.ink import Layer, Piece, layers
 
 DETECTED = 800
-"""The page is shrunk to at most about this many pixels before the search."""
+"""Before the search, the page is shrunk by a whole factor, so that its longer side has at most this many pixels."""
 
 CLOSE = 80
-"""A digit smaller than this on the shrunk page is searched again on the full page."""
+"""If the longer side of a digit has fewer pixels than this on the shrunk page, it is searched again on the full page."""
 
 SMALLEST = 8
 """The smallest side of a page, in pixels."""
 
 NOTHING = "there is no digit to be seen: nothing stands out from the background"
-SEVERAL = "there is more than one digit; the largest was read"
+SEVERAL = "there is more than one digit; only the largest was recognized"
 EDGE = "the digit touches the edge of the picture; part of it may be missing"
-FAINT = "the digit found is faint and small; it may be a trace of a ruled line, a fold or a shadow"
+FAINT = "the digit that was found is faint and small; it may be a trace of a ruled line, a fold or a shadow"
 
 FAINTEST_SCORE, FAINT_LEVEL = 0.1, 0.4
-"""The smallest score of a digit. One of 105 pages with a digit scores less; so do all 7 blank pages with a false find."""
+"""If a digit has a smaller score and a smaller level of ink than these numbers, it gets the remark `FAINT`.
+
+On 105 pages with a digit, only one digit has a smaller score. On 7 blank pages a digit was found by mistake, and all
+these 7 digits have a smaller score.
+"""
 
 
 class Drawn(NamedTuple):
@@ -31,7 +35,7 @@ class Drawn(NamedTuple):
     Attributes:
         mask: The digit's ink, cut out without margins.
         remarks: What is unusual about the digit, in words.
-        box: The place on the page: top, left, bottom, right.
+        box: The digit's place on the page: top, left, bottom, right, in pixels.
     """
 
     mask: Bool[np.ndarray, "height width"]
@@ -43,14 +47,14 @@ def find(page: UInt8[np.ndarray, "height width"]) -> Drawn:
     """Find the one digit on a page, in any light, on any paper and with any pen.
 
     Shadows, folds, the desk, ruled lines, a box around the digit and things at the edge are recognized by their
-    outlines.
+    outlines, and are left out.
 
     Args:
         page: Gray levels. The ink may be darker or lighter than the background.
 
     Returns:
-        The digit as a mask. The remarks say if there are several digits, if the digit touches the edge, or if it may be
-        no digit.
+        The digit as a mask, with remarks. The remarks say if there are several digits, if the digit touches the edge,
+        or if the find may be no digit.
 
     Raises:
         ValueError: If nothing is drawn on the page, or a side of the page has fewer than 8 pixels.
@@ -111,7 +115,7 @@ def _find(page: np.ndarray) -> tuple[np.ndarray, tuple[str, ...], tuple[int, int
 
 
 def _smoothly_enlarged(contrast: np.ndarray, mask: np.ndarray, at: tuple[int, int]) -> np.ndarray:
-    """Make the mask of a small digit again from its gray levels, at a higher resolution."""
+    """Make the mask of a small digit again, from its gray levels and at a higher resolution."""
     from PIL import Image
     from scipy import ndimage
 
@@ -161,7 +165,7 @@ def _like_a_digit(piece: Piece, page: tuple[int, ...]) -> bool:
 
 
 def _without_frames(readings: list[Layer], page: tuple[int, ...]) -> list[Layer]:
-    """The readings without drawn frames, and without parts of frames that another reading shows completely."""
+    """Remove drawn frames from the layers, and also parts of frames that another layer shows completely."""
     frames = np.zeros(page, bool)
     for piece in (piece for layer in readings for piece in layer.pieces if _is_box(piece)):
         frames[piece.box[0] : piece.box[2], piece.box[1] : piece.box[3]] |= piece.mask
@@ -194,7 +198,7 @@ def _score(piece: Piece, page: tuple[int, ...]) -> float:
 
 
 def _beside(main: Piece, layer: Layer, page: tuple[int, ...]) -> tuple[list[Piece], list[Piece]]:
-    """The pieces that belong to the same digit, and the pieces that are other digits."""
+    """The pieces that belong to the digit of the main piece, and the pieces that are other digits."""
     parts, others = [main], []
     for piece in layer.pieces:
         if piece is main or piece.sharp < 0.6 or piece.level < 0.5 * main.level:

@@ -14,7 +14,7 @@ class Cutout(NamedTuple):
     """An image for the network, and what is unusual about the picture.
 
     Attributes:
-        image: The image, 0..255, in the shape of the training images. It is also suitable for display.
+        image: The image, 0..255, in the shape of the training images. The image is also suitable for display.
         remarks: What is unusual about the picture, in words.
     """
 
@@ -25,15 +25,15 @@ class Cutout(NamedTuple):
 def cut(page: UInt8[np.ndarray, "height width *channels"], look: Appearance = MNIST, *, as_is: bool = False) -> Cutout:
     """Make a picture look like the images that a network was trained on.
 
-    If the training images are drawn digits or letters, the digit on the page is found. It gets strokes of a similar
-    width, and the training images' size, center of mass and gray levels. If the training images show one object on an
-    even background, the object is cut out with its own gray levels. If they are photos, the picture is only resized. A
-    picture that already has the training images' size and background is not changed.
+    If the training images are drawn digits or letters, the digit on the page is found. Its strokes get a width as in
+    the training images, and it gets their size, center of mass and gray levels. If the training images show one object
+    on an even background, the object is cut out with its own gray levels. If the training images are photos, the
+    picture is only resized. A picture that already has the training images' size and background is not changed.
 
     Args:
         page: Gray levels, or red, green and blue.
         look: The appearance of the training images.
-        as_is: Whether to resize only.
+        as_is: Whether to resize the picture only.
 
     Raises:
         ValueError: If nothing is drawn on the page.
@@ -98,7 +98,7 @@ def _shaded(shade: Float[np.ndarray, "height width"], look: Appearance) -> UInt8
 
 
 def _placed(drawn: Drawn, look: Appearance) -> Float[np.ndarray, "height width"]:
-    """The digit, 0..1, with the longer side and the center of mass of the training images."""
+    """Place the digit in an image, 0..1, with the longer side and the center of mass of the training images."""
     from PIL import Image
 
     height, width = look.shape[:2]
@@ -119,9 +119,9 @@ def _placed(drawn: Drawn, look: Appearance) -> Float[np.ndarray, "height width"]
 
 
 def even(mask: np.ndarray, look: Appearance) -> np.ndarray:
-    """Give strokes that are too thin or too wide the width of the thinnest or widest strokes in the training images.
+    """Make a digit's strokes wider or thinner if they are thinner or wider than in nearly all training images.
 
-    Strokes within that range, which nearly all training images have, stay unchanged.
+    Other strokes stay unchanged.
     """
     from scipy import ndimage
 
@@ -153,7 +153,7 @@ def _count(mask: np.ndarray) -> int:
 
 
 def _thing(gray: np.ndarray, look: Appearance) -> np.ndarray:
-    """An object on an even background, with its own gray levels, and with the training images' size and place."""
+    """Place an object from an even background in an image. It keeps its gray levels, but gets the training images' size."""
     from PIL import Image
 
     border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]]).astype(np.float32)

@@ -6,29 +6,31 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 WINDOWS = (0.12, 0.4)
-"""The window's side for the background, as a fraction of the page's shorter side.
+"""The sides of two windows that measure the background, as fractions of the page's shorter side.
 
-The small window is for thin strokes under shadows, the large one for thick strokes.
+The small window is for thin strokes under shadows. The large window is for thick strokes.
 """
 
 FAINTEST = 0.09
-"""The smallest contrast of ink: the fraction of the paper's light that the ink takes away."""
+"""The smallest contrast of ink. A contrast is the fraction of the paper's light that the ink takes away."""
 
 
 class Piece(NamedTuple):
     """A connected piece of ink.
 
     Attributes:
-        box: Top, left, bottom, right; the last two are exclusive.
+        box: The place of the piece: top, left, bottom, right. The rows before bottom and the columns before right
+            belong to the box.
         mask: Which pixels of the box are ink.
         level: How much darker (or lighter) than the background the ink is, 0..1.
-        sharp: The fraction of its outline where the gray really changes, 0..1. Shadows and folds have a small fraction.
-        alone: The fraction of its surroundings that is closer to the background than to the ink, 0..1. It is small for
-            the inside of a 0.
-        lined: The same fraction, along its outline only. It is about half for the edge of a table or the step at a
-            fold.
-        steep: The median change of gray from one pixel to the next along its outline, as a fraction of `level`. It is
-            small for shadows and for things that are out of focus.
+        sharp: The fraction of the piece's outline where the gray really changes, 0..1. Shadows and folds have a small
+            fraction.
+        alone: The fraction of the piece's surroundings that is closer to the background than to the ink, 0..1. The
+            fraction is small for the inside of a 0.
+        lined: The fraction of a thin ring around the piece that is closer to the background than to the ink, 0..1. The
+            fraction is about half for the edge of a table or the step at a fold.
+        steep: The median slope of the gray levels on the outline, for each pixel, as a fraction of the difference
+            between ink and background. It is small for shadows and for things that are out of focus.
         touches: Whether the piece touches the page's edge.
     """
 
@@ -43,25 +45,25 @@ class Piece(NamedTuple):
 
     @property
     def height(self) -> int:
-        """The number of rows of its box."""
+        """The number of rows of the box."""
         return self.box[2] - self.box[0]
 
     @property
     def width(self) -> int:
-        """The number of columns of its box."""
+        """The number of columns of the box."""
         return self.box[3] - self.box[1]
 
     @property
     def size(self) -> int:
-        """The longer side of its box."""
+        """The longer side of the box."""
         return max(self.height, self.width)
 
 
 class Layer(NamedTuple):
-    """One reading of a page: the ink that is darker, or lighter, than the background for one window.
+    """The ink that was found on a page with one window: either all dark ink or all light ink.
 
     Attributes:
-        dark: Whether this reading finds dark ink.
+        dark: Whether the ink is darker than the background.
         contrast: The difference between each pixel and its background, as a fraction of the brighter of the two.
         pieces: The pieces of ink.
     """
@@ -72,10 +74,10 @@ class Layer(NamedTuple):
 
 
 def layers(page: UInt8[np.ndarray, "height width"]) -> list[Layer]:
-    """Read a page four times: for dark ink and for light ink, each with a small and a large window.
+    """Search a page four times: for dark ink and for light ink, each with a small and a large window.
 
-    The background of dark ink is a grayscale closing of the page; the background of light ink is a grayscale opening.
-    Both follow the edge of a shadow that is wider than the window, so the shadow disappears.
+    The background of dark ink is a grayscale closing of the page. The background of light ink is a grayscale opening.
+    Both backgrounds follow the edge of a shadow that is wider than the window, so the shadow disappears.
     """
     from scipy import ndimage
 
@@ -131,9 +133,9 @@ def _components(ink: np.ndarray, smallest: int) -> list[tuple[tuple[slice, slice
 def _sharp(
     box: tuple[int, int, int, int], mask: np.ndarray, difference: np.ndarray, slope: np.ndarray
 ) -> tuple[float, float]:
-    """The fraction of the outline where gray changes within a fifth of the piece's size, or within ten pixels.
+    """Measure a piece's outline: the fraction of it where the gray changes quickly, and how steeply the gray changes.
 
-    Also return how steeply the gray changes.
+    A quick change needs at most a fifth of the piece's size, or at most ten pixels if that is more.
     """
     from scipy import ndimage
 
@@ -141,7 +143,8 @@ def _sharp(
     window = np.s_[box[0] : box[2], box[1] : box[3]]
     level = max(float(np.percentile(difference[window][mask], 75)), 1e-6)
     near = slope[window]
-    if outline.sum() > 0.8 * mask.sum():  # the middle of a thin line is flat, so also look at the pixels beside it
+    # The middle of a thin line is flat, so the pixels beside it count too.
+    if outline.sum() > 0.8 * mask.sum():
         near = np.asarray(ndimage.maximum_filter(near, 3))
     slopes = near[outline] / level
     if not slopes.size:
@@ -168,11 +171,11 @@ def _surroundings(
 
 
 def unruled(ink: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
-    """Remove the lines of ruled and squared paper: straight, thin, nearly as long as the page, and more than one.
+    """Remove the lines of ruled and squared paper. Such lines are straight, thin and nearly as long as the page.
 
-    The mask is sheared by small angles, so that tilted lines become horizontal. A line is then a narrow peak in the
-    number of ink pixels per row. A stroke that crosses a line stays, straight or slanted, because it is longer across
-    the line than the line is thick.
+    A single line stays. The mask is sheared by small angles, so that tilted lines become horizontal. A line is then a
+    narrow peak in the number of ink pixels of a row. A straight or slanted stroke that crosses a line stays, because
+    across the line it is longer than the line is thick.
     """
     return _without_rows(_without_rows(ink).T).T
 
@@ -190,7 +193,7 @@ def _without_rows(ink: np.ndarray) -> np.ndarray:
 
 
 def _lines(ink: np.ndarray) -> tuple[np.ndarray, int] | None:
-    """The pixels of lines, and a length that is larger than the thickness of any line; None without lines."""
+    """The pixels of lines, and a length that is larger than the thickness of any line. Without lines, it is None."""
     from scipy import ndimage
 
     factor = max(1, max(ink.shape) // 400)
@@ -219,7 +222,7 @@ def _lines(ink: np.ndarray) -> tuple[np.ndarray, int] | None:
     starts = np.flatnonzero(strong & ~np.roll(strong, 1))
     if len(starts) < 2:
         return None
-    strong |= likely  # if there are two lines, shorter ones with the same tilt are lines too
+    strong |= likely  # there are at least two lines, so shorter lines with their tilt are lines too
     near = np.asarray(ndimage.binary_dilation(strong, iterations=1), bool)
     at = np.round(np.arange(height)[:, None] + tilt * (np.arange(width) - width / 2)).astype(int)
     band = near[at.clip(0, height - 1)] & (at >= 0) & (at < height)
@@ -232,9 +235,10 @@ SLANTS = np.arange(-1.2, 1.3, 0.3)
 
 
 def _crossing(ink: np.ndarray, long: int) -> np.ndarray:
-    """The ink in strokes that go down by `long` pixels, straight or slanted. No line is that thick.
+    """The ink in straight or slanted strokes that go down by `long` pixels. Every line is thinner than `long` pixels.
 
-    First, all ink is widened to both sides, because no slant fits a thin stroke exactly. This makes no line thicker.
+    First, all ink is widened to the left and right, because no slant fits a thin stroke exactly. Horizontal lines do
+    not become thicker when they are widened to the left and right.
     """
     padded = np.pad(ink, 2 * long)
     wide = padded.copy()

@@ -1,4 +1,7 @@
-"""Train many networks at once, with different seeds, rates, starts and widths, on shared batches or in their own order."""
+"""Train many networks at once, with different seeds, rates, starts and widths.
+
+All networks read shared batches, or each network reads the images in its own order.
+"""
 
 from jaxnet.core.stats import Spread, spread
 from jaxnet.training.ensemble.members import alone, check, grid

@@ -1,4 +1,4 @@
-"""The members of an ensemble: settings in every combination, which fit one program, and how each would train alone."""
+"""The members of an ensemble: combinations of settings, which members share a compiled program, and plans of members."""
 
 import itertools
 import math
@@ -16,14 +16,17 @@ from jaxnet.training.config import TrainConfig
 from jaxnet.training.functions import build
 
 FREE = ("seed", "learning_rate", "weight_decay", "initializer", "gain", "random_biases", "preset")
-"""Settings that can differ between networks of one program. Networks that differ in other settings need other programs."""
+"""Settings that can differ between networks of one compiled program.
+
+Networks that differ in other settings need different compiled programs.
+"""
 
 COMMON = ("data", "epochs", "validation", "dtype", "precision", "device")
 """Settings that must be equal for all members."""
 
 
 def grid(settings: TrainConfig, **axes: Iterable[Any]) -> tuple[TrainConfig, ...]:
-    """All combinations of the values of some settings; the last setting changes fastest.
+    """Make all combinations of the values of some settings. The last setting changes fastest.
 
     Examples:
         >>> from jaxnet.training.presets import film
@@ -40,7 +43,8 @@ def check(members: Sequence[TrainConfig]) -> None:
     """Refuse members that cannot be trained together.
 
     Raises:
-        ValueError: If there are no members, if they differ in a setting that must be equal, or if a setting is invalid.
+        ValueError: If there are no members, if the members differ in a setting that must be equal, or if a setting is
+            invalid.
     """
     if not members:
         raise ValueError("there are no members to train; grid(settings, seed=range(8)) makes eight members")
@@ -56,22 +60,21 @@ def check(members: Sequence[TrainConfig]) -> None:
 
 
 def alike(members: Sequence[TrainConfig]) -> list[list[int]]:
-    """The members' indices, in groups. The members of a group differ only in settings that one program can vary."""
+    """The members' indices, in groups. The members of a group can be trained in one compiled program."""
     groups: dict[tuple[TrainConfig, bool], list[int]] = defaultdict(list)
     for i, member in enumerate(members):
-        shrinking = member.weight_decay > 0 and member.optimizer != "adamw"  # the optimizer then has one more part
+        shrinking = member.weight_decay > 0 and member.optimizer != "adamw"  # if so, the optimizer has one more part
         groups[member._replace(**{name: getattr(members[0], name) for name in FREE}), shrinking].append(i)
     return list(groups.values())
 
 
 def follow(base: planning.Plan, settings: TrainConfig, dataset: Dataset, *, shared: bool) -> planning.Plan:
-    """A member's own plan, with the training and held-out images of the first member's plan.
+    """Make a member's own plan, with the training and held-out images of the first member's plan.
 
-    The random start is not drawn.
-
+    The plan has no random start.
 
     Raises:
-        ValueError: If its batches are larger than the training set.
+        ValueError: If the member's batches are larger than the training set.
     """
     if settings.batch_size > len(base.train.labels):
         raise ValueError(
@@ -86,7 +89,10 @@ def follow(base: planning.Plan, settings: TrainConfig, dataset: Dataset, *, shar
 
 
 def starts(plans: Sequence[planning.Plan]) -> Params:
-    """The random starts of networks of one shape, along a leading axis; one program for each way to draw them."""
+    """Sample the random starts of networks with equal sizes, along a leading axis.
+
+    Networks with equal initializer, gain and random_biases are sampled by one compiled program.
+    """
     kinds: dict[Any, list[int]] = defaultdict(list)
     for i, plan in enumerate(plans):
         kinds[plan.settings.initializer, plan.settings.gain, plan.settings.random_biases].append(i)
@@ -100,12 +106,12 @@ def starts(plans: Sequence[planning.Plan]) -> Params:
 
 
 def alone(members: Sequence[TrainConfig], member: int, dataset: Dataset, *, shared: bool = True) -> planning.Plan:
-    """The plan that trains one member alone with `training.fit`; the numbers are the same as in the ensemble.
+    """Make the plan that trains one member alone with `training.fit`. The results are those of the member in the ensemble.
 
     Args:
         members: All members.
         member: The index of the member.
-        dataset: The data set that they learn from.
+        dataset: The data set that the members learn from.
         shared: As in `train_together`.
     """
     plan = follow(planning.plan(members[0], dataset, drawn=False), members[member], dataset, shared=shared)

@@ -11,10 +11,10 @@ from jaxnet.training.config import TrainConfig
 
 
 class Unjudged(RuntimeError):
-    """The networks could not be evaluated, for example because there was too little memory. The training ended there.
+    """The networks could not be evaluated, for example because there was too little memory. This ended the training.
 
     Attributes:
-        results: The results up to then: all trained parameters, and NaN for every missing evaluation.
+        results: The results before the error: all trained parameters, and NaN for every missing evaluation.
     """
 
     def __init__(self, error: Exception, results: "Results"):
@@ -26,7 +26,7 @@ class Unjudged(RuntimeError):
 
 
 class Group(NamedTuple):
-    """Networks of one shape.
+    """Networks whose parameters have equal shapes.
 
     Attributes:
         members: The indices of the members.
@@ -38,20 +38,20 @@ class Group(NamedTuple):
 
 
 class Results(NamedTuple):
-    """The results of the members, in their order.
+    """The results of the members, in the members' order.
 
-    NaN means that a network diverged, or that the training stopped before the network started.
+    NaN means that a network diverged, or that the training stopped before this evaluation or epoch.
 
     Attributes:
         members: The settings of each member.
-        epochs: The epochs after which the members were evaluated.
+        epochs: The epochs after which the members were evaluated, counted from 1.
         costs: The mean cost over the evaluation images.
-        accuracies: The fraction of the evaluation images read correctly.
-        train_costs: The mean cost of each epoch's batches, measured before each step.
-        diverged: The first step whose cost was not finite, counted from 0; -1 if there was none.
-        groups: The trained parameters, grouped by shape.
-        judged_by: Which images were used for the evaluations.
-        seconds: How long the training took, including compilation and evaluations.
+        accuracies: The fraction of the evaluation images that the network recognizes correctly.
+        train_costs: The mean cost of each epoch's batches. Each batch's cost is measured before the step with it.
+        diverged: The first step whose cost was not finite, counted from 0. If all costs were finite, it is -1.
+        groups: The trained parameters. The networks of a group can share a compiled program.
+        judged_by: The number and the kind of the images for the evaluations, in words.
+        seconds: How long the training took, in seconds, including compilation and evaluations.
     """
 
     members: tuple[TrainConfig, ...]

@@ -1,4 +1,4 @@
-"""Train many networks: one program for all networks of the same shape; on a CPU every core runs a copy of it."""
+"""Train many networks. One compiled program trains many networks with equal sizes. Every core of a CPU runs a copy of it."""
 
 import concurrent.futures
 import contextlib
@@ -39,35 +39,37 @@ def train_together(
     stopped: Callable[[], bool] = lambda: False,
     on_progress: Callable[[Progress], None] = lambda seen: None,
 ) -> Results:
-    """Train many networks; networks of the same shape are trained together.
+    """Train many networks. Networks that differ only in settings such as seed and learning rate are trained together.
 
-    On shared batches, the first layers of all networks of a program are one large matrix product. On a CPU, each core
-    runs a program with some of the networks. If each network has its own order, an accelerator still runs them in one
-    program, but each core of a CPU runs one network at a time, all with the same program. If there are several devices,
-    the networks of a program are divided among them.
+    If the batches are shared, one compiled program trains many networks, and their first layers are one large matrix
+    product. On a CPU, each core runs a copy of the program with some of the networks. If each network has its own order
+    of the images, an accelerator still trains many networks in one compiled program, but each core of a CPU trains one
+    network at a time. If there are several devices, the networks of a compiled program are divided among the devices.
 
     Args:
         members: The settings of each network, from `grid`. Data, epochs, validation, dtype, precision and device must
             be equal. The first member's seed decides which images are held out.
         dataset: The data set to learn from. The test images are not used.
-        shared: Whether all members see the same batches, in the order of the first member's seed. Otherwise each member
-            shuffles by its own seed. Without validation, a member then gets the same result as from
-            `jaxnet.training.fit` with its settings.
-        at_once: The largest number of networks trained at the same time (but at least one for each device). It limits
-            the memory.
-        evaluate_every: How many epochs lie between two evaluations. They use the held-out images, or 10,000 training
-            images if none are held out. 0 evaluates only after the last epoch. None evaluates at most 25 times.
-        stopped: A function that is called after every chunk of steps, on a CPU by each core's thread. Once it returns
-            true, the training ends and the results up to then are returned.
-        on_progress: A function that receives the progress, from one thread at a time. Its step and num_steps count the
-            images of all networks.
+        shared: Whether all members read shared batches, in the order of the first member's seed. If not, each member
+            shuffles by its own seed. If also no images are held out, each member gets the result that
+            `jaxnet.training.fit` gets with the member's settings.
+        at_once: The largest number of networks that are trained at a time, but at least one for each device. A small
+            number saves memory.
+        evaluate_every: How many epochs lie between two evaluations. The evaluations use the held-out images, or the
+            first 10,000 training images if no images are held out. 0 means one evaluation, after the last epoch. If it
+            is None, there are at most 25 evaluations.
+        stopped: A function that is called before every chunk of steps. On a CPU, each core's thread calls it. Once it
+            returns true, the training ends, and the results so far are returned.
+        on_progress: A function that receives the progress, from one thread at a time. The fields step and num_steps
+            count the images of all networks.
 
     Returns:
-        The results. A member that diverges does not stop the others.
+        The results. A member that diverges does not stop the other members.
 
     Raises:
-        ValueError: If there are no members, if they differ in a setting that must be equal, or if a setting is invalid.
-        Unjudged: If an evaluation raised an exception. Its `results` hold all parameters up to then.
+        ValueError: If there are no members, if the members differ in a setting that must be equal, or if a setting is
+            invalid.
+        Unjudged: If an evaluation raised an exception. The error's `results` hold all parameters trained so far.
     """
     check(members)
     if at_once < 1:
@@ -96,7 +98,7 @@ def train_together(
 
 
 class Notes:
-    """The results of all members up to now; several threads write to them."""
+    """The results of all members so far. Several threads write to this object."""
 
     def __init__(
         self,
@@ -122,7 +124,7 @@ class Notes:
 
     @contextlib.contextmanager
     def all_or_none(self) -> Iterator[None]:
-        """End all threads if one ends with an error, or if Ctrl-C reaches the thread that waits for them."""
+        """End all threads if one thread ends with an error, or if Ctrl-C reaches the thread that waits for the others."""
         try:
             yield
         except BaseException:
@@ -131,7 +133,7 @@ class Notes:
 
     @contextlib.contextmanager
     def judging(self) -> Iterator[None]:
-        """Save the error of an evaluation and end the training, so that the parameters up to then are not lost."""
+        """Save the error of an evaluation and end the training, so that the trained parameters are not lost."""
         try:
             yield
         except Exception as error:  # if a device has too little memory, its driver can raise anything
@@ -139,7 +141,7 @@ class Notes:
             self.ended.set()
 
     def took(self, images: int) -> None:
-        """Report that `images` more images were used; an image counts once for every network."""
+        """Report that the steps used `images` more images. An image counts once for every network that used it."""
         with self._lock:
             self._done += images
             self._first = self._first or (time.perf_counter(), self._done)
@@ -148,7 +150,7 @@ class Notes:
             self._show(Progress("training", self._done, self._images, self._cost, None, rate))
 
     def epoch(self, group: Sequence[int], epoch: int, costs: np.ndarray, judged: metrics.Evaluation | None) -> None:
-        """Save an epoch of some members: its costs, of shape (steps, members), and the evaluation after it."""
+        """Save the results of an epoch of some members: the costs, of shape (steps, members), and the evaluation."""
         with self._lock:
             which, costs = np.asarray(group), costs[:, : len(group)]
             self.train_costs[which, epoch - 1] = means = costs.mean(axis=0)
@@ -176,7 +178,7 @@ def _train(
 ) -> Params:
     """Train some members and return their parameters.
 
-    Several members have one state with a leading axis; a single member has a state without it.
+    The state of several members has a leading axis. The state of a single member has no such axis.
     """
     per_epoch = plan.num_steps // plan.settings.epochs
     costs, params, before = [], state.params, None
@@ -198,7 +200,7 @@ def _train(
         params = snapshot.state.params
         notes.took(len(snapshot.info.cost) * plan.settings.batch_size * len(group))
         if snapshot.step % per_epoch == 0:
-            if before is not None:  # noted one epoch later, so that the device already works on the next one
+            if before is not None:  # saved one epoch later, so that the device already works on the next epoch
                 with notes.judging():
                     note(*before)
             before, costs = (snapshot.step // per_epoch, costs, snapshot.evaluation), []
@@ -209,9 +211,9 @@ def _train(
 
 
 def _in_programs(notes: Notes, group: Sequence[int], plans: Sequence[Plan], *, shared: bool, at_once: int) -> Params:
-    """Train networks of one shape, at most `at_once` at a time, all with the same program.
+    """Train the networks of a group with one compiled program, at most `at_once` networks at a time.
 
-    If there is only a CPU, each core runs its own program.
+    If there is only a CPU, each core runs a copy of the compiled program with some of the networks.
     """
     plan, mesh = plans[0], _mesh()
     abreast = min(cores(), at_once) if mesh.size == 1 and not resident() else 1
@@ -225,7 +227,9 @@ def _in_programs(notes: Notes, group: Sequence[int], plans: Sequence[Plan], *, s
     params, numbers = starts(plans), _numbers(plans)
 
     def program(first: int) -> Params:
-        chosen = np.arange(first, first + width).clip(max=len(group) - 1)  # repeat the last network to fill a program
+        chosen = np.arange(first, first + width).clip(
+            max=len(group) - 1
+        )  # repeat the last network, so that every state has `width`
         state = jax.device_put(
             descent.init(jax.tree.map(lambda leaf: leaf[chosen], (params, numbers))),
             NamedSharding(mesh, PartitionSpec("member")),
@@ -243,7 +247,7 @@ def _in_programs(notes: Notes, group: Sequence[int], plans: Sequence[Plan], *, s
 
 
 def _on_every_core(notes: Notes, group: Sequence[int], plans: Sequence[Plan], *, at_once: int) -> Params:
-    """Train networks of one shape, each in its own order, as many at a time as there are cores."""
+    """Train the networks of a group, each in its own order of the images. Each core trains one network at a time."""
     plan, params, numbers = plans[0], starts(plans), _numbers(plans)
     descent = _numbered(plan)
     evaluator = lambda params: evaluate(plan.functions.apply, plan.functions.loss, params, plan.judged)
@@ -259,9 +263,9 @@ def _on_every_core(notes: Notes, group: Sequence[int], plans: Sequence[Plan], *,
 def _in_threads(
     notes: Notes, work: Callable[[int], Params], items: Sequence[int], settings: TrainConfig, *, workers: int
 ) -> list[Params]:
-    """Run `work` for all items, each in its own thread, a limited number at a time.
+    """Run `work` for all items in threads. Each of the `workers` threads works on one item at a time.
 
-    XLA releases Python's lock while it computes.
+    The threads really run in parallel, because XLA releases Python's lock while it computes.
     """
     if workers == 1:
         return [work(item) for item in items]
@@ -299,9 +303,9 @@ def _batches(plan: Plan) -> Iterator[Batch]:
 
 
 def _epochs(plans: Sequence[Plan], chosen: np.ndarray | None, mesh: Mesh) -> Iterator[data.Epoch]:
-    """The epochs of the first network, shared by all; or the chosen networks' own epochs.
+    """Yield the epochs of the first network, shared by all networks. If `chosen` is given, yield the networks' own epochs.
 
-    Then the axis of networks comes after the axis of steps.
+    In the networks' own epochs, the axis of networks comes after the axis of steps.
     """
     plan, settings = plans[0], plans[0].settings
     key = plan.order_key if chosen is None else _stacked([plans[i].order_key for i in chosen])
@@ -314,7 +318,7 @@ def _epochs(plans: Sequence[Plan], chosen: np.ndarray | None, mesh: Mesh) -> Ite
 
 
 def _stacked(keys: Sequence[Array]) -> Array:
-    """Stack keys along a leading axis on the host. In a program, thousands of arguments would take minutes to compile."""
+    """Stack keys along a leading axis on the host. Compiling a program with thousands of arguments would take minutes."""
     return jax.random.wrap_key_data(jnp.asarray(np.stack([jax.random.key_data(key) for key in keys])))
 
 
