@@ -39,7 +39,7 @@ CONTROLS = {
     "shifted": "trained on shifted images",
     "filters": "convolutional filters",
 }
-"""The groups of maps. `start`, `everywhere` and `filters` use all pixels, the others only pixels that are lit in some image."""
+"""The groups of maps. `start`, `everywhere` and `filters` use all pixels; the others use pixels that are lit in some image."""
 
 MEASURE = "the measure itself"
 """The source of findings that test the measure."""
@@ -52,10 +52,10 @@ class FirstLayerSettings(NamedTuple):
         seeds: The number of networks of the film and of each variation.
         epochs: The epochs of these networks.
         sliding_seeds: The number of convolutional networks.
-        sliding_steps: The steps of these networks, of 50 images each.
-        random: The number of random networks for the rate of false alarms.
-        planted: The number of networks with planted edges for each amplitude, and of networks with blobs only.
-        draws: The number of shufflings, and of sets of blobs, for the comparison of each network with chance.
+        sliding_steps: The number of steps of these networks. A step takes 50 images.
+        random: The number of random networks that measure the rate of false alarms.
+        planted: The number of networks with planted edges for each amplitude, and also of networks with blobs only.
+        draws: The number of shuffled maps, and of sets of blobs, that each network is compared with.
     """
 
     seeds: int
@@ -77,10 +77,15 @@ def measure(
     """Test the measure on maps with known content, then apply it to trained networks.
 
     Returns:
-        For each of `CONTROLS`: every field of `spatial.Structure`, with names such as `trained_moran`, and the maps of the
-        first seed, such as `trained_maps`. `lit`: the pixels that are lit in some training image. P-values on known maps:
-        `random_p` (statistic, network); `planted_p` (amplitude, test, network), with `planted_maps`, one network for each
-        amplitude; `blobs_p` and `small_blobs_p` (network,), of the test for edges on maps with blobs only.
+        The arrays by name:
+
+        - Every field of `spatial.Structure` for every group in `CONTROLS`, with names such as `trained_moran`.
+        - `trained_maps` and so on: the maps of the first seed.
+        - `lit`: the pixels that are lit in some training image.
+        - `random_p` (statistic, network): the p-values of random maps.
+        - `planted_p` (amplitude, test, network): the p-values of maps with planted edges.
+        - `planted_maps`: the maps of one network for each amplitude.
+        - `blobs_p` and `small_blobs_p` (network,): the p-values of the test for edges on maps with blobs only.
     """
     known = keep("random", lambda: random_networks(settings.random, settings.draws))
     known |= keep("planted", lambda: found_planted(settings.planted, settings.draws))
@@ -118,10 +123,13 @@ def _structures(looked_at: dict[str, tuple[np.ndarray, np.ndarray]], draws: int)
 def kind(arrays: Arrays, name: str) -> str:
     """Classify the maps of a control by the shares of networks with a detection.
 
-    "random": the tests do not detect order in more networks than by chance (the lower end of the share's interval is not
-    above the level). "almost random": there is order, but neighboring pixels are hardly similar. "blobs": edges are not
-    detected in more networks than the level and than in maps with blobs only (again by the lower end). "edges": the best
-    edge explains most of a map. "blobs with some edges": all other cases.
+    - "random": the tests detect order in no more networks than by chance. (The lower end of the share's interval is not above
+      the level.)
+    - "almost random": the maps have order, but neighboring pixels are hardly similar.
+    - "blobs": edges are not detected in more networks than the level, or not in more networks than in maps with blobs only.
+      (The lower end of the interval decides here, too.)
+    - "edges": the best edge explains most of a map.
+    - "blobs with some edges": all other cases.
     """
     ordered = max(_share(arrays, name, "moran_p", ""), _share(arrays, name, "fit_p", ""), key=lambda found: found.low)
     edges = _share(arrays, name, "edges_p", "")
@@ -145,7 +153,7 @@ def _share(arrays: Arrays, name: str, field: str, what: str, **more: Any) -> Fin
 
 
 def answer(settings: FirstLayerSettings, arrays: Arrays) -> Answer:
-    """Judge the measure on maps with known content, then classify the first layers."""
+    """Evaluate the measure on maps with known content, then classify the first layers."""
     film, ways = "the film", "the film"
     findings = _qualified(arrays)
     kinds = {name: kind(arrays, name) for name in CONTROLS}
@@ -206,7 +214,7 @@ def _qualified(arrays: Arrays) -> list[Finding]:
 
 
 def _false_alarms(what: str, p: np.ndarray, between: tuple[float, float], published: str) -> Finding:
-    """The share of false alarms, judged by the allowed range."""
+    """Make the finding on the share of false alarms. The verdict depends on the allowed range."""
     found = share(what, int((p <= LEVEL).sum()), len(p), published=published, source=MEASURE)
     return found._replace(verdict=judged(found.value, found.low, found.high, least=between[0], most=between[1]))
 
@@ -245,7 +253,8 @@ def _words(arrays: Arrays, kinds: dict[str, str], findings: list[Finding]) -> st
 def plan(settings: FirstLayerSettings) -> str:
     """The plan of the experiment in words."""
     return (
-        f"{settings.random} random networks and {len(AMPLITUDES)} times {settings.planted} with planted edges to test the measure; "
+        f"{settings.random} random networks and {len(AMPLITUDES)} times {settings.planted} networks with planted edges to test the "
+        f"measure; "
         f"{settings.seeds} networks of the film, with weight decay and with shifts, for {settings.epochs} epochs each; "
         f"{settings.sliding_seeds} convolutional networks for {settings.sliding_steps} steps"
     )

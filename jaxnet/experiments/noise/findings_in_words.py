@@ -1,4 +1,4 @@
-"""The verdict on confident nonsense in words; all sentences are made from the numbers."""
+"""The verdict on nonsense in words. All sentences are made from the numbers."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from jaxnet.experiments.noise.view import BETTER, CONFIDENT, TITLES, View, calle
 
 
 def on_nonsense(view: View) -> str:
-    """Say whether the networks are sure of nonsense, and which nonsense gets most confidence."""
+    """Say whether the networks are confident on nonsense, and which nonsense gets the highest confidence."""
     noise = mean("", view.of("confidence", "film", "as trained", "uniform"))
     digits = view.of("confidence", "film", "as trained", "digits").mean()
     apart = 100 * view.of("auroc", "film", "as trained", "uniform").mean()

@@ -1,4 +1,4 @@
-"""The verdict on confident nonsense, made from the numbers alone."""
+"""The verdict on networks and nonsense. It is made from the numbers alone."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ CLOSE = 1.0
 
 
 def answer(settings: Any, arrays: Arrays) -> Answer:
-    """Judge: are networks sure of nonsense, does doubt separate it from digits, what helps, are never-lit pixels a reason?"""
+    """Evaluate: are networks confident on nonsense, or more so on digits? What helps? Are never-lit pixels a reason?"""
     view = View(arrays)
     findings = [*_confidence(view), *_paper(settings, view), *_remedies(settings, view), *_causal(view)]
     words = " ".join(say(view) for say in (on_nonsense, on_remedies, on_blame))
@@ -135,7 +135,7 @@ def _remedies(settings: Any, view: View) -> list[Finding]:
 
 
 def _ensemble_gain(view: View, network: str, together: int) -> Finding:
-    """The gain of ensembles over the mean of their own networks."""
+    """Make the finding on the accuracy of ensembles, minus the mean accuracy of their own networks."""
     whole = view.of("right", network, "as trained")
     of_ensembles = view.of("right", network, "ensemble")
     alone = whole[: together * len(of_ensembles)].reshape(len(of_ensembles), together).mean(1)

@@ -8,22 +8,22 @@ from jaxtyping import Float
 from jaxnet.experiments.findings import Answer, Arrays, Finding, mean, number, share
 
 KINDS = ("real digits", "random inputs", "random labels")
-"""The kinds of training data: digits with their labels; images of normal noise; digits with shuffled labels."""
+"""The three kinds of training data: digits with their labels, images of normal noise, and digits with shuffled labels."""
 
 SURE = 1e-4
-"""The largest allowed relative error of the gradient through training, compared with difference quotients."""
+"""The largest allowed relative error of the gradient through training, compared with finite differences."""
 
 CHECKED = (100, 5, 2)
-"""Examples, batch size and epochs of the training for this check."""
+"""The examples, batch size and epochs of the training that checks the gradient."""
 
 
 def uneven(learned: Any, networks: int) -> Float[np.ndarray, "..."]:
-    """The variance of the learned shares over examples, divided by the variance for equally hard examples (binomial).
+    """Divide the variance of the learned shares over examples by the variance for equally hard examples (binomial).
 
     For equally hard examples the result is 1 if all networks are equally good, and slightly less if they are not.
 
     Args:
-        learned: (..., example), the share of networks that learned each example, in 0..1.
+        learned: The share of networks that learned each example in 0..1, (..., example).
         networks: The number of networks.
     """
     learned = np.asarray(learned, np.float64)
@@ -32,12 +32,12 @@ def uneven(learned: Any, networks: int) -> Float[np.ndarray, "..."]:
 
 
 def errors(arrays: Arrays) -> Float[np.ndarray, "entry"]:
-    """The relative error of every checked gradient."""
+    """Return the relative error of every checked gradient."""
     return np.abs(arrays["gradients"] - arrays["quotients"]) / np.abs(arrays["quotients"])
 
 
 def answer(settings: Any, arrays: Arrays) -> Answer:
-    """Judge: do real examples differ more than random ones, by both measures, and is the gradient correct?"""
+    """Evaluate: do real examples differ more than random examples, by both measures? Is the gradient correct?"""
     paper = "Arpit et al. 2017"
     spreads, times = 100 * arrays["learned"].std(-1), uneven(arrays["learned"], settings.networks)
     wider = (spreads[:, :1] > spreads[:, 1:]).all(1)
