@@ -50,7 +50,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
 
 entry = Entry(
     "accuracy",
-    "How well does it read digits it has never seen?",
+    "How well does the network read new digits?",
     "The network reads about 96 % of new images correctly; some of its mistakes are excusable; with tweaks it reaches 98 %.",
     measurement.experiment,
     pictures,

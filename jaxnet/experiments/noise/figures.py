@@ -65,9 +65,9 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
         ),
         "calibration": Picture(
             reliability(arrays["reliability"], networks, title="Can you trust the confidence on real digits?"),
-            "Every dot is a group of test digits with similar confidence. A larger dot has more images. On the dotted line confidence and accuracy are equal. The "
-            "temperature was fitted on held-out training digits. The picture pools all networks; a single network has a slightly "
-            "larger error.",
+            "Every dot is a group of test digits with similar confidence. A larger dot has more images. On the "
+            "dotted line confidence and accuracy are equal. The temperature was fitted on held-out training digits. The "
+            "picture pools all networks. A single network has a slightly larger error.",
         ),
         "blind": Picture(
             erased(
@@ -83,7 +83,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
 
 entry = Entry(
     "noise",
-    "What does it answer to nonsense, and what makes it doubt?",
+    "What does the network answer to nonsense, and what makes the network doubt?",
     "The network answers random noise with confidence, because nothing in training gave it an incentive to be unsure.",
     measurement.experiment,
     pictures,

@@ -16,19 +16,21 @@ def on_nonsense(view: View) -> str:
     for network in view.networks:
         by_family = {name: view.of("confidence", network, "as trained", name).mean() for name in view.families}
         best = max(by_family, key=lambda name, of=by_family: of[name])
-        told.append(f"{TITLES[network]}: {called(best)}, {by_family[best]:.0f} %")
-    start = "is half sure of noise"
+        told.append(f"{TITLES[network]}: {called(best)} ({by_family[best]:.0f} %)")
+    start = "may be confident on noise"
     if noise.low >= CONFIDENT:
-        start = "is sure of noise"
+        start = "is confident on noise"
     elif noise.high < CONFIDENT:
-        start = "is not sure of noise"
-    as_sure = "about as sure of noise as of digits"
+        start = "is not confident on noise"
+    compared = "about as confident on noise as on digits"
     if abs(apart - 50) > 10:
-        as_sure = f"surer of {'digits than of noise' if apart > 50 else 'noise than of digits'} most of the time"
+        compared = (
+            f"more confident on {'digits than on noise' if apart > 50 else 'noise than on digits'} most of the time"
+        )
     return (
-        f"The film's network {start}: its strongest output is {noise.value:.0f} % on uniform noise and {digits:.0f} % on test "
-        f"digits, and {number(sure)} % of the noise images get 90 % or more. It is {as_sure}: in {apart:.0f} of 100 pairs the "
-        f"digit gets more confidence. The nonsense with the highest confidence, by network: {'; '.join(told)}."
+        f"The film's network {start}: its mean strongest output is {noise.value:.0f} % on uniform noise and {digits:.0f} % on test "
+        f"digits, and {number(sure)} % of the noise images get 90 % or more. The network is {compared}: in {apart:.0f} of 100 "
+        f"pairs the digit gets more confidence. The nonsense with the highest confidence, by network: {'; '.join(told)}."
     )
 
 
@@ -80,7 +82,9 @@ def on_blame(view: View) -> str:
     blind = view.arrays["blind"].mean(1)
     keep = "keep their random start" if not np.any(view.arrays["moved"]) else "should keep their random start but moved"
     most = max(found.high for found in falls.values())
-    verdict = f"do not seem to be part of the reason (at most {max(most, 0.0):.1f} points, by the intervals)"
+    verdict = (
+        f"do not seem to be part of the reason (by the intervals, they explain at most {max(most, 0.0):.1f} points)"
+    )
     if guilty:
         verdict = f"are part of the reason in {', '.join(guilty)}"
     return (

@@ -113,7 +113,7 @@ def remedies(
         right: The percentage of real digits that are read correctly, (network, treatment).
         treatments: The names of the treatments. The first name stands for no treatment.
         families: The names of the kinds of nonsense.
-        networks: The names of the networks, one panel each.
+        networks: The names of the networks. Each network has a panel.
         title: The headline.
         theme: DARK or LIGHT.
 
@@ -154,7 +154,7 @@ def reliability(diagrams: Any, networks: Sequence[str], *, title: str = "", them
 
     Args:
         diagrams: The number of images, the mean confidence and the share right, (network, before or after, 3, bin).
-        networks: The names of the networks, one panel each.
+        networks: The names of the networks. Each network has a panel.
         title: The headline.
         theme: DARK or LIGHT.
 

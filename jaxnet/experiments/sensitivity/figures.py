@@ -23,7 +23,8 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 title="How often each example is learned in one epoch",
             ),
             "The height is the percentage of networks that have learned an example after one epoch. The examples are "
-            "sorted from hard to easy. A dashed line is the expected result if all examples are equally hard. The picture shows the first repetition.",
+            "sorted from hard to easy. A dashed line is the expected result if all examples are equally hard. "
+            "The picture shows the first repetition.",
         ),
         "gini": Picture(
             inequality(
