@@ -51,7 +51,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
 entry = Entry(
     "accuracy",
     "How well does the network read new digits?",
-    "The network reads about 96 % of new images correctly; some of its mistakes are excusable; with tweaks it reaches 98 %.",
+    "The network reads about 96 % of new images correctly. Some of its mistakes are excusable. With tweaks it reaches 98 %.",
     measurement.experiment,
     pictures,
 )

@@ -135,31 +135,39 @@ def answer(settings: AccuracySettings, arrays: Arrays) -> Answer:
     seeds, names = len(right), tuple(TWEAKS)
     whole, film = "784-16-16-10, sigmoid, squared error, all 10,000 test images", "the film"
     findings = [
-        mean(f"{whole}: right", right, published="about 96 %", source=film, least=96.0, unit="%"),
-        share("seeds that reach 96 %", int((right >= 96).sum()), seeds, source=film),
-        mean("right on the 60,000 training images", arrays["train_right"], source=film, unit="%"),
+        mean(
+            f"{whole}: share that is read correctly", right, published="about 96 %", source=film, least=96.0, unit="%"
+        ),
+        share("share of the seeds that reach 96 %", int((right >= 96).sum()), seeds, source=film),
+        mean(
+            "share of the 60,000 training images that is read correctly", arrays["train_right"], source=film, unit="%"
+        ),
     ]
     steps = np.diff(arrays["ladder"], axis=0)
     for i, name in enumerate(names):
-        findings.append(mean(f"ladder: + {name} adds", steps[i], source="the film", unit="points"))
+        findings.append(mean(f"ladder: points that {name} adds", steps[i], source="the film", unit="points"))
     top = mean(
-        "ladder, last rung: all tweaks", arrays["ladder"][-1], published="98 %", source="the film", least=98.0,
-        unit="%",
+        "ladder, last rung: share that is read correctly with all tweaks", arrays["ladder"][-1], published="98 %",
+        source="the film", least=98.0, unit="%",
     )  # fmt: skip
     findings.append(top)
     lost = arrays["ladder"][-1] - arrays["without"]
     for i, name in enumerate(names):
-        findings.append(mean(f"all tweaks but {name}: lost", lost[i], source="the film", unit="points"))
+        findings.append(
+            mean(
+                f"points that are lost without {name}, with all other tweaks", lost[i], source="the film", unit="points"
+            )
+        )
     findings += _shared_mistakes(misread, seeds, float(right.mean()))
     best = arrays["hidden"][int(arrays["shapes"].mean(1).argmax())]
     low, high = right.min(), right.max()
     dearest = names[int(lost.mean(1).argmax())]
     reach = "some" if (right >= 96).any() else "none"
     words = (
-        f"The film's network with the film's settings reads {right.mean():.2f} % of the test images on average; {seeds} seeds lie "
+        f"The film's network with the film's settings reads {right.mean():.2f} % of the test images on average. {seeds} seeds lie "
         f"between {low:.2f} and {high:.2f} %, and {reach} of them reach 96 %. Five tweaks raise the average to {top.value:.2f} %"
-        f"{', so 98 % is reached' if top.value >= 98 else ', so 98 % is missed'}; the most important tweak is "
-        f"{dearest}. The best shape has {best} hidden neurons. {int((misread == seeds).sum())} "
+        f"{', so 98 % is reached' if top.value >= 98 else ', so 98 % is missed'}. The most important tweak is "
+        f"{dearest}. The best network has {best} hidden neurons. {int((misread == seeds).sum())} "
         f"test images are misread by every network{_more(arrays, seeds)}."
     )
     return Answer(words, tuple(findings))
@@ -181,10 +189,10 @@ def _shared_mistakes(misread: np.ndarray, seeds: int, right: float) -> list[Find
     others = np.delete(misread, DOUBTED)
     nan = float("nan")
     return [
-        Finding("test images that every network misreads", told, "the film", everyone, nan, nan, seeds, "measured"),
+        Finding("number of test images that every network misreads", told, "the film", everyone, nan, nan, seeds, "measured"),
         Finding(
-            f"misreadings of the {len(DOUBTED)} test images with a label that people doubt, as a part of all readings",
-            f"{100 * others.mean() / seeds:.2f} % of all others",
+            f"share of wrong answers to the {len(DOUBTED)} test images whose labels people doubt",
+            f"{100 * others.mean() / seeds:.2f} % for all other images",
             "labels: Northcutt et al. 2021",
             of_doubted, nan, nan, seeds, "measured", "%",
         ),

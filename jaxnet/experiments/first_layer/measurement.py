@@ -167,7 +167,11 @@ def answer(settings: FirstLayerSettings, arrays: Arrays) -> Answer:
             unit="% of variance",
         )
         beyond = _share(
-            arrays, name, "edges_p", f"{label}: networks with edges beyond equally smooth blobs", source=source
+            arrays,
+            name,
+            "edges_p",
+            f"{label}: share of networks whose edges are better than in equally smooth blobs",
+            source=source,
         )
         if name in ("trained", "loud"):
             loose = judged(fit.value, fit.low, fit.high, most=MOSTLY)
@@ -177,9 +181,19 @@ def answer(settings: FirstLayerSettings, arrays: Arrays) -> Answer:
             mean(f"{label}: Moran's I", arrays[f"{name}_moran"], source=source),
             fit._replace(published=f"{fit.published}{blobs} % in equally smooth blobs"),
             _share(
-                arrays, name, "moran_p", f"{label}: networks in which neighboring pixels are similar", source=source
+                arrays,
+                name,
+                "moran_p",
+                f"{label}: share of networks in which neighboring pixels are similar",
+                source=source,
             ),
-            _share(arrays, name, "fit_p", f"{label}: networks with edges beyond shuffled pixels", source=source),
+            _share(
+                arrays,
+                name,
+                "fit_p",
+                f"{label}: share of networks whose edges are better than in shuffled pixels",
+                source=source,
+            ),
             beyond,
         ]
     return Answer(_words(arrays, kinds, findings), tuple(findings))
@@ -189,15 +203,17 @@ def _qualified(arrays: Arrays) -> list[Finding]:
     """Test the measure: does it give false alarms, and does it detect planted edges?"""
     source, rows = MEASURE, []
     for name, p in zip(("Moran's I", "edges' fit"), arrays["random_p"], strict=True):
-        rows.append(_false_alarms(f"{name}: random networks in which order is detected", p, (4.0, 6.0), "5 % ± 1 %"))
+        rows.append(
+            _false_alarms(f"{name}: share of random networks in which order is detected", p, (4.0, 6.0), "5 % ± 1 %")
+        )
     for test, (name, amplitude) in enumerate(BARS.items()):
         p = arrays["planted_p"][AMPLITUDES.index(amplitude), test]
-        what = f"{name}: detections with a planted edge of {amplitude:g} standard deviations in each random map"
+        what = f"{name}: share of networks in which planted edges of {amplitude:g} standard deviations are detected"
         rows.append(share(what, int((p <= LEVEL).sum()), len(p), published="95 % or more", source=source, least=95.0))
     for name, size in (("blobs_p", "28 x 28"), ("small_blobs_p", f"{FILTER} x {FILTER}")):
         rows.append(
             _false_alarms(
-                f"edges beyond blobs: false detections in {size} maps with blobs only",
+                f"edges beyond blobs: share of false detections in {size} maps with blobs only",
                 arrays[name],
                 (0.0, 6.0),
                 "at most 5 % ± 1 %",
@@ -206,7 +222,7 @@ def _qualified(arrays: Arrays) -> list[Finding]:
     for name, field in (("Moran's I", "moran_p"), ("edges' fit", "fit_p")):
         rows.append(
             _share(
-                arrays, "filters", field, f"{name}: convolutional networks in whose filters order is detected",
+                arrays, "filters", field, f"{name}: share of convolutional networks in whose filters order is detected",
                 published="95 % or more", source=source, least=95.0,
             )
         )  # fmt: skip
@@ -245,8 +261,8 @@ def _words(arrays: Arrays, kinds: dict[str, str], findings: list[Finding]) -> st
     others = "; ".join(f"{CONTROLS[name]}: {told(name)}" for name in ("change", "decayed", "shifted"))
     return (
         f"{trust} The random start is {start}. After training, on pixels that are lit in some image, the maps of "
-        f"{len(arrays['trained_moran'])} networks of the film are {told('trained')}: {film}. {loud} Other groups: {others}. "
-        f"The filters of {len(arrays['filters_moran'])} convolutional networks are {told('filters')}."
+        f"{len(arrays['trained_moran'])} networks of the film are {told('trained')}. This is {film}. {loud} Other groups: "
+        f"{others}. The filters of {len(arrays['filters_moran'])} convolutional networks are {told('filters')}."
     )
 
 

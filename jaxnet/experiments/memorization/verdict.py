@@ -64,26 +64,27 @@ def _curves(settings: Any, arrays: Arrays) -> list[Finding]:
     same, rows = same_bits(arrays), "the film"
     return [
         share(
-            "seeds with bit-identical start and order on true and on shuffled labels", int(same.sum()), len(same),
+            "share of the seeds whose start and order of images are bit-identical for true and shuffled labels",
+            int(same.sum()), len(same),
             published="same start, same order", source=rows, least=100.0,
         ),
-        mean("shuffled labels that happen to be right", arrays["unchanged"], published="10 %, by chance", unit="%"),
+        mean("share of the shuffled labels that are right by chance", arrays["unchanged"], published="10 %, by chance", unit="%"),
         Finding(
-            "smallest probability of so uneven a shuffle by chance (chi-squared)", "", "", float(arrays["doubt"].min()),
-            math.nan, math.nan, len(same), "measured",
+            "smallest p-value of the shuffled labels (chi-squared test of independence from the true labels)", "", "",
+            float(arrays["doubt"].min()), math.nan, math.nan, len(same), "measured",
         ),
         mean(
-            f"{wide}, shuffled labels: fitted", arrays["shuffled_right"][-1], published="99.3 % (CIFAR-10)",
+            f"{wide}, shuffled labels: share that is fitted", arrays["shuffled_right"][-1], published="99.3 % (CIFAR-10)",
             source=f"{ZHANG}; {rows}", least=FITTED, unit="%",
         ),
         mean(
-            f"{wide}, shuffled labels: test images read", arrays["shuffled_test"], published="10 ± 1 %",
+            f"{wide}, shuffled labels: share of test images that is read correctly", arrays["shuffled_test"], published="10 ± 1 %",
             source=ZHANG, least=9.0, most=11.0, unit="%",
         ),
-        mean(f"{wide}, true labels: fitted", arrays["true_right"][-1], source=ZHANG, unit="%"),
-        mean(f"{wide}, true labels: test images read", arrays["true_test"], source=ZHANG, unit="%"),
+        mean(f"{wide}, true labels: share that is fitted", arrays["true_right"][-1], source=ZHANG, unit="%"),
+        mean(f"{wide}, true labels: share of test images that is read correctly", arrays["true_test"], source=ZHANG, unit="%"),
         _some(
-            f"{wide}: steps to fit {FITTED} % of the labels, ratio of shuffled to true labels (evaluated every 15 %)",
+            f"{wide}: steps to fit {FITTED} % of the labels, ratio of shuffled to true labels (measured when steps grow by 15 %)",
             to_fit(arrays, "shuffled") / to_fit(arrays, "true"), published="1.5 to 3.5 (CIFAR-10)", source=ZHANG,
             least=1.5, most=3.5,
         ),
@@ -95,10 +96,10 @@ def _curves(settings: Any, arrays: Arrays) -> list[Finding]:
             f"{wide}, true labels: R² of a straight line through the training error", straight(arrays, "true"),
             published="fast", source="the film",
         ),
-        mean(f"{film}, with the film's settings: fitted", arrays["film_right"], published="cannot", source=rows,
+        mean(f"{film}, with the film's settings: share that is fitted", arrays["film_right"], published="cannot", source=rows,
              most=FITTED - 0.1, unit="%"),
-        mean(f"{film}, with ReLU, cross-entropy and Adam: fitted", arrays["shape_right"], published="cannot", source=rows,
-             most=FITTED - 0.1, unit="%"),
+        mean(f"{film}, with ReLU, cross-entropy and Adam: share that is fitted", arrays["shape_right"], published="cannot",
+             source=rows, most=FITTED - 0.1, unit="%"),
     ]  # fmt: skip
 
 
@@ -119,18 +120,34 @@ def _noise(settings: Any, arrays: Arrays) -> list[Finding]:
     what = f"784-{settings.control_hidden}-10, {settings.control_images:,} images"
     found = [
         mean(
-            f"{what}: fitted, smallest value over all shares of shuffled labels", arrays["noise_train"].min(0),
+            f"{what}: smallest share of labels that is fitted, over all shares of shuffled labels", arrays["noise_train"].min(0),
             published="100 %", source=ZHANG, least=FITTED, unit="%",
         )
     ]  # fmt: skip
     for part, test in zip(settings.shares, arrays["noise_test"], strict=True):
-        found.append(mean(f"{what}, {100 * part:.0f} % shuffled: test images read", test, source=ZHANG, unit="%"))
+        found.append(
+            mean(
+                f"{what}, {100 * part:.0f} % shuffled: share of test images that is read correctly",
+                test,
+                source=ZHANG,
+                unit="%",
+            )
+        )
     for kind, right, test, ratio in zip(
         CONTROLS, arrays["control_right"], arrays["control_test"], _ratios(arrays), strict=True
     ):
         last = right[np.isfinite(right[:, 0])][-1]
-        found.append(mean(f"{what}, {kind}: fitted", last, published="100 %", source=ZHANG, least=FITTED, unit="%"))
-        found.append(mean(f"{what}, {kind}: test images read", test, source=ZHANG, unit="%"))
+        found.append(
+            mean(
+                f"{what}, {kind}: share of labels that is fitted",
+                last,
+                published="100 %",
+                source=ZHANG,
+                least=FITTED,
+                unit="%",
+            )
+        )
+        found.append(mean(f"{what}, {kind}: share of test images that is read correctly", test, source=ZHANG, unit="%"))
         if kind != CONTROLS[0]:
             found.append(
                 _some(f"{what}, {kind}: steps to fit, divided by the steps for true labels", ratio, source=ZHANG)

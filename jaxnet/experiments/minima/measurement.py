@@ -250,14 +250,14 @@ def answer(settings: MinimaSettings, arrays: Arrays) -> Answer:
     findings += [falling(what, statistic, train, test) for what, statistic in statistics.items()]
     for i, w in enumerate(widths):
         findings.append(
-            correlation(f"training with test cost, {w} hidden: correlation", train[i], test[i], PUBLISHED.get(w))
+            correlation(f"correlation of training cost and test cost, {w} hidden", train[i], test[i], PUBLISHED.get(w))
         )
     walls, after = barriers(arrays["straight"]), barriers(arrays["ordered"])
     for i, w in enumerate(widths):
         findings.append(mean(f"wall between two solutions, {w} hidden", walls[i], source="the film", unit="nats"))
         findings.append(
             mean(
-                f"wall between two solutions after aligning neurons, {w} hidden",
+                f"wall between two solutions with aligned neurons, {w} hidden",
                 after[i],
                 source="Ainsworth et al. 2023",
                 unit="nats",
@@ -265,7 +265,9 @@ def answer(settings: MinimaSettings, arrays: Arrays) -> Answer:
         )
     lower = int((after < walls).sum())
     findings.append(
-        share("pairs whose wall is lower after aligning neurons", lower, walls.size, source="Ainsworth et al. 2023")
+        share(
+            "share of pairs whose wall is lower with aligned neurons", lower, walls.size, source="Ainsworth et al. 2023"
+        )
     )
     left = arrays["slope"].mean(1) / arrays["slope_before"].mean(1)
     return Answer(_in_words(settings, widths, means, spreads, walls, after, left), tuple(findings))

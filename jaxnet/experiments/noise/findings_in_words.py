@@ -88,7 +88,7 @@ def on_blame(view: View) -> str:
     if guilty:
         verdict = f"are part of the reason in {', '.join(guilty)}"
     return (
-        f"The weights from never-lit pixels {keep}, and {verdict}: erasing them changes confidence on uniform noise by {told} "
-        f"points (and accuracy by {worst:.2f} points at most). These weights are {blind.min():.1f} to {blind.max():.1f} % of the "
-        "sum of the first layer's squared weights."
+        f"The weights from never-lit pixels {keep}, and {verdict}: without them the confidence on uniform noise changes by {told} "
+        f"points, and the accuracy by {worst:.2f} points at most. These weights are {blind.min():.1f} to {blind.max():.1f} % of "
+        "the sum of the first layer's squared weights."
     )

@@ -45,7 +45,7 @@ def answer(settings: Any, arrays: Arrays) -> Answer:
     above = gini[0] > gini[1:]
     findings = [
         share(
-            "easy examples: repetitions in which the frequency of learning varies most for real digits",
+            "easy examples: share of repetitions in which the frequency of learning varies most for real digits",
             int(wider.sum()), len(wider), published="far more for real than for random data", source=paper, least=95.0,
         ),
         *(
@@ -62,7 +62,7 @@ def answer(settings: Any, arrays: Arrays) -> Answer:
         ),
         *(
             share(
-                f"loss-sensitivity: seeds in which the Gini of real digits is above the Gini of {kind}", int(higher.sum()),
+                f"loss-sensitivity: share of seeds in which the Gini of real digits is above the Gini of {kind}", int(higher.sum()),
                 len(higher), published="real above random", source=paper, least=95.0,
             )
             for kind, higher in zip(KINDS[1:], above, strict=True)
@@ -72,7 +72,7 @@ def answer(settings: Any, arrays: Arrays) -> Answer:
     first_epoch = arrays["gini_after"][:, :, 0]
     findings.append(
         share(
-            "loss-sensitivity after one epoch: seeds in which the Gini of real digits is above both other Ginis",
+            "loss-sensitivity after one epoch: share of seeds in which the Gini of real digits is above both other Ginis",
             int((first_epoch[0] > first_epoch[1:]).all(0).sum()), first_epoch.shape[1], source=paper,
         )
     )  # fmt: skip
@@ -100,13 +100,12 @@ def answer(settings: Any, arrays: Arrays) -> Answer:
     second = (
         f"The dependence of the cost on single examples, through all of training, is more unequal for real digits (Gini "
         f"{number(gini[0].mean())}) than for random inputs ({number(gini[1].mean())}) and random labels "
-        f"({number(gini[2].mean())}) in {int(both.sum())} of {len(both)} seeds: "
+        f"({number(gini[2].mean())}) in {int(both.sum())} of {len(both)} seeds. This is "
         f"{'the paper’s ordering' if both.mean() >= 0.95 else 'not reliably the paper’s ordering'}."
     )
     if (early := (first_epoch[0] > first_epoch[1:]).all(0).mean()) < 0.5 <= both.mean():
         second += f" This order needs time: after the first epoch it holds in only {100 * early:.0f} % of the seeds."
     right = off.max() <= SURE
-    third = f"The gradient through training {'agrees' if right else 'does not agree'} with difference quotients"
-    return Answer(
-        f"{first} {second} {third}; the largest relative error is {number(float(off.max()))}.", tuple(findings)
-    )
+    third = f"The gradient through training {'agrees' if right else 'does not agree'} with difference quotients."
+    error = f"The largest relative error is {number(float(off.max()))}."
+    return Answer(f"{first} {second} {third} {error}", tuple(findings))
