@@ -48,9 +48,8 @@ class Experiment(NamedTuple):
     """The functions of an experiment: one function measures, and one function makes the verdict from the numbers alone.
 
     Attributes:
-        quick: Settings that take seconds.
-        full: Settings for numbers to quote. They take between 2.5 and 40 minutes, but `ciresan` takes about
-            ten days.
+        quick: Settings for a quick look. They take at most two minutes.
+        full: Settings for numbers to quote. They take 2.5 to 40 minutes, but `ciresan` takes about ten days.
         measure: `measure(settings, dataset, *, keep, on_progress) -> arrays`. It measures in parts, and `keep` may return
             a part of an earlier run.
         answer: `answer(settings, arrays) -> Answer`.
@@ -86,7 +85,7 @@ def at_once(part: str, compute: Callable[[], Arrays]) -> Arrays:
 def judged(
     value: float, low: float, high: float, *, least: float | int | None = None, most: float | int | None = None
 ) -> Verdict:
-    """Judge whether a number meets the published number.
+    """Decide whether a number meets the published number.
 
     Args:
         value: Our number.

@@ -132,7 +132,7 @@ def _of_many(arrays: Arrays) -> dict[str, Picture | Moving]:
                 arrays["random_axis"], arrays["random_z"], ["around the random start", "around the solution"],
                 title="Two random directions, rescaled neuron by neuron",
             ),
-            "The height is the real cost. In both directions, the weights of every neuron move by up to their own length.",
+            "The height is the real cost. In both directions, the weights of every neuron move at most by their own length.",
         ),
         "straight": Picture(
             slice_plots.straight_lines(
@@ -140,8 +140,8 @@ def _of_many(arrays: Arrays) -> dict[str, Picture | Moving]:
                 title="On the straight line from start to solution, the cost of "
                 f"{sum(c == 0 for c in climbs)} of {seeds} networks never rises",
             ),
-            "Every line is the cost between a random start and its trained network. The training does not follow this "
-            "line.",
+            "Every line is the cost on the straight way from a random start to its trained network. The training does not follow "
+            "this line.",
         ),
         "on-or-off": Picture(
             slice_plots.on_or_off(

@@ -39,16 +39,16 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 trained.reshape(len(trained), -1), image_shape=lit.shape,
                 title="What each neuron of the film's network looks for",
             ),
-            "The weights into each of the 16 neurons of the first hidden layer, drawn at the places of their "
-            "pixels. The maps are from the first network.",
+            "The picture shows the weights into each of the 16 neurons of the first hidden layer. Each weight is drawn at the "
+            "place of its pixel. The maps are from the first network.",
         ),
         "side by side": Picture(
             map_rows(
                 {measurement.CONTROLS[name]: maps(name) for name in shown},
                 masks={measurement.CONTROLS["trained"]: lit}, title="The first layer, before and after",
             ),
-            "Each row shows eight neurons of one network. Blue weights are positive, orange weights are negative. Every row has "
-            "its own scale. Gray pixels are zero in all training images, so their weights keep their random start.",
+            "Each row shows eight neurons of one network. Blue weights are positive, and orange weights are negative. Every row "
+            "has its own scale. Gray pixels are zero in all training images, so their weights keep their random start.",
         ),
         "measures": Picture(
             against_chance(
@@ -74,7 +74,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 dict(zip([*found], arrays["random_p"], strict=False)), AMPLITUDES, found,
                 level=measurement.LEVEL, title="The test of the measure",
             ),
-            "Left: random networks, which have no structure. A valid test lies on the diagonal. Right: random maps with one "
+            "Left: random networks. They have no structure. A valid test lies on the diagonal. Right: random maps with one "
             f"straight planted edge each. Every amplitude has {arrays['planted_p'].shape[-1]} networks.",
         ),
     }  # fmt: skip
@@ -84,7 +84,7 @@ entry = Entry(
     "first_layer",
     "What did the first layer learn?",
     "The weights look almost random, with some very loose patterns in the middle, not edges. Pause and think: what would you "
-    "change so that it picks up edges and patterns?",
+    "change so that the network picks up edges and patterns?",
     measurement.experiment,
     pictures,
 )

@@ -18,7 +18,7 @@ LEVEL = 0.05
 """A p-value up to this level counts as a detection."""
 
 FAINT = 0.1
-"""Below this value of Moran's I a map looks like noise."""
+"""A map looks like noise if its Moran's I is below this value."""
 
 MOSTLY = 50.0
 """A map counts as an edge if the best edge explains at least this percentage of its variance."""
@@ -27,7 +27,7 @@ BARS = {"Moran's I": 0.5, "edges' fit": 0.5, "edges beyond blobs": 1.0}
 """The amplitude of planted edges at which each test must find them in 95 % of the networks."""
 
 DECAY = 1e-4
-"""The largest of 1e-5, 3e-5, 1e-4, 3e-4 that loses no accuracy on 10,000 held-out training images (6 epochs, 2 seeds)."""
+"""The weight decay: the largest of 1e-5, 3e-5, 1e-4 and 3e-4 that loses no accuracy on 10,000 held-out images (6 epochs)."""
 
 CONTROLS = {
     "start": "random start",
@@ -241,12 +241,12 @@ def _words(arrays: Arrays, kinds: dict[str, str], findings: list[Finding]) -> st
     blobs = lambda name: number(float(100 * arrays[f"{name}_blobs_fit"][:, 1].mean()))
     told = lambda name: (
         f"{kinds[name]} (Moran's I {value(name, 'moran')}; the best edge explains {percent(name)} % of a map, "
-        f"{blobs(name)} % of a blob with equal smoothness)"
+        f"and {blobs(name)} % of a blob with equal smoothness)"
     )
     tests = [f.verdict for f in findings if f.source == MEASURE]
     trust = (
-        f"The measure itself has {len(tests)} tests: {tests.count('reproduced')} passed, {tests.count('undecided')} undecided "
-        f"with this number of networks, {tests.count('missed')} failed."
+        f"The measure itself has {len(tests)} tests: {tests.count('reproduced')} passed, {tests.count('missed')} failed, and "
+        f"{tests.count('undecided')} are undecided with this number of networks."
     )
     seen = number(_share(arrays, "trained", "edges_p", "").value)
     trust += (

@@ -23,7 +23,7 @@ def map_rows(
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one image for each neuron. Blue is positive, orange is negative, dark is zero.
+        The figure has one image for each neuron. Blue is positive, orange is negative, and dark is zero.
 
     Raises:
         ValueError: If there are no rows.
@@ -61,7 +61,7 @@ def against_chance(
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one dot for each network, with mean and interval. The bars below the dots go from the 5th to the 95th
+        The figure has one dot for each network, with mean and interval. The bars below the dots go from the 5th to the 95th
         percentile of chance, averaged over the networks of the group.
 
     Raises:

@@ -42,8 +42,8 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 {name: (steps, right) for name, steps, right in five},
                 title="Which nonsense is hard to remember?",
             ),
-            "Zhang et al. compare five kinds of data: true labels, shuffled labels, images with one new order of pixels for "
-            "all images, images with an own order of pixels for each image, and images of normal noise. Thin lines are single "
+            "Zhang et al. compare five kinds of data: true labels, shuffled labels, images with one new order of pixels for all of "
+            "them, images with an order of pixels for each of them, and images of normal noise. Thin lines are single "
             "networks, and bands are 95 % intervals.",
         ),
     }  # fmt: skip
@@ -52,7 +52,8 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
 entry = Entry(
     "memorization",
     "Does the network understand, or does it just memorize?",
-    "A deep network trained on shuffled labels reaches the same training accuracy: it memorizes (Zhang et al. 2017).",
+    "A deep network that is trained on shuffled labels reaches the training accuracy of true labels. The network memorizes "
+    "(Zhang et al. 2017).",
     measurement.experiment,
     pictures,
 )

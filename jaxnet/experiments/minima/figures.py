@@ -32,8 +32,8 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 names, arrays["straight"], arrays["ordered"], cost="training cost (nats)",
                 title="What lies between two solutions",
             ),
-            "The training cost on the straight line from one trained network to another. One color shows the networks as they are. "
-            "For the other color, the neurons of the second network are put into the order that fits the first network. This "
+            "Every line is the training cost on the way from one trained network to another. One color shows the networks as they "
+            "are. For the other color, the neurons of the second network are put into the order that fits the first network. This "
             "order does not change the outputs. The legend names the two colors.",
         ),
     }  # fmt: skip

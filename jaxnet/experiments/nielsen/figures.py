@@ -15,7 +15,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
     return {
         "nielsen": Picture(
             seeds(groups, marks=published, unit="% of the test images read", title="The networks of Nielsen's book"),
-            "Every dot is a run with the settings of the book, and all runs are shown. The dashed mark is the number in the book, "
+            "Every dot is a run with the settings of the book. All runs are shown. The dashed mark is the number in the book, "
             "from the best of Nielsen's runs.",
         )
     }

@@ -35,7 +35,7 @@ def on_nonsense(view: View) -> str:
 
 
 def on_remedies(view: View) -> str:
-    """Say how much temperature, noise in training and ensembles help, and what they cost."""
+    """Say how much temperature, training on nonsense and ensembles help, and what they cost."""
     gains = {
         treatment: 100 * np.mean([view.auroc(n, treatment).mean() - view.auroc(n, "as trained").mean() for n in view.networks])
         for treatment in ("temperature", "ensemble")
@@ -68,8 +68,8 @@ def _on_teaching(view: View, treatment: str) -> str:
         carried = "to no other family"
     return (
         f"Learning from {called(own)} {learned} about such images (AUROC {low:.3f} to {high:.3f}). The effect carries over "
-        f"{carried} ({', '.join(map(str, better))} of {len(others)} get better in the {len(view.networks)} kinds of network). The "
-        f"accuracy on digits changes by {cost:+.2f} points at worst."
+        f"{carried} ({', '.join(map(str, better))} of {len(others)} families get better in the {len(view.networks)} networks). "
+        f"The accuracy on digits changes by {cost:+.2f} points at worst."
     )
 
 

@@ -23,7 +23,7 @@ SHOWN = 8
 """The number of images of each family of nonsense in the picture."""
 
 AS_IS = np.ones(())
-"""The temperature 1, which changes nothing."""
+"""The temperature 1. It changes nothing."""
 
 EDGES = np.linspace(0, 1, 41)
 """The edges of the bins for the distributions of confidence."""

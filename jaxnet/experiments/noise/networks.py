@@ -37,7 +37,7 @@ PAPER = presets.wide._replace(
 """The network of Hendrycks and Gimpel's notebook, without their tiny weight decay and their lower rate in the last third."""
 
 DOUBTING = {"squared_error": losses.squared_error, "cross_entropy": out_of_distribution.cross_entropy_or_doubt}
-"""The losses that accept the label of an image without a digit."""
+"""The losses that accept a label for images without a digit."""
 
 
 class Kind(NamedTuple):
@@ -99,7 +99,7 @@ def plain(
 def taught(which: Kind, family: str, on_progress: Callable[[Progress], None]) -> Params:
     """Train the networks with the same starts and batches as `plain`, and one image of nonsense for every four digits.
 
-    The nonsense is new at every step. The networks learn to answer it with 0 from every sigmoid, or with equal probabilities
+    The nonsense is new at every step. The networks learn to answer nonsense with 0 from every sigmoid, or with equal probabilities
     from softmax.
     """
     settings = which.settings

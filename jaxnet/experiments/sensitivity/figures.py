@@ -31,7 +31,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 dict(zip(measurement.KINDS, arrays["gini_after"], strict=True)),
                 title="How unequal is the importance of examples?",
             ),
-            "The picture shows how unequally the final cost depends on single examples. This is measured by the gradient through "
+            "The picture shows how unequally the final cost depends on single examples. The measure is the gradient through "
             "all training steps. At 0 all examples are equally important. Every thin line is a network, and bands are 95 % "
             "intervals.",
         ),

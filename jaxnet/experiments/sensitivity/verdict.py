@@ -94,7 +94,7 @@ def answer(settings: Any, arrays: Arrays) -> Answer:
         f"The frequency of learning an example in one epoch varies {number(times[:, 0].mean())} times as much as coin flips for "
         f"real digits, and {random} times as much for random inputs and random labels. Real digits vary most in "
         f"{int(wider.sum())} of {len(wider)} repetitions, so "
-        f"{'some digits are easy and some hard, as the paper says' if wider.mean() >= 0.95 else 'the paper is not confirmed'}."
+        f"{'some digits are easy and some are hard, as the paper says' if wider.mean() >= 0.95 else 'the paper is not confirmed'}."
     )
     both = above.all(0)
     second = (
