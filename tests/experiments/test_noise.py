@@ -100,7 +100,7 @@ def test_never_lit_weights_that_moved_are_told():
 
 def test_what_noise_in_training_carries_over_to_is_counted():
     words = measurement.answer(TINY, numbers(taught=0.1)).words
-    assert "(2, 2, 2 of 5 get better" in words
+    assert "(2, 2, 2 of 5 families get better" in words
     assert "carries over to no other family" in measurement.answer(TINY, numbers(taught=0.0)).words
     gained = found(numbers(taught=0.1), "film's network (sigmoids), taught uniform: gain of AUROC on other families")
     assert gained.value == pytest.approx(4.0)  # two of five by ten points; its own family would make it 5.8

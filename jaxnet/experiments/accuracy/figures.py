@@ -8,7 +8,7 @@ from jaxnet.plot.style import Picture
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures from the arrays of `accuracy`."""
+    """Draw the pictures from the arrays of `accuracy`."""
     seeds = len(arrays["right"])
     captions = []
     for label, votes, count in zip(arrays["labels"], arrays["answers"], arrays["misread"][arrays["hard"]], strict=True):

@@ -51,7 +51,7 @@ class AccuracySettings(NamedTuple):
 
 
 def tweaked(names: Sequence[str], **changes: Any) -> config.TrainConfig:
-    """The film's settings, changed by the named tweaks."""
+    """Return the film's settings, changed by the named tweaks."""
     settings = presets.film
     for name in names:
         settings = settings._replace(**TWEAKS[name])
@@ -200,7 +200,7 @@ def _shared_mistakes(misread: np.ndarray, seeds: int, right: float) -> list[Find
 
 
 def plan(settings: AccuracySettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     return (
         f"{settings.seeds} networks of the film for {settings.epochs} epochs each, and {settings.tweak_seeds} networks of each of "
         f"{len(LADDER_RATES) + len(WITHOUT_RATES)} recipes and {len(settings.shapes)} shapes for {settings.tweak_epochs} epochs"

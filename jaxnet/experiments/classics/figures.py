@@ -13,7 +13,7 @@ from jaxnet.plot.style import Picture
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The picture from the arrays of `classics`."""
+    """Draw the picture from the arrays of `classics`."""
     names = arrays["names"].tolist()
     published = [measurement.PROTOCOLS[name].error for name in names]
     return {
@@ -28,7 +28,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
 
 
 def with_distortions(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures from the arrays of `classics`, with a picture of a few distorted training images."""
+    """Draw the pictures from the arrays of `classics`, with a picture of a few distorted training images."""
     images = arrays["images"]
     keys = jax.random.split(jax.random.key(0), len(images))
     rows = [images, *(np.asarray(jax.vmap(f)(keys, images)) for f in (augment.affine, augment.elastic))]

@@ -118,7 +118,7 @@ class ClassicsSettings(NamedTuple):
 
 
 def by(author: str) -> tuple[str, ...]:
-    """The networks of one paper, by the name of its first author."""
+    """Return the names of the networks of one paper. `author` is the name of its first author."""
     return tuple(name for name, protocol in PROTOCOLS.items() if protocol.source.startswith(author))
 
 
@@ -191,7 +191,7 @@ def _others(settings: ClassicsSettings) -> list[Finding]:
 
 
 def plan(settings: ClassicsSettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     epochs = [_settings(name, settings).epochs for name in settings.networks]
     told = "; ".join(f"{name}, {count} epochs" for name, count in zip(settings.networks, epochs, strict=True))
     return f"{settings.seeds} networks of each of: {told}"

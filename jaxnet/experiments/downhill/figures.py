@@ -13,7 +13,7 @@ from jaxnet.plot.style import Picture
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures from the arrays of `downhill`."""
+    """Draw the pictures from the arrays of `downhill`."""
     return {**_of_few(arrays), **_of_two(arrays), **_of_many(arrays)}
 
 

@@ -207,7 +207,7 @@ def _of_steps(arrays: Arrays) -> tuple[str, list[Finding]]:
 
 
 def plan(settings: DownhillSettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     networks = 2 * len(film_network.SHARPNESS) * settings.step_seeds
     return (
         f"{40 * settings.balls:,} balls on a curve and {3 * settings.side**2:,} balls on a surface; {settings.seeds} networks of "

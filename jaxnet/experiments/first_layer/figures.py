@@ -15,7 +15,7 @@ MORAN, FIT = "Moran's I: similarity of neighboring pixels, 0 to 1", "the best ed
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures from the arrays of `first_layer`."""
+    """Draw the pictures from the arrays of `first_layer`."""
     lit, maps = arrays["lit"], lambda name: arrays[f"{name}_maps"]
     labels, controls = list(measurement.CONTROLS.values()), list(measurement.CONTROLS)
     of = lambda field, scale: [scale * arrays[f"{name}_{field}"] for name in controls]

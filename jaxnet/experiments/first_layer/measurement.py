@@ -143,7 +143,7 @@ def kind(arrays: Arrays, name: str) -> str:
 
 
 def _alarms(arrays: Arrays, name: str) -> float:
-    """The percentage of false detections of edges in networks with blobs only, for the size of a control's maps."""
+    """Return the percentage of networks with blobs only in which edges are detected, for the size of a control's maps."""
     return 100 * float((arrays["small_blobs_p" if name == "filters" else "blobs_p"] <= LEVEL).mean())
 
 
@@ -267,7 +267,7 @@ def _words(arrays: Arrays, kinds: dict[str, str], findings: list[Finding]) -> st
 
 
 def plan(settings: FirstLayerSettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     return (
         f"{settings.random} random networks and {len(AMPLITUDES)} times {settings.planted} networks with planted edges to test the "
         f"measure; "

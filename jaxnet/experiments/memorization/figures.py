@@ -9,7 +9,7 @@ from jaxnet.plot.style import Picture
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures from the arrays of `memorization`."""
+    """Draw the pictures from the arrays of `memorization`."""
     curves = {f"{kind} labels": (arrays[f"{kind}_steps"], arrays[f"{kind}_right"]) for kind in ("true", "shuffled")}
     five = zip(CONTROLS, arrays["control_steps"], arrays["control_right"], strict=True)
     shapes = zip(arrays["hidden"], arrays["parameters"], strict=True)

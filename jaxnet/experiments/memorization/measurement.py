@@ -21,7 +21,7 @@ MODERN = presets.film._replace(
 
 
 class MemorizationSettings(NamedTuple):
-    """The settings of the experiment. The learning rates are those that fit training labels best.
+    """The settings of the experiment. The learning rates were chosen for the best fit of training labels.
 
     Attributes:
         images: The number of training images with true and with shuffled labels.
@@ -223,7 +223,7 @@ def answer(settings: MemorizationSettings, arrays: Arrays) -> Answer:
 
 
 def plan(settings: MemorizationSettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     hidden = " + ".join(map(str, settings.hidden))
     return (
         f"{settings.seeds} networks of {hidden} hidden neurons on {settings.images:,} true and shuffled labels; "

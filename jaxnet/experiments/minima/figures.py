@@ -8,7 +8,7 @@ from jaxnet.plot.style import Picture
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures from the arrays of `minima`."""
+    """Draw the pictures from the arrays of `minima`."""
     widths, count = arrays["widths"].tolist(), arrays["test"].shape[1]
     names = [f"{width} hidden" for width in widths]
     return {

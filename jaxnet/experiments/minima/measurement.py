@@ -306,7 +306,7 @@ def _deviation(what: str, values: np.ndarray) -> Finding:
 
 
 def plan(settings: MinimaSettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     widths = ", ".join(map(str, settings.widths))
     return (
         f"{settings.networks} networks of each of the widths {widths} on {settings.images:,} digits of {SIDE} x {SIDE} pixels, "

@@ -8,7 +8,7 @@ from jaxnet.plot.style import Picture
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The picture from the arrays of `nielsen`."""
+    """Draw the picture from the arrays of `nielsen`."""
     names = arrays["names"].tolist()
     published = [measurement.NETWORKS[name][1] for name in names]
     groups = dict(zip((name.replace(", rate", ",\nrate", 1) for name in names), arrays["right"], strict=True))

@@ -165,7 +165,7 @@ def _stuck(right: np.ndarray) -> str:
 
 
 def plan(settings: NielsenSettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     return f"{settings.seeds} networks of each of: " + "; ".join(settings.networks)
 
 

@@ -16,7 +16,7 @@ NAMES = {
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures from the arrays of `noise`."""
+    """Draw the pictures from the arrays of `noise`."""
     networks = [TITLES[str(name)] for name in arrays["networks"]]
     treatments = [str(name) for name in arrays["treatments"]]
     names = [NAMES.get(str(name), str(name)) for name in arrays["sets"]]

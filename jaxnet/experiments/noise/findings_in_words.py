@@ -67,7 +67,7 @@ def _on_teaching(view: View, treatment: str) -> str:
     elif not any(better):
         carried = "to no other family"
     return (
-        f"Learning from {called(own)} {learned} about such images (AUROC {low:.3f} to {high:.3f}). The effect carries over "
+        f"Learning from {called(own)} {learned} about these images (AUROC {low:.3f} to {high:.3f}). The effect carries over "
         f"{carried} ({', '.join(map(str, better))} of {len(others)} families get better in the {len(view.networks)} networks). "
         f"The accuracy on digits changes by {cost:+.2f} points at worst."
     )

@@ -254,7 +254,7 @@ def _paper(
 
 
 def plan(settings: NoiseSettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     return (
         f"{len(settings.taught) + 1} times {settings.seeds} networks of each of {len(NETWORKS)} kinds, "
         f"{settings.film_epochs} epochs ({settings.wide_epochs} for the wide network), and {settings.images:,} images of each of "

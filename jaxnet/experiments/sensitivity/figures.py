@@ -11,7 +11,7 @@ from jaxnet.plot.style import Picture
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures from the arrays of `sensitivity`."""
+    """Draw the pictures from the arrays of `sensitivity`."""
     slopes = arrays["sensitivity"][0, 0]
     order = np.argsort(-slopes, kind="stable")
     shown = np.concatenate([order[:16], order[-8:]])

@@ -198,7 +198,7 @@ def _differences(settings: SensitivitySettings, dataset: Dataset) -> Arrays:
 
 
 def plan(settings: SensitivitySettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     return (
         f"{settings.repetitions} x {len(KINDS)} x {settings.networks} networks of 16 + 16 for one epoch on {settings.examples:,} "
         f"digits of 14x14, and {len(KINDS)} x {settings.seeds} differentiated through {settings.epochs} epochs"
