@@ -1,4 +1,4 @@
-"""Parts of an experiment on disk. After a stop, finished parts are used again; a part is complete, or there is no file."""
+"""Parts of an experiment on disk. After a stop, finished parts are used again. A part is complete, or it has no file."""
 
 import io
 import json
@@ -22,7 +22,7 @@ class Shelf(NamedTuple):
 
     Attributes:
         keep: Computes a part, or reads it from the folder.
-        seconds: The computing time of each part, by name; each call of `keep` adds an entry.
+        seconds: The computing time of each part in seconds, by name. Each call of `keep` adds an entry.
         found: The parts that were read from the folder.
     """
 
@@ -36,11 +36,11 @@ def shelf(folder: Path, identity: Mapping[str, Any], *, tell: Callable[[str], No
 
     Args:
         folder: The folder; it is created if it does not exist.
-        identity: Everything that determines the numbers: experiment, settings, versions. It must be valid for JSON.
+        identity: Everything that determines the numbers: experiment, settings and versions. JSON must be able to hold it.
         tell: Called with the name of a part before the part is computed.
 
     Raises:
-        FileExistsError: If the folder holds parts of another identity.
+        FileExistsError: If the folder holds parts of another identity, or is not the folder of an experiment.
         ValueError: If the identity in the folder cannot be read.
     """
     wanted = json.loads(json.dumps(identity))

@@ -1,4 +1,4 @@
-"""An experiment for a report: its question, the statement of the film, its pictures."""
+"""What a report needs of an experiment: its question, the statement of the film, and its pictures."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,8 +23,8 @@ class Entry(NamedTuple):
         name: The name of the experiment on the command line.
         question: The question in one sentence.
         said: The statement of the film or paper.
-        experiment: The functions that measure and judge.
-        pictures: The function from arrays to figures, by name.
+        experiment: The functions that measure and that make the verdict.
+        pictures: The function that draws the pictures from the arrays; it returns them by name.
     """
 
     name: str

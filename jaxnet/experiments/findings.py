@@ -9,13 +9,13 @@ import numpy as np
 from jaxnet.core.stats import spread
 
 Arrays: TypeAlias = dict[str, np.ndarray]
-"""All measured arrays of an experiment by name; the verdict and the pictures need nothing else."""
+"""All measured arrays of an experiment by name. The verdict and the pictures need only these arrays."""
 
 Keep: TypeAlias = Callable[[str, Callable[[], Arrays]], Arrays]
-"""`keep(part, compute)` returns the arrays of a part of an experiment: computed now, or read from an earlier run."""
+"""`keep(part, compute)` returns the arrays of a part of an experiment. They are computed now, or read from an earlier run."""
 
 Verdict = Literal["reproduced", "undecided", "missed", "measured", "not run here"]
-"""Undecided: our number does not meet the published bound, but a part of its interval does."""
+"""The possible verdicts. "undecided": our number is outside the published bounds, but a part of its interval is inside."""
 
 
 class Finding(NamedTuple):
@@ -23,13 +23,13 @@ class Finding(NamedTuple):
 
     Attributes:
         what: The name of the number, with the protocol.
-        published: The number of the film or paper, in words; empty if there is none.
+        published: The number of the film or paper, in words; empty if nothing was published.
         source: The place of the published number.
         value: Our number: the mean over the seeds, or the share of the seeds.
         low: The lower end of the 95 % interval of our number; NaN if there is no interval.
         high: The upper end of the interval.
         seeds: The number of networks behind the value.
-        verdict: "measured" if nothing was published.
+        verdict: The verdict; "measured" if nothing was published.
         unit: The unit of the value.
     """
 
@@ -45,16 +45,16 @@ class Finding(NamedTuple):
 
 
 class Experiment(NamedTuple):
-    """A question as functions: measure, then judge by the numbers alone.
+    """The functions of an experiment: one function measures, and one function makes the verdict from the numbers alone.
 
     Attributes:
-        quick: Settings that take seconds.
-        full: Settings for numbers to quote, which take minutes to an hour.
-        measure: `measure(settings, dataset, *, keep, on_progress) -> arrays`, in parts; `keep` may return a part of an
-            earlier run.
+        quick: Settings for a quick look. They take at most two minutes.
+        full: Settings for numbers to quote. They take 2.5 to 40 minutes, but `ciresan` takes about ten days.
+        measure: `measure(settings, dataset, *, keep, on_progress) -> arrays`. It measures in parts, and `keep` may return
+            a part of an earlier run.
         answer: `answer(settings, arrays) -> Answer`.
         plan: `plan(settings)`: the plan of the experiment in one sentence.
-        seconds: The durations of the quick and the full settings on two CPU cores.
+        seconds: How long the quick and the full settings take on two CPU cores, in seconds.
     """
 
     quick: Any
@@ -69,7 +69,7 @@ class Answer(NamedTuple):
     """The answer of an experiment.
 
     Attributes:
-        words: The verdict, in sentences that are made from the numbers.
+        words: The verdict in sentences. The sentences are made from the numbers.
         findings: The numbers.
     """
 
@@ -78,25 +78,25 @@ class Answer(NamedTuple):
 
 
 def at_once(part: str, compute: Callable[[], Arrays]) -> Arrays:
-    """The simplest `Keep`: compute now, keep nothing."""
+    """The simplest `Keep`: it computes the part now and keeps nothing on disk."""
     return compute()
 
 
 def judged(
     value: float, low: float, high: float, *, least: float | int | None = None, most: float | int | None = None
 ) -> Verdict:
-    """Judge whether a number meets the published number.
+    """Decide whether a number meets the published number.
 
     Args:
         value: Our number.
         low: The lower end of its interval; NaN if there is no interval.
         high: The upper end of the interval.
-        least: The lower bound for our number; None for no bound.
-        most: The upper bound for our number; None for no bound.
+        least: The lower bound for our number; None if there is no bound.
+        most: The upper bound for our number; None if there is no bound.
 
     Returns:
-        "reproduced" if the number itself meets the bounds, "undecided" if only its interval reaches the bounds, else "missed";
-        "measured" without bounds.
+        "reproduced" if the number itself meets the bounds, "undecided" if only its interval reaches the bounds, otherwise
+        "missed". If there are no bounds: "measured".
 
     Examples:
         >>> judged(96.2, 96.0, 96.4, least=96), judged(95.9, 95.7, 96.1, least=96), judged(95.3, 95.2, 95.4, least=96)
@@ -114,16 +114,16 @@ def mean(
     what: str, values: Any, *, published: str = "", source: str = "", least: float | int | None = None,
     most: float | int | None = None, equal: float | int | None = None, within: float | int = 0, unit: str = "",
 ) -> Finding:  # fmt: skip
-    """A finding from one number for each seed: the mean, with its interval by Student's distribution.
+    """Make a finding from one number for each seed: the mean, with its interval by Student's distribution.
 
     Args:
         what: The name of the number.
-        values: (seed,), the numbers.
+        values: The numbers, (seed,).
         published: The published number, in words.
         source: The place of the published number.
         least: The lower bound for the mean, as in `judged`.
         most: The upper bound for the mean.
-        equal: A number that the mean should equal, instead of bounds.
+        equal: The number that the mean should equal; it replaces `least` and `most`.
         within: The largest allowed distance from `equal`.
         unit: The unit of the values.
 
@@ -143,7 +143,7 @@ def mean(
 def share(
     what: str, successes: int, trials: int, *, published: str = "", source: str = "", least: float | int | None = None
 ) -> Finding:
-    """A finding that is a share of networks, in percent, with its exact binomial interval (Clopper and Pearson, 1934).
+    """Make a finding from a share of networks in percent, with its exact binomial interval (Clopper and Pearson, 1934).
 
     Args:
         what: The name of the share.
@@ -168,7 +168,7 @@ def share(
 
 
 def told(finding: Finding) -> str:
-    """A finding's value with its interval, as short text.
+    """Write a finding's value and interval as short text.
 
     Examples:
         >>> told(mean("right", np.array([95.0, 96.0, 97.0]), unit="%"))
@@ -181,7 +181,7 @@ def told(finding: Finding) -> str:
 
 
 def number(value: float | int) -> str:
-    """A number as text, with four significant digits.
+    """Write a number as text, with four significant digits.
 
     Examples:
         >>> number(95.331), number(0.00123456), number(123456.7)

@@ -17,6 +17,6 @@ FILM: dict[str, Entry] = {
 """The film's questions, in the film's order."""
 
 PAPERS: dict[str, Entry] = {one.name: one for one in (lecun, hinton, simard, ciresan)}
-"""Classic networks of papers, which are not part of the film."""
+"""Classic networks of papers. They are not part of the film."""
 
 EXPERIMENTS: dict[str, Entry] = {**FILM, **PAPERS}

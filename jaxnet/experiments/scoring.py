@@ -1,4 +1,4 @@
-"""Functions that experiments share: count the parameters of a shape; train networks and score each once on the test images."""
+"""Functions that experiments share: one counts parameters, one trains networks and scores each once on the test images."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from jaxnet.training.progress import Progress
 
 
 def parameters(hidden: Sequence[int]) -> int:
-    """The number of weights and biases of a network with 784 inputs, these hidden layers and ten outputs.
+    """Count the weights and biases of a network with 784 inputs, these hidden layers and ten outputs.
 
     Examples:
         >>> parameters((16, 16))
@@ -26,15 +26,15 @@ def parameters(hidden: Sequence[int]) -> int:
 def trained(
     members: Sequence[config.TrainConfig], dataset: Dataset, on_progress: Callable[[Progress], None]
 ) -> tuple[ensemble.Results, Float[np.ndarray, "member"]]:
-    """Train networks of one shape, each in its own order.
+    """Train networks with the same layers; each network has its own order of the images.
 
     Args:
-        members: The settings; they may only differ in numbers that one compiled program takes as arguments.
+        members: The settings of the networks. They may only differ in numbers that a compiled program takes as arguments.
         dataset: The images for training and for scoring.
         on_progress: Called with the progress.
 
     Returns:
-        The results, and the percentage of the test images that each network reads correctly.
+        The results, and the percentage of the test images that each network recognizes correctly.
     """
     results = ensemble.train_together(members, dataset, shared=False, evaluate_every=0, on_progress=on_progress)
     functions = training.plan(members[0], dataset, drawn=False).functions

@@ -39,7 +39,7 @@ def test_the_verdict_on_98_percent_turns_with_the_last_rung():
 
 def test_images_that_all_networks_misread_are_counted():
     found = {f.what: f.value for f in measurement.answer(TINY, numbers([95.0, 96.0, 95.5])).findings}
-    assert found["test images that every network misreads"] == 2
+    assert found["number of test images that every network misreads"] == 2
 
 
 def test_doubted_labels_are_fifteen_test_images():

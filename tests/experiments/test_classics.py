@@ -24,7 +24,15 @@ def test_an_error_above_the_published_one_is_a_miss_and_is_named():
     found = measurement.answer(SOME, numbers([1.5, 1.3, 0.69]))
     assert [f.verdict for f in found.findings[:3]] == ["reproduced", "missed", "reproduced"]
     assert found.words.startswith("2 of 3")
-    assert "missed: 800 hidden, affine distortions" in found.words
+    assert found.words.endswith("Not met: 800 hidden, affine distortions.")
+    assert "Undecided" not in found.words
+
+
+def test_an_undecided_network_is_not_called_missed():
+    found = measurement.answer(SOME, numbers([1.5, 1.3, 0.705]))
+    assert [f.verdict for f in found.findings[:3]] == ["reproduced", "missed", "undecided"]
+    assert "Not met: 800 hidden, affine distortions." in found.words
+    assert found.words.endswith("reaches the published error: 800 hidden, elastic distortions.")
 
 
 def test_networks_that_were_not_trained_are_told():

@@ -44,9 +44,9 @@ def test_the_verdict_on_the_straight_line_turns_with_one_climb():
     climbing = numbers(straight_costs=np.array([[9.0, 3, 3.5, 1, 5], [9.0, 4, 3, 2, 5]]))
     found = verdict(climbing, "straight line")
     assert (found.verdict, found.value, found.seeds) == ("missed", 50.0, 2)
-    assert verdict(climbing, "largest climb").value == pytest.approx(100 * 0.5 / 2 / 2)
+    assert verdict(climbing, "largest rise of the cost, divided").value == pytest.approx(100 * 0.5 / 2 / 2)
     assert "1 of 2 seeds" in measurement.answer(TINY, climbing).words
-    assert "without a single climb" in measurement.answer(TINY, numbers()).words
+    assert "never rises for 2 of 2 seeds." in measurement.answer(TINY, numbers()).words
 
 
 def test_the_verdict_on_the_edge_turns_when_it_is_off_by_a_factor_of_two():

@@ -95,9 +95,9 @@ def test_a_start_that_differs_by_one_bit_and_an_order_that_differs_are_noticed()
 
 
 def test_the_verdict_on_memorizing_turns_with_the_numbers():
-    assert found(numbers(), "shuffled labels: fitted").verdict == "reproduced"
-    assert found(numbers(fitted=90.0), "shuffled labels: fitted").verdict == "missed"
-    assert found(numbers(test=15.0), "shuffled labels: test").verdict == "missed"
+    assert found(numbers(), "shuffled labels: share that is fitted").verdict == "reproduced"
+    assert found(numbers(fitted=90.0), "shuffled labels: share that is fitted").verdict == "missed"
+    assert found(numbers(test=15.0), "shuffled labels: share of test").verdict == "missed"
     assert found(numbers(film=99.8), "film's settings").verdict == "missed"
     assert "it memorizes" in measurement.answer(TINY, numbers()).words
     assert "it memorizes" not in measurement.answer(TINY, numbers(fitted=90.0)).words

@@ -37,8 +37,8 @@ def test_verdicts_follow_the_numbers():
     good = measurement.answer(SOME, arrays | {"right": RIGHT[None] + 1})
     bad = measurement.answer(SOME, arrays | {"right": RIGHT[None] - 1})
     assert (good.findings[0].verdict, bad.findings[0].verdict) == ("reproduced", "missed")
-    assert "1 of his 1 networks read more than he says" in good.words
-    assert "0 of his 1 networks read more than he says" in bad.words
+    assert "1 of Nielsen's 1 networks read more than Nielsen reports" in good.words
+    assert "0 of Nielsen's 1 networks read more than Nielsen reports" in bad.words
     assert "below the median" not in good.words
     lost = measurement.answer(SOME, arrays | {"right": np.where(RIGHT == 95.0, 86.0, RIGHT)[None]})
     assert "1 of the 6 runs ended more than 5 points below the median" in lost.words

@@ -54,8 +54,8 @@ def test_the_films_claim_stands_or_falls_with_the_strongest_output_on_noise():
     what = "film's network (sigmoids): strongest output on uniform noise"
     assert found(numbers(70.0), what).verdict == "reproduced"
     assert found(numbers(30.0), what).verdict == "missed"
-    assert "is sure of noise" in measurement.answer(TINY, numbers(70.0)).words
-    assert "is not sure of noise" in measurement.answer(TINY, numbers(30.0)).words
+    assert "is confident on noise" in measurement.answer(TINY, numbers(70.0)).words
+    assert "is not confident on noise" in measurement.answer(TINY, numbers(30.0)).words
 
 
 def test_the_papers_91_percent_is_judged_by_their_network_where_there_is_one():
@@ -100,7 +100,7 @@ def test_never_lit_weights_that_moved_are_told():
 
 def test_what_noise_in_training_carries_over_to_is_counted():
     words = measurement.answer(TINY, numbers(taught=0.1)).words
-    assert "(2, 2, 2 of 5 get better" in words
+    assert "(2, 2, 2 of 5 families get better" in words
     assert "carries over to no other family" in measurement.answer(TINY, numbers(taught=0.0)).words
     gained = found(numbers(taught=0.1), "film's network (sigmoids), taught uniform: gain of AUROC on other families")
     assert gained.value == pytest.approx(4.0)  # two of five by ten points; its own family would make it 5.8
@@ -143,7 +143,7 @@ def test_every_image_is_read_whatever_their_number(hundred):
 def test_ensembles_larger_than_all_networks_are_refused(small):
     with pytest.raises(ValueError, match=r"must be 0 .*, got rare=\(0\.01,\)"):
         measurement.measure(TINY._replace(rare=(0.01,)), small)
-    with pytest.raises(ValueError, match="got 5 together"):
+    with pytest.raises(ValueError, match="got together=5"):
         measurement.measure(TINY._replace(together=5), small)
 
 

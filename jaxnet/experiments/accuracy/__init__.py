@@ -1,1 +1,1 @@
-"""How well does the network read? The film's exact network from many seeds, the tweaks, the shapes, the shared mistakes."""
+"""How well does the network read? The film's network from many seeds, with tweaks, with other layers; and shared mistakes."""

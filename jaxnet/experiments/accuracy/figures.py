@@ -1,4 +1,4 @@
-"""The pictures of `accuracy`: the scatter over seeds, the ladder, the shapes, and the images that most networks misread."""
+"""The pictures of `accuracy`: the scatter over seeds, the tweaks, the layers, and the images that most networks misread."""
 
 from jaxnet import plot
 from jaxnet.experiments.accuracy import measurement
@@ -8,7 +8,7 @@ from jaxnet.plot.style import Picture
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures from the arrays of `accuracy`."""
+    """Draw the pictures from the arrays of `accuracy`."""
     seeds = len(arrays["right"])
     captions = []
     for label, votes, count in zip(arrays["labels"], arrays["answers"], arrays["misread"][arrays["hard"]], strict=True):
@@ -29,28 +29,29 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 arrays["ladder"][-1] - arrays["without"], mark=98.0,
                 unit="% of the test images read", title="What a few tweaks bring",
             ),
-            "Left: one tweak is added after the other; every dot is a network. Right: the loss if one tweak is left out and all "
-            "others stay.",
+            "Left: one tweak is added after the other. Every dot is a network. Right: how many points are lost if one tweak is "
+            "left out and all others stay.",
         ),
         "shapes": Picture(
             plot.sizes(
                 arrays["parameters"], arrays["shapes"], arrays["hidden"].tolist(), unit="% of the test images read",
                 title="Playing with the hidden layers",
             ),
-            "Networks with ReLU, cross-entropy and Adam, by number of parameters; the labels name the hidden layers.",
+            "Every dot is a network with ReLU, cross-entropy and Adam. The axis is the number of parameters, and the labels name "
+            "the hidden layers.",
         ),
         "hard": Picture(
             plot.captioned(arrays["images"], captions, title=f"What {seeds} networks misread together"),
-            "The test images that most networks misread. Above each: label → the most frequent wrong answer, and the part of the "
-            "networks that misread the image.",
+            "The test images that most networks misread. Above each image: its label → the most frequent wrong answer, and the "
+            "percentage of the networks that misread the image.",
         ),
     }  # fmt: skip
 
 
 entry = Entry(
     "accuracy",
-    "How well does it read digits it has never seen?",
-    "The network reads about 96 % of new images correctly; some of its mistakes are excusable; with tweaks it reaches 98 %.",
+    "How well does the network read new digits?",
+    "The network reads about 96 % of new images correctly. Some of its mistakes are excusable. With tweaks it reaches 98 %.",
     measurement.experiment,
     pictures,
 )

@@ -1,4 +1,4 @@
-"""How well does the network read? The film's exact network from many seeds, the tweaks, the shapes, the shared mistakes."""
+"""How well does the network read? The film's network from many seeds, with tweaks, with other layers; and shared mistakes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -20,13 +20,13 @@ TWEAKS: dict[str, dict[str, Any]] = {
     "Adam": {"optimizer": "adam", "schedule": "onecycle", "batch_size": 128},
     "one-pixel shifts": {"shift": 1},
 }
-"""The tweaks, in the order of the ladder."""
+"""The tweaks, in the order of the ladder: every rung of the ladder adds one tweak."""
 
 LADDER_RATES = (3.0, 0.75, 0.4, 0.4, 0.008, 0.004)
-"""The learning rate of each rung, the best of four or five on 10,000 held-out training images (6 epochs, 2 seeds)."""
+"""The learning rate of each rung. It is the best of four or five on 10,000 held-out training images (6 epochs, 2 seeds)."""
 
 WITHOUT_RATES = (0.016, 0.016, 0.008, 0.2)
-"""Learning rates for the last rung without one of its tweaks. Leaving out the last tweak gives the previous rung."""
+"""Learning rates for the last rung without one of its tweaks. Without the last tweak the result is the rung before."""
 
 DOUBTED = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
 """Test images with a doubtful label: fewer than three of five people agreed with it (Northcutt, Athalye and Mueller, 2021)."""
@@ -36,11 +36,11 @@ class AccuracySettings(NamedTuple):
     """The settings of the experiment.
 
     Attributes:
-        seeds: The number of networks with the film's exact settings; `jaxnet train --seed K` trains the same networks.
+        seeds: The number of networks with the film's exact settings. `jaxnet train --seed K` trains network K.
         epochs: The epochs of these networks.
-        tweak_seeds: The number of networks for every rung of the ladder and every shape.
+        tweak_seeds: The number of networks for every rung of the ladder and for every entry of `shapes`.
         tweak_epochs: The epochs of those networks.
-        shapes: The hidden layers to compare.
+        shapes: The sizes of the hidden layers to compare.
     """
 
     seeds: int
@@ -51,7 +51,7 @@ class AccuracySettings(NamedTuple):
 
 
 def tweaked(names: Sequence[str], **changes: Any) -> config.TrainConfig:
-    """The film's settings, changed by the named tweaks."""
+    """Return the film's settings, changed by the named tweaks."""
     settings = presets.film
     for name in names:
         settings = settings._replace(**TWEAKS[name])
@@ -65,12 +65,17 @@ def measure(
     keep: Keep = at_once,
     on_progress: Callable[[Progress], None] = lambda seen: None,
 ) -> Arrays:
-    """Train, and score on all test images.
+    """Train the networks, and score them on all test images.
 
     Returns:
-        `right`, `train_right` (seed,), in percent; `misread` (test image,), the number of networks that misread the image;
-        `hard` (image,), the hardest images, with `answers` (image, class), the number of networks that gave each answer;
-        `ladder` (rung, seed), `without` (tweak, seed), `shapes` (shape, seed), in percent; `hidden`, `parameters` (shape,).
+        The arrays by name:
+
+        - `right`, `train_right` (seed,): the accuracy on test and on training images, in percent.
+        - `misread` (test image,): the number of networks that misread the image.
+        - `hard` (image,): the positions of the hardest test images, with `images` and `labels`.
+        - `answers` (image, class): the number of networks that gave each answer to a hard image.
+        - `ladder` (rung, seed), `without` (tweak, seed), `shapes` (shape, seed): the accuracy in percent.
+        - `hidden`, `parameters` (shape,): the hidden layers and the number of parameters.
     """
     names = tuple(TWEAKS)
     seeds = keep("seeds", lambda: _many_seeds(settings, dataset, on_progress))
@@ -120,41 +125,49 @@ def _many_seeds(settings: AccuracySettings, dataset: Dataset, on_progress: Calla
 def _scores(
     which: Sequence[config.TrainConfig], seeds: int, dataset: Dataset, on_progress: Callable[[Progress], None]
 ) -> np.ndarray:
-    """The percentage of the test images that are read correctly, (settings, seed)."""
+    """Train the networks of several settings, and return their accuracy on test images in percent, (settings, seed)."""
     return np.stack([trained(ensemble.grid(s, seed=range(seeds)), dataset, on_progress)[1] for s in which])
 
 
 def answer(settings: AccuracySettings, arrays: Arrays) -> Answer:
-    """Judge: do the networks reach 96 %, do the tweaks reach 98 %, do networks share mistakes?"""
+    """Evaluate: do the networks reach 96 %, do the tweaks reach 98 %, do networks share mistakes?"""
     right, misread = arrays["right"], arrays["misread"]
     seeds, names = len(right), tuple(TWEAKS)
     whole, film = "784-16-16-10, sigmoid, squared error, all 10,000 test images", "the film"
     findings = [
-        mean(f"{whole}: right", right, published="about 96 %", source=film, least=96.0, unit="%"),
-        share("seeds that reach 96 %", int((right >= 96).sum()), seeds, source=film),
-        mean("right on the 60,000 training images", arrays["train_right"], source=film, unit="%"),
+        mean(
+            f"{whole}: share that is read correctly", right, published="about 96 %", source=film, least=96.0, unit="%"
+        ),
+        share("share of the seeds that reach 96 %", int((right >= 96).sum()), seeds, source=film),
+        mean(
+            "share of the 60,000 training images that is read correctly", arrays["train_right"], source=film, unit="%"
+        ),
     ]
     steps = np.diff(arrays["ladder"], axis=0)
     for i, name in enumerate(names):
-        findings.append(mean(f"ladder: + {name} adds", steps[i], source="the film", unit="points"))
+        findings.append(mean(f"ladder: points that {name} adds", steps[i], source="the film", unit="points"))
     top = mean(
-        "ladder, last rung: all tweaks", arrays["ladder"][-1], published="98 %", source="the film", least=98.0,
-        unit="%",
+        "ladder, last rung: share that is read correctly with all tweaks", arrays["ladder"][-1], published="98 %",
+        source="the film", least=98.0, unit="%",
     )  # fmt: skip
     findings.append(top)
     lost = arrays["ladder"][-1] - arrays["without"]
     for i, name in enumerate(names):
-        findings.append(mean(f"all tweaks but {name}: lost", lost[i], source="the film", unit="points"))
+        findings.append(
+            mean(
+                f"points that are lost without {name}, with all other tweaks", lost[i], source="the film", unit="points"
+            )
+        )
     findings += _shared_mistakes(misread, seeds, float(right.mean()))
     best = arrays["hidden"][int(arrays["shapes"].mean(1).argmax())]
     low, high = right.min(), right.max()
     dearest = names[int(lost.mean(1).argmax())]
     reach = "some" if (right >= 96).any() else "none"
     words = (
-        f"The film's network with the film's settings reads {right.mean():.2f} % of the test images on average; {seeds} seeds lie "
+        f"The film's network with the film's settings reads {right.mean():.2f} % of the test images on average. {seeds} seeds lie "
         f"between {low:.2f} and {high:.2f} %, and {reach} of them reach 96 %. Five tweaks raise the average to {top.value:.2f} %"
-        f"{', so 98 % is reached' if top.value >= 98 else ', so 98 % is missed'}; the most important tweak is "
-        f"{dearest}. The best shape has {best} hidden neurons. {int((misread == seeds).sum())} "
+        f"{', so 98 % is reached' if top.value >= 98 else ', so 98 % is missed'}. The most important tweak is "
+        f"{dearest}. The best network has {best} hidden neurons. {int((misread == seeds).sum())} "
         f"test images are misread by every network{_more(arrays, seeds)}."
     )
     return Answer(words, tuple(findings))
@@ -167,7 +180,7 @@ def _more(arrays: Arrays, seeds: int) -> str:
 
 
 def _shared_mistakes(misread: np.ndarray, seeds: int, right: float) -> list[Finding]:
-    """Findings on images that all networks misread, compared with independent mistakes, and on images with doubtful labels."""
+    """Make the findings on images that all networks misread, and on images with doubtful labels."""
     rate = 1 - right / 100
     expected = len(misread) * rate**seeds
     told = f"{expected:.2g} if mistakes were independent"
@@ -176,10 +189,10 @@ def _shared_mistakes(misread: np.ndarray, seeds: int, right: float) -> list[Find
     others = np.delete(misread, DOUBTED)
     nan = float("nan")
     return [
-        Finding("test images that every network misreads", told, "the film", everyone, nan, nan, seeds, "measured"),
+        Finding("number of test images that every network misreads", told, "the film", everyone, nan, nan, seeds, "measured"),
         Finding(
-            f"misreadings of the {len(DOUBTED)} test images with a label that people doubt, as a part of all readings",
-            f"{100 * others.mean() / seeds:.2f} % of all others",
+            f"share of wrong answers to the {len(DOUBTED)} test images whose labels people doubt",
+            f"{100 * others.mean() / seeds:.2f} % for all other images",
             "labels: Northcutt et al. 2021",
             of_doubted, nan, nan, seeds, "measured", "%",
         ),
@@ -187,10 +200,10 @@ def _shared_mistakes(misread: np.ndarray, seeds: int, right: float) -> list[Find
 
 
 def plan(settings: AccuracySettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     return (
-        f"{settings.seeds} networks of the film for {settings.epochs} epochs each, and {settings.tweak_seeds} of each of "
-        f"{len(LADDER_RATES) + len(WITHOUT_RATES)} recipes and {len(settings.shapes)} shapes for {settings.tweak_epochs}"
+        f"{settings.seeds} networks of the film for {settings.epochs} epochs each, and {settings.tweak_seeds} networks of each of "
+        f"{len(LADDER_RATES) + len(WITHOUT_RATES)} recipes and {len(settings.shapes)} shapes for {settings.tweak_epochs} epochs"
     )
 
 

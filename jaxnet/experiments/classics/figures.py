@@ -1,4 +1,4 @@
-"""The pictures of the classic networks: every network is a dot, and the published error is a mark."""
+"""The pictures of the classic networks. Every network is a dot, and the published error is a mark."""
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ from jaxnet.plot.style import Picture
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The picture from the arrays of `classics`."""
+    """Draw the picture from the arrays of `classics`."""
     names = arrays["names"].tolist()
     published = [measurement.PROTOCOLS[name].error for name in names]
     return {
@@ -22,13 +22,13 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 dict(zip(names, arrays["error"], strict=True)), marks=published, unit="% of the test images misread",
                 title="Classic networks, trained again",
             ),
-            "Every dot is a network; the dashed mark is the published error.",
+            "Every dot is a network. The dashed mark is the published error.",
         )
     }  # fmt: skip
 
 
 def with_distortions(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures of `pictures`, and a picture of a few distorted training images."""
+    """Draw the pictures from the arrays of `classics`, with a picture of a few distorted training images."""
     images = arrays["images"]
     keys = jax.random.split(jax.random.key(0), len(images))
     rows = [images, *(np.asarray(jax.vmap(f)(keys, images)) for f in (augment.affine, augment.elastic))]

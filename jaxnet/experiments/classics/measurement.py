@@ -16,7 +16,7 @@ class Protocol(NamedTuple):
     """A published network.
 
     Attributes:
-        settings: The settings of the training here; learning rates and weight decay were chosen on 10,000 held-out training images.
+        settings: The settings of the training here. Learning rates and weight decay are the best on 10,000 held-out images.
         error: The published error, in percent of the test images.
         source: The paper.
         deviates: The differences between the training here and the training in the paper.
@@ -40,7 +40,7 @@ _PLAIN = _LECUN._replace(
     activation="relu", initializer="he", loss="cross_entropy", output="identity", learning_rate=0.6
 )
 _FALLING = "ReLU, as no activation is stated; batches of 32 instead of single images; a rate that falls to zero"
-_SGD = "sigmoid outputs; batches of 32 instead of single images; his second-order step sizes are replaced by one falling rate"
+_SGD = "sigmoid outputs; batches of 32 instead of single images; one falling rate instead of the paper's second-order step sizes"
 _ADAM = "ReLU, as no activation is stated; Adam with one cycle of the rate instead of plain gradient descent"
 _BIG = "Adam with one cycle of the rate instead of a falling rate of plain gradient descent"
 _AFFINE = "distorted anew at every epoch instead of once; "
@@ -96,7 +96,11 @@ PROTOCOLS: dict[str, Protocol] = {
         _DEEP._replace(sizes=(2500, 2000, 1500, 1000, 500), epochs=800), 0.35, "Ciresan et al. 2010", _BIG
     ),
 }  # fmt: skip
-"""The networks by name."""
+"""The published networks by name."""
+
+
+TOLD = {"missed": "Not met", "undecided": "Undecided, because only the interval reaches the published error"}
+"""The beginnings of the sentences that name the networks whose error is not met."""
 
 
 class ClassicsSettings(NamedTuple):
@@ -104,8 +108,8 @@ class ClassicsSettings(NamedTuple):
 
     Attributes:
         networks: Names from `PROTOCOLS`.
-        seeds: The number of networks for each name.
-        epochs: The number of epochs; 0 for the number of the protocol.
+        seeds: The number of networks to train for each name.
+        epochs: The number of epochs; 0 means the number of the protocol.
     """
 
     networks: tuple[str, ...]
@@ -114,7 +118,7 @@ class ClassicsSettings(NamedTuple):
 
 
 def by(author: str) -> tuple[str, ...]:
-    """The networks of one paper, by the name of its first author."""
+    """Return the names of the networks of one paper. `author` is the name of its first author."""
     return tuple(name for name, protocol in PROTOCOLS.items() if protocol.source.startswith(author))
 
 
@@ -128,7 +132,12 @@ def measure(
     """Train the networks, and score them on the test images.
 
     Returns:
-        `error` (network, seed), in percent of the test images; `epochs` (network,); `images`, a few training images.
+        The arrays by name:
+
+        - `names` (network,): the names of the networks.
+        - `error` (network, seed): the percentage of the test images that are misread.
+        - `epochs` (network,): the epochs of the training.
+        - `images`: a few training images.
     """
 
     def of(name: str) -> Arrays:
@@ -150,7 +159,7 @@ def _settings(name: str, settings: ClassicsSettings) -> config.TrainConfig:
 
 
 def answer(settings: ClassicsSettings, arrays: Arrays) -> Answer:
-    """Judge: is each published error met or beaten?"""
+    """Evaluate: is each published error met or beaten?"""
     findings = []
     for name, errors, epochs in zip(arrays["names"].tolist(), arrays["error"], arrays["epochs"], strict=True):
         protocol = PROTOCOLS[name]
@@ -160,18 +169,19 @@ def answer(settings: ClassicsSettings, arrays: Arrays) -> Answer:
                 source=protocol.source, most=protocol.error, unit="% error",
             )
         )  # fmt: skip
-    met = [finding.verdict == "reproduced" for finding in findings]
-    missed = ", ".join(name for name, good in zip(arrays["names"].tolist(), met, strict=True) if not good)
+    names = arrays["names"].tolist()
+    having = lambda verdict: [name for name, found in zip(names, findings, strict=True) if found.verdict == verdict]
+    others = "".join(f" {told}: {', '.join(having(verdict))}." for verdict, told in TOLD.items() if having(verdict))
     short = f" with {settings.epochs} epochs instead of the protocol's" if settings.epochs else ""
     words = (
-        f"{sum(met)} of {len(met)} published errors are met or beaten over {settings.seeds} seeds{short}"
-        f"{f'; missed: {missed}' if missed else ''}."
+        f"{len(having('reproduced'))} of {len(names)} published errors are met or beaten over {settings.seeds} seeds{short}."
+        f"{others}"
     )
     return Answer(words, (*findings, *_others(settings)))
 
 
 def _others(settings: ClassicsSettings) -> list[Finding]:
-    """Findings for the other networks of these papers, which were not trained."""
+    """Make findings for the other networks of these papers. They were not trained."""
     authors, nan = {PROTOCOLS[name].source.split()[0] for name in settings.networks}, float("nan")
     return [
         Finding(name, f"{one.error} % error", one.source, nan, nan, nan, 0, "not run here", "% error")
@@ -181,7 +191,7 @@ def _others(settings: ClassicsSettings) -> list[Finding]:
 
 
 def plan(settings: ClassicsSettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     epochs = [_settings(name, settings).epochs for name in settings.networks]
     told = "; ".join(f"{name}, {count} epochs" for name, count in zip(settings.networks, epochs, strict=True))
     return f"{settings.seeds} networks of each of: {told}"

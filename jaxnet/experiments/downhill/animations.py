@@ -22,20 +22,20 @@ def rolling(
     fps: int = 8,
     theme: Theme = DARK,
 ) -> FuncAnimation:
-    """Animate balls that go down one curve with different steps; each frame is a step.
+    """Animate balls that go down one curve with different steps. Each frame is a step.
 
     Args:
-        x: (place,), the places of the curve.
-        y: (place,), the heights of the curve.
-        positions: (ball, step), the place of each ball.
-        values: (ball, step), the height of each ball.
+        x: The places of the curve, (place,).
+        y: The heights of the curve, (place,).
+        positions: The place of each ball, (ball, step).
+        values: The height of each ball, (ball, step).
         names: The names of the balls.
         title: The headline.
         fps: Frames a second.
         theme: DARK or LIGHT.
 
     Returns:
-        A matplotlib animation: one panel for each ball, with the earlier places of the ball as a trail.
+        A matplotlib animation with one panel for each ball. The earlier places of the ball are a trail.
     """
     positions, values = np.asarray(positions), np.asarray(values)
     figure = Figure(figsize=(10, 5.6), facecolor=theme.ground, layout="constrained")
@@ -70,19 +70,20 @@ def race(
     """Animate several methods that go down one surface from one start.
 
     Args:
-        x: (column,).
-        y: (row,).
-        z: (row, column), the heights of the surface.
-        paths: (method, step, 2).
-        values: (method, step), the heights of the paths.
+        x: The places on the x-axis, (column,).
+        y: The places on the y-axis, (row,).
+        z: The heights of the surface, (row, column).
+        paths: The places of each method, (method, step, 2).
+        values: The heights of the paths, (method, step).
         names: The names of the methods.
         title: The headline.
         fps: Frames a second.
-        every: Steps from one frame to the next.
+        every: The number of steps from one frame to the next.
         theme: DARK or LIGHT.
 
     Returns:
-        A matplotlib animation: the surface on the left, its map on the right (low is dark), with the path of every method.
+        A matplotlib animation. The surface is on the left, and its map is on the right (low is dark). Both show the path of
+        every method.
     """
     paths, values = np.asarray(paths), np.asarray(values)
     figure = Figure(figsize=(9.6, 4.4), facecolor=theme.ground)

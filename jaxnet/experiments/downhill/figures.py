@@ -13,7 +13,7 @@ from jaxnet.plot.style import Picture
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures from the arrays of `downhill`."""
+    """Draw the pictures from the arrays of `downhill`."""
     return {**_of_few(arrays), **_of_two(arrays), **_of_many(arrays)}
 
 
@@ -25,33 +25,34 @@ def _of_few(arrays: Arrays) -> dict[str, Picture | Moving]:
                 arrays["curve_x"], arrays["curve_y"], arrays["ball_positions"], arrays["ball_values"],
                 [f"learning rate {rate:g}" for rate in valleys.BALLS], title="One ball, one curve, different steps",
             ),
-            "Each frame is one step. All balls start at the same place; the trail shows the earlier places of a ball.",
+            "Each frame is one step. All balls start at the same place. The trail shows the earlier places of a ball.",
         ),
         "steps": Picture(
             plots.kinds_of_steps(
                 arrays["step_positions"], arrays["step_values"], valleys.WAYS, height=lambda x: x**2 / 2,
                 title="Steps proportional to the slope shrink near the bottom",
             ),
-            "A parabola of curvature 1. Above: every dot is a place on the path; the larger dot is the last one. Below: the length "
-            "of each step. The bars are blue while the steps shrink, otherwise orange. Above the rate 2 / curvature the steps "
-            "diverge.",
+            "The curve is a parabola of curvature 1. Above: every dot is a place on the path, and the larger dot is the last "
+            "place. Below: the length of each step. The bars are blue while the steps shrink, otherwise orange. If the rate is "
+            "above 2 / curvature, the steps diverge.",
         ),
         "valleys": Picture(
             plots.valleys_on_a_curve(
                 arrays["curve_x"], arrays["curve_y"], arrays["bottoms"], arrays["basin_starts"], arrays["basin_rates"],
                 arrays["basin_reached"], title=f"Which valley? {part:.0f} % of the starts find the lowest",
             ),
-            "Every start has the color of the valley that the ball reaches from there. Above: small steps, and the share of the "
-            "starts that reach each valley. Below: other learning rates, up to far too large ones; there is no color if the ball "
-            "never comes to rest.",
+            "Every start has the color of the valley that a ball from this start reaches. Above: with small steps. The numbers are "
+            "the percentages of the starts that reach each valley. Below: with other learning rates. The largest rates are far too "
+            "large. A start has no color if its ball never comes to rest.",
         ),
         "rates": Picture(
             plots.steps_by_rate(
                 arrays["scaled"], arrays["arrival"], list(valleys.TESTED), list(valleys.METHODS), valleys.EDGES,
                 title="How long may a step be? Up to 2 / curvature",
             ),
-            "The number of steps until the height stays below a millionth of the first height. Dashed lines: the largest stable "
-            "rate on a quadratic, 2 for plain descent and 3.8 with momentum. At the top: dots did not arrive, crosses diverged.",
+            "The height is the number of steps until the function stays below a millionth of its first height. The dashed lines "
+            "are the largest stable rates on a quadratic: 2 for plain descent and 3.8 with momentum. At the top, a dot is a rate "
+            "that did not arrive, and a cross is a rate that diverged.",
         ),
     }  # fmt: skip
 
@@ -69,19 +70,19 @@ def _of_two(arrays: Arrays) -> dict[str, Picture | Moving]:
                 x, y, z, arrays["race"][0], arrays["race_values"][0],
                 title="A function of two numbers: walk against the gradient",
             ),
-            "The arrows point against the gradient; the steeper the ground, the longer the arrow. The walk slows down at the pass "
-            "between two valleys.",
+            "The arrows point against the gradient. The steeper the ground is, the longer is the arrow. The walk slows down at the "
+            "pass between two valleys.",
         ),
         "race": Moving(
             animations.race(
                 x, y, z, arrays["race"], arrays["race_values"], methods, title="Plain, momentum, Adam", every=3
             ),
-            "Three ways down from a start just to the right of the pass between two valleys. Each frame is three steps; "
-            "the numbers are learning rates.",
+            "Three methods go down from one start, slightly to the right of the pass between two valleys. Each frame is three "
+            "steps. The numbers are learning rates.",
         ),
         "paths": Picture(
             plots.paths_down(maps, list(valleys.METHODS), title="A narrow bowl and a bent valley"),
-            "All methods have the same start and number of steps: 40 on the left, 1,000 on the right. The star is the bottom. "
+            "All methods have one start and one number of steps: 40 on the left and 1,000 on the right. The star is the bottom. "
             "Plain descent zigzags where the curvatures differ.",
         ),
         "basins": Picture(
@@ -90,8 +91,8 @@ def _of_two(arrays: Arrays) -> dict[str, Picture | Moving]:
                 ["small steps (0.002)", "steps near the edge (0.0138)", "momentum 0.9 (0.002)"],
                 title="Which of four valleys? It depends on where you start, and on the steps",
             ),
-            "Himmelblau's function: every start has the color of the valley that it reaches. Long steps and momentum change the "
-            "borders.",
+            "The surface is Himmelblau's function. Every start has the color of the valley that it reaches. Long steps and "
+            "momentum change the borders.",
         ),
     }  # fmt: skip
 
@@ -113,8 +114,8 @@ def _of_many(arrays: Arrays) -> dict[str, Picture | Moving]:
                 arrays["gradient_rates"], arrays["gradient_costs"], arrays["gradient_norms"], ["random start", "trained"],
                 steps=(1.5, 10, 20), title="The real cost along its own gradient",
             ),
-            "The cost of 13,002 parameters after one step, for every learning rate. The dashed line is the prediction of the "
-            "gradient.",
+            "The solid line is the cost of 13,002 parameters after one step, for every learning rate. The dashed line is the "
+            "prediction of the gradient.",
         ),
         "path": Picture(
             slice_plots.plane_of_a_path(
@@ -122,8 +123,8 @@ def _of_many(arrays: Arrays) -> dict[str, Picture | Moving]:
                 arrays["explained"],
                 title=f"The path of the training, on its own plane ({held:.0f} % of its variance)",
             ),
-            "The plane through the solution along the two main directions of the path. The dashed line has the true cost of the "
-            "path. A random walk with the same number of steps has "
+            "The picture shows the plane through the solution along the two main directions of the path. The dashed line has the "
+            "true cost of the path. A random walk with the same number of steps has "
             f"{100 * arrays['wandered'][:2].sum():.0f} % of its variance on its own plane.",
         ),
         "random": Picture(
@@ -131,15 +132,16 @@ def _of_many(arrays: Arrays) -> dict[str, Picture | Moving]:
                 arrays["random_axis"], arrays["random_z"], ["around the random start", "around the solution"],
                 title="Two random directions, rescaled neuron by neuron",
             ),
-            "The real cost. In both directions, the weights of every neuron move by up to their own length.",
+            "The height is the real cost. In both directions, the weights of every neuron move at most by their own length.",
         ),
         "straight": Picture(
             slice_plots.straight_lines(
                 arrays["straight_fractions"], arrays["straight_costs"],
-                title=f"Straight from start to solution: {sum(c == 0 for c in climbs)} of {seeds} only fall",
+                title="On the straight line from start to solution, the cost of "
+                f"{sum(c == 0 for c in climbs)} of {seeds} networks never rises",
             ),
-            "The cost on the straight line between each random start and its trained network. The training does not follow this "
-            "line.",
+            "Every line is the cost on the straight way from a random start to its trained network. The training does not follow "
+            "this line.",
         ),
         "on-or-off": Picture(
             slice_plots.on_or_off(
@@ -147,16 +149,17 @@ def _of_many(arrays: Arrays) -> dict[str, Picture | Moving]:
                 title="A neuron that is on or off cannot learn" if alive == 0 else "From smooth to on or off",
             ),
             "Left: the film's sigmoid, made steeper until it is a step. Middle: the gradient of each layer at the start. With the "
-            "step, the gradient below the last layer is exactly zero. Right: the percentage of test images read after training.",
+            "step, the gradient below the last layer is exactly zero. Right: the percentage of test images that are read correctly "
+            "after training.",
         ),
     }  # fmt: skip
 
 
 entry = Entry(
     "downhill",
-    "How does it find its way down?",
-    "Follow the slope to a local minimum; the start decides which one you reach. Steps proportional to the slope shrink near the "
-    "bottom. This also works in 13,002 dimensions, if the cost is smooth.",
+    "How does gradient descent find its way down?",
+    "Follow the slope to a local minimum. The start decides which minimum you reach. Steps proportional to the slope shrink near "
+    "the bottom. This also works in 13,002 dimensions, if the cost is smooth.",
     measurement.experiment,
     pictures,
 )

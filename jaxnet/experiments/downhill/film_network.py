@@ -23,11 +23,11 @@ from jaxnet.training.functions import build
 from jaxnet.training.progress import Progress
 
 SHARPNESS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, math.inf)
-"""The values of k in the activation sigmoid(k z) between the layers; infinity is the step function."""
+"""The values of k in the activation sigmoid(k z) between the layers. Infinity means the step function."""
 
 SHARP_RATES = (1.5, 0.1)
-"""The film's learning rate, and the best one for k = 32 and 64, chosen from 0.1, 0.3, 0.75, 1.5, 3 and 6 (3 epochs, judged on
-10,000 held-out training images)."""
+"""The film's learning rate, and the best rate for k = 32 and 64. The best rate was chosen from 0.1, 0.3, 0.75, 1.5, 3 and 6
+(3 epochs, accuracy on 10,000 held-out training images)."""
 
 FRACTIONS = np.linspace(-0.25, 1.5, 71)
 """Places on the straight line: 0 is the start, 1 is the solution."""
@@ -35,12 +35,12 @@ FRACTIONS = np.linspace(-0.25, 1.5, 71)
 
 @functools.cache
 def film_cost() -> Cost:
-    """The film's cost as one object for all parts, so that it is compiled only once."""
+    """Return the film's cost. All parts get one object, so jax compiles the cost only once."""
     return build(presets.film, image_shape=(28, 28), classes=10, steps=1).cost
 
 
 def some(dataset: Dataset, images: int) -> Batch:
-    """The first training images."""
+    """Return the first training images and their labels."""
     return Batch(np.asarray(dataset.train.images[:images]), np.asarray(dataset.train.labels[:images]))
 
 
@@ -48,7 +48,8 @@ def walk(seeds: int, epochs: int, dataset: Dataset, on_progress: Callable[[Progr
     """Train the film's network from several random starts on the same batches.
 
     Returns:
-        `starts`, `ends` (seed, parameter), and `path` (place, parameter), the path of seed 0 in about 200 equal parts.
+        `starts` and `ends` (seed, parameter), the parameters before and after training. `path` (place, parameter), the path of
+        seed 0 in about 200 equal parts.
     """
     settings = presets.film._replace(epochs=epochs)
     num_steps = epochs * (len(dataset.train.labels) // settings.batch_size)
@@ -72,7 +73,7 @@ def _like() -> Any:
 
 
 def as_layers(vector: Any) -> Any:
-    """Turn one vector of the film's 13,002 numbers into layers; the inverse of `ravel_pytree`."""
+    """Turn one vector of the film's 13,002 numbers into layers. This is the inverse of `ravel_pytree`."""
     leaves, form = jax.tree.flatten(_like())
     ends = np.cumsum([leaf.size for leaf in leaves])
     return form.unflatten(
@@ -81,12 +82,16 @@ def as_layers(vector: Any) -> Any:
 
 
 def along_the_gradient(start: np.ndarray, end: np.ndarray, batch: Batch) -> Arrays:
-    """The cost along minus its gradient, at the start and after training; distances are learning rates.
+    """Compute the cost along minus its gradient, at the start and after training. Distances are learning rates.
 
     Returns:
-        `gradient_rates` (place, point), from minus the best rate to three times the best rate; `gradient_costs`;
-        `gradient_best` (place,), the rate with the lowest cost; `gradient_norms`; `gradient_bends`, the curvature along the
-        gradient.
+        The arrays by name:
+
+        - `gradient_rates` (place, point): from minus the best rate to three times the best rate.
+        - `gradient_costs` (place, point): the cost after one step.
+        - `gradient_best` (place,): the rate with the lowest cost.
+        - `gradient_norms` (place,): the length of the gradient.
+        - `gradient_bends` (place,): the curvature along the gradient.
     """
     cost, found = film_cost(), []
     for vector in (start, end):
@@ -106,19 +111,23 @@ def along_the_gradient(start: np.ndarray, end: np.ndarray, batch: Batch) -> Arra
 
 @functools.partial(jax.jit, static_argnames="cost")
 def _slope(cost: Cost, params: Any, batch: Batch) -> tuple[Any, Any]:
-    """The gradient, and the second derivative along it for a direction of length 1."""
+    """Compute the gradient, and the second derivative along the gradient for a direction of length 1."""
     slope = lambda params: jax.grad(cost)(params, batch)
     grads, bent = jax.jvp(slope, (params,), (slope(params),))
     return grads, optax.tree.vdot(grads, bent) / optax.tree.vdot(grads, grads)
 
 
 def planes(start: np.ndarray, end: np.ndarray, path: np.ndarray, batch: Batch, points: int) -> Arrays:
-    """The cost on the plane of the path, and on random planes (filter-normalized) around start and solution.
+    """Compute the cost on the plane of the path, and on random planes (filter-normalized) around start and solution.
 
     Returns:
-        `path_x`, `path_y`, `path_z` with `path_places` (place, 2), `path_costs` (place,) and `explained`, the variance that
-        each component explains; `wandered`, the explained variance of a random walk with the same number of steps;
-        `random_axis`, `random_z` (place, y, x).
+        The arrays by name:
+
+        - `path_x`, `path_y`, `path_z`: the plane of the path and its cost.
+        - `path_places` (place, 2), `path_costs` (place,): the path on this plane, and its true cost.
+        - `explained`: the share of the path's variance that each component explains.
+        - `wandered`: the explained shares of a random walk with the path's number of steps.
+        - `random_axis`, `random_z` (place, y, x): the random planes and their cost.
     """
     cost, layers = film_cost(), as_layers(end)
     found = landscape.pca(path)
@@ -147,10 +156,11 @@ def _costs(cost: Cost, path: Any, batch: Batch) -> Any:
 
 
 def straight(starts: np.ndarray, ends: np.ndarray, batch: Batch) -> Arrays:
-    """The cost on the straight line from every start through its solution.
+    """Compute the cost on the straight line from every start through its solution.
 
     Returns:
-        `straight_fractions`, 0 at the start and 1 at the solution; `straight_costs` (seed, place).
+        `straight_fractions` (place,), which are 0 at the start and 1 at the solution. `straight_costs` (seed, place), the cost
+        at these places.
     """
     measure = landscape.line(film_cost())
     costs = [
@@ -161,32 +171,35 @@ def straight(starts: np.ndarray, ends: np.ndarray, batch: Batch) -> Arrays:
 
 
 def sharpened(sharpness: Any, z: Any) -> Any:
-    """sigmoid(k z), which is steeper for larger k; for infinite k the step function, on or off."""
+    """Compute sigmoid(k z). It is steeper for larger k. If k is infinite, it is the step function (on or off)."""
     on_off = jnp.isinf(sharpness)
     return jnp.where(on_off, network.step(z), network.sigmoid(jnp.where(on_off, 1.0, sharpness) * z))
 
 
 def sharp_apply(sharpness: Any) -> Callable[..., Any]:
-    """The film's network with a steeper sigmoid between its layers; the outputs keep the film's sigmoid."""
+    """Return the film's network with a steeper sigmoid between its layers. The outputs keep the film's sigmoid."""
     return functools.partial(
         network.apply, activation=functools.partial(sharpened, sharpness), output=network.sigmoid
     )  # fmt: skip
 
 
 def sharp_cost(sharpness: Any) -> Cost:
-    """The film's cost with this steeper sigmoid."""
+    """Return the film's cost with a steeper sigmoid between the layers."""
     return losses.average(sharp_apply(sharpness), losses.squared_error)
 
 
 def on_or_off(
     seeds: int, epochs: int, dataset: Dataset, batch: Batch, on_progress: Callable[[Progress], None]
 ) -> Arrays:
-    """Train networks with steeper and steeper activations, and with the step, all in one program.
+    """Train networks with steeper and steeper activations, and with the step, in one compiled program.
 
     Returns:
-        `sharp_norms` (k, seed, layer), lengths of the gradient at the start; `sharp_alive` (k, seed, layer), the number of
-        its components that are not exactly zero; `sharp_right` (rate, k, seed), the percentage of the test images read
-        correctly; `sharp_moved` (rate, k, seed), the number of parameters below the last layer that changed.
+        The arrays by name:
+
+        - `sharp_norms` (k, seed, layer): the length of each layer's gradient at the start.
+        - `sharp_alive` (k, seed, layer): the number of the gradient's components that are not exactly zero.
+        - `sharp_right` (rate, k, seed): the percentage of the test images that are read correctly.
+        - `sharp_moved` (rate, k, seed): the number of parameters below the last layer that changed.
     """
     kinds, film = len(SHARPNESS), presets.film
     num_steps = epochs * (len(dataset.train.labels) // film.batch_size)
@@ -221,7 +234,7 @@ def _sharp_descent(num_steps: int, numbers: Any) -> Descent:
 
 @jax.jit
 def _sharp_slopes(starts: Any, sharpness: Any, batch: Batch) -> tuple[Any, Any]:
-    """The length of every layer's gradient and its number of nonzero components, one network after the other."""
+    """Compute the length of every layer's gradient and its number of nonzero components, one network after the other."""
 
     def one(network_and_k: Any) -> tuple[Any, Any]:
         params, k = network_and_k

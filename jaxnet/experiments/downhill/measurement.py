@@ -1,4 +1,4 @@
-"""How does it find its way down? Functions of one and two numbers, the film's cost of 13,002 numbers, and why it must be smooth."""
+"""How does gradient descent find its way down? Functions of one and two numbers, and the film's cost of 13,002 numbers."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,19 +12,19 @@ from jaxnet.experiments.findings import Answer, Arrays, Experiment, Finding, Kee
 from jaxnet.training.progress import Progress
 
 LARGE = ("starts", "ends", "path")
-"""Arrays of parameters: other parts need them, but no picture shows them."""
+"""Arrays of parameters. Other parts need these arrays, but no picture shows them."""
 
 
 class DownhillSettings(NamedTuple):
     """The settings of the experiment.
 
     Attributes:
-        balls: The number of starts on the curve, for each learning rate.
-        side: The surface has side x side starts.
+        balls: The number of starts on the curve for each learning rate.
+        side: The number of starts along each axis of the surface, so the surface has side x side starts.
         seeds: The number of networks for the straight line from start to solution.
         epochs: The epochs of these networks.
         images: The number of training images for the cost on lines and planes.
-        points: Planes have points x points places.
+        points: The number of points along each axis of a plane, so a plane has points x points places.
         step_seeds: The number of networks for each activation and learning rate.
         step_epochs: The epochs of those networks.
     """
@@ -68,7 +68,7 @@ def measure(
 
 
 def answer(settings: DownhillSettings, arrays: Arrays) -> Answer:
-    """Judge: the valleys, the steps, the shape of the real cost, and whether neurons that are on or off can learn."""
+    """Evaluate the valleys, the steps, the shape of the real cost, and whether neurons that are on or off can learn."""
     small = _of_few(arrays)
     large = _of_many(settings, arrays)
     steps = _of_steps(arrays)
@@ -92,21 +92,20 @@ def _of_few(arrays: Arrays) -> tuple[str, list[Finding]]:
     steps = np.abs(np.diff(arrays["step_positions"], axis=1))
     left = np.abs(arrays["step_positions"][:, -1])
     compass = float(arrays["compass"].max())
-    edges = [
-        toy_functions.edge(arrays["scaled"], one) for one in arrays["arrival"][:, 0]
-    ]  # edges of plain descent, one for each function
+    # The largest stable rates of plain descent, one for each function.
+    edges = [toy_functions.edge(arrays["scaled"], one) for one in arrays["arrival"][:, 0]]
     heavy = toy_functions.edge(arrays["scaled"], arrays["arrival"][0, 1])
     spacing = {2.0: 0.02, 3.8: 0.05}
     findings = [
-        _measured("one number: valleys that balls come to rest in", valleys, "the film"),
-        _measured("one number: balls that find the lowest valley, small steps", lowest, "the film", unit="%"),
+        _measured("one number: number of valleys in which balls come to rest", valleys, "the film"),
+        _measured("one number, small steps: share of the balls that find the lowest valley", lowest, "the film", unit="%"),
         _held(
-            "steps proportional to the slope: the last of 14 as a part of the first", 100 * steps[0, -1] / steps[0, 0],
+            "steps proportional to the slope: length of step 14, divided by the length of step 1", 100 * steps[0, -1] / steps[0, 0],
             "the film", "they shrink", bool((np.diff(steps[0]) < 0).all()), "%",
         ),
-        _measured("steps of fixed length 0.7: distance from the bottom after 14", left[1], "the film"),
+        _measured("steps of fixed length 0.7: distance from the bottom after 14 steps", left[1], "the film"),
         _held(
-            "two numbers: angle between minus the gradient and the steepest of 3,600 short steps, at most", compass,
+            "two numbers: largest angle between minus the gradient and the steepest of 3,600 short steps", compass,
             "the film", "0", compass <= 0.1, "degrees",
         ),
     ]  # fmt: skip
@@ -125,7 +124,7 @@ def _of_few(arrays: Arrays) -> tuple[str, list[Finding]]:
     )  # fmt: skip
     words = (
         f"A ball on the curve comes to rest in one of {valleys} valleys, depending on its start; {lowest:.0f} % of the starts find "
-        f"the lowest. The largest stable learning rate is {min(edges):.2f} to {max(edges):.2f} divided by the curvature."
+        f"the lowest valley. The largest stable learning rate is {min(edges):.2f} to {max(edges):.2f} divided by the curvature."
     )
     return words, findings
 
@@ -144,12 +143,15 @@ def _of_many(settings: DownhillSettings, arrays: Arrays) -> tuple[str, list[Find
     best, bends = arrays["gradient_best"], arrays["gradient_bends"]
     findings = [
         share(
-            "straight line from start to solution: seeds on which the cost only falls", monotone, seeds,
+            "straight line from start to solution: share of the seeds for which the cost never rises", monotone, seeds,
             published="falls monotonically", source="Goodfellow et al. 2015", least=100.0,
         ),
-        mean("straight line: the largest climb, as a part of the whole fall", falls, source="Goodfellow et al. 2015", unit="%"),
+        mean(
+            "straight line: largest rise of the cost, divided by the whole fall", falls, source="Goodfellow et al. 2015",
+            unit="%",
+        ),
         _measured(
-            "part of the path's variance in its two main directions", held, "Li et al. 2018, section 7", unit="%",
+            "share of the path's variance in its two main directions", held, "Li et al. 2018, section 7", unit="%",
             published=f"a random walk with the same number of steps: {wandered:.1f} %",
         ),
         _measured("start: best learning rate for one step down the whole gradient", best[0], "the film"),
@@ -157,23 +159,19 @@ def _of_many(settings: DownhillSettings, arrays: Arrays) -> tuple[str, list[Find
         _measured("start: 2 / curvature along the gradient", 2 / bends[0], "the film"),
         _measured("after training: 2 / curvature along the gradient", 2 / bends[1], "the film"),
         _measured(
-            "random plane around the start: the cost differs by at most", np.abs(around[0]).max(), "Li et al. 2018",
-            unit="cost",
+            "random plane around the start: largest difference of the cost from the start", np.abs(around[0]).max(),
+            "Li et al. 2018", unit="cost",
         ),
-        _measured("random plane around the solution: the highest rise", around[1].max(), "Li et al. 2018", unit="cost"),
+        _measured("random plane around the solution: largest rise of the cost", around[1].max(), "Li et al. 2018", unit="cost"),
         _measured(
-            "random plane around the solution: the lowest point, below the solution", 0 - around[1].min(), "Li et al. 2018",
-            unit="cost",
+            "random plane around the solution: how far the lowest point is below the solution", 0 - around[1].min(),
+            "Li et al. 2018", unit="cost",
         ),
     ]  # fmt: skip
     words = (
-        f"On the straight line from start to solution the cost of 13,002 parameters only falls for {monotone} of {seeds} seeds"
-        + (
-            f"; the largest climb is {falls.max():.2g} % of the fall"
-            if monotone < seeds
-            else ", without a single climb"
-        )
-        + f". The plane of the path has {held:.0f} % of its variance; for a random walk it is {wandered:.0f} %."
+        f"On the straight line from start to solution the cost of 13,002 parameters never rises for {monotone} of {seeds} seeds."
+        + (f" The largest rise is {falls.max():.2g} % of the whole fall." if monotone < seeds else "")
+        + f" The plane of the path has {held:.0f} % of the path's variance. The plane of a random walk has {wandered:.0f} %."
     )
     return words, findings
 
@@ -183,11 +181,11 @@ def _of_steps(arrays: Arrays) -> tuple[str, list[Finding]]:
     below = int(alive[-1, :, :-1].sum())
     findings = [
         _held(
-            "step activation: components of the gradient below the last layer that are not exactly zero, of 12,832",
+            "step activation: number of components of the gradient below the last layer, of 12,832, that are not exactly zero",
             below, "the film", "0", below == 0,
         ),
         _held(
-            "step activation: parameters below the last layer that training moved", moved[:, -1].sum(), "the film", "0",
+            "step activation: number of parameters below the last layer that training changed", moved[:, -1].sum(), "the film", "0",
             bool(moved[:, -1].sum() == 0),
         ),
     ]  # fmt: skip
@@ -201,19 +199,20 @@ def _of_steps(arrays: Arrays) -> tuple[str, list[Finding]]:
     learns = "gets no gradient at all below its last layer and reaches" if below == 0 else "still reaches"
     best = right.mean(2)
     words = (
-        f"A network of neurons that are on or off {learns} {best[:, -1].max():.0f} %; with the smooth sigmoid it reaches "
-        f"{best[:, 0].max():.0f} %. At the film's rate sigmoid(64 z), nearly a step, reaches {number(float(best[0, -2]))} %."
+        f"A network of neurons that are on or off {learns} {best[:, -1].max():.0f} % of the test images. With the smooth "
+        f"sigmoid the network reaches {best[:, 0].max():.0f} %. With sigmoid(64 z), nearly a step, and the film's rate "
+        f"the network reaches {number(float(best[0, -2]))} %."
     )
     return words, findings
 
 
 def plan(settings: DownhillSettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     networks = 2 * len(film_network.SHARPNESS) * settings.step_seeds
     return (
-        f"{40 * settings.balls:,} balls on a curve and {3 * settings.side**2:,} on a surface; {settings.seeds} networks of "
+        f"{40 * settings.balls:,} balls on a curve and {3 * settings.side**2:,} balls on a surface; {settings.seeds} networks of "
         f"the film for {settings.epochs} epochs, their cost on lines and three planes of {settings.points} x "
-        f"{settings.points} points; {networks} networks with steeper and steeper activations for {settings.step_epochs}"
+        f"{settings.points} points; {networks} networks with steeper and steeper activations; epochs: {settings.step_epochs}"
     )
 
 

@@ -18,16 +18,16 @@ def kinds_of_steps(
     """Draw several ways down one curve, with the length of every step.
 
     Args:
-        x: (way, step), the places.
-        values: (way, step), the values of the function at these places.
+        x: The places, (way, step).
+        values: The values of the function at these places, (way, step).
         names: The names of the ways.
-        height: The function, for the curve itself: `height(x) -> values`.
+        height: The function `height(x) -> values`, which draws the curve.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure. Above: the curve with a dot for every place; later dots are brighter. Below: the length of every step,
-        blue if the step is shorter than the one before, otherwise orange.
+        The figure. Above: the curve with a dot for every place. Later dots are brighter. Below: a bar for the length of every
+        step. A bar is blue if the step is shorter than the step before, otherwise orange.
     """
     x, values = np.asarray(x, np.float64), np.asarray(values, np.float64)
     figure = canvas(3.3 * len(names), 5.2, theme)
@@ -60,19 +60,19 @@ def valleys_on_a_curve(
     """Draw which valley of a curve is reached from every start, for small to large learning rates.
 
     Args:
-        x: (place,), the places of the curve.
-        y: (place,), the heights of the curve.
-        bottoms: (valley,), the places of the bottoms, the deepest first.
-        starts: (start,), evenly spaced.
-        rates: (rate,), growing by a constant factor.
-        reached: (rate, start), the number of the valley; -1 if the ball did not come to rest.
+        x: The places of the curve, (place,).
+        y: The heights of the curve, (place,).
+        bottoms: The places of the bottoms, (valley,). The deepest bottom is first.
+        starts: The evenly spaced starts, (start,).
+        rates: The learning rates, (rate,). They grow by a constant factor.
+        reached: The number of the valley, (rate, start); -1 if the ball did not come to rest.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure. Above: the curve; each place has the color of the valley that a ball from there reaches with the smallest
-        rate. Each valley has the percentage of the starts that reach it. Below: one dot for every start and learning rate,
-        in the color of the valley, dark if the ball never came to rest.
+        The figure. Above: the curve. Each place has the color of the valley that a ball from this place reaches with the
+        smallest rate. Each valley has the percentage of the starts that reach it. Below: one dot for every start and learning
+        rate. The dot has the color of the valley, and is dark if the ball never came to rest.
     """
     reached, bottoms = np.asarray(reached), np.asarray(bottoms, np.float64)
     colors = [theme.ground, *(theme.series[i % len(theme.series)] for i in range(len(bottoms)))]
@@ -112,17 +112,17 @@ def valleys_on_a_plane(
     """Draw which valley of a surface is reached from every start, with one panel for each way.
 
     Args:
-        axis: (place,), the places on both axes.
-        z: (y, x), the heights of the surface.
-        reached: (way, y, x), the number of the valley; -1 if the descent did not come to rest.
-        bottoms: (valley, 2), the places of the bottoms.
+        axis: The places on both axes, (place,).
+        z: The heights of the surface, (y, x).
+        reached: The number of the valley, (way, y, x); -1 if the descent did not come to rest.
+        bottoms: The places of the bottoms, (valley, 2).
         names: The names of the ways.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: every point has the color of the valley that a descent from there reaches, dark if it reaches none.
-        Rings are the bottoms, and fine lines are contours of height.
+        The figure. Every point has the color of the valley that a descent from this point reaches. The point is dark if the
+        descent reaches no valley. Rings are the bottoms, and fine lines are contours of height.
     """
     reached, bottoms = np.asarray(reached), np.asarray(bottoms, np.float64)
     colors = [theme.ground, *(theme.series[i % len(theme.series)] for i in range(len(bottoms)))]
@@ -147,17 +147,17 @@ def steepest(x: Any, y: Any, z: Any, path: Any, values: Any, *, title: str = "",
     """Draw a surface with a descent, and beside it the map of the surface with the gradient.
 
     Args:
-        x: (column,).
-        y: (row,).
-        z: (row, column).
-        path: (step, 2).
-        values: (step,), the height at every step.
+        x: The places on the x-axis, (column,).
+        y: The places on the y-axis, (row,).
+        z: The heights of the surface, (row, column).
+        path: The places of the descent, (step, 2).
+        values: The height at every step, (step,).
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: the surface on the left, its map on the right (low is dark). Arrows point along minus the gradient, and
-        steeper places have longer arrows. Dots are the steps.
+        The figure. The surface is on the left, and its map is on the right (low is dark). Arrows point along minus the
+        gradient, and steeper places have longer arrows. Dots are the steps.
     """
     path, across, up = np.asarray(path), *np.gradient(np.asarray(z), x, y, axis=(1, 0))
     figure = canvas(12.0, 5.4, theme)
@@ -194,8 +194,8 @@ def paths_down(
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one map for each surface (low is dark), with one line for each method. The dot is the start, crosses are
-        the ends, and the star is the bottom.
+        The figure has one map for each surface (low is dark), with one line for each method. The dot is the start, crosses
+        are the ends, and the star is the bottom.
     """
     figure = canvas(5.6 * len(surfaces), 5.0, theme)
     for axes, (name, x, y, z, paths, bottom) in zip(
@@ -223,17 +223,19 @@ def steps_by_rate(
     """Draw the number of steps to the bottom for every learning rate.
 
     Args:
-        scaled: (rate,), the learning rate times the largest curvature at the bottom.
-        arrival: (function, method, rate), steps; NaN if the method did not come to rest at the bottom, infinity if it diverged.
+        scaled: The learning rate times the largest curvature at the bottom, (rate,).
+        arrival: The number of steps, (function, method, rate). It is NaN if the method did not come to rest at the bottom,
+            and infinity if the method diverged.
         names: The names of the functions.
         methods: The names of the methods.
-        edges: The largest stable rate of each method on a quadratic; infinity if there is none.
+        edges: The largest stable rate of each method on a quadratic; infinity if every rate is stable.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one panel for each function, with one line for each method; both axes are logarithmic. Dashed lines are
-        the largest stable rates. In the rows at the top, a dot is a rate that does not arrive, a cross one that diverges.
+        The figure has one panel for each function, with one line for each method. Both axes are logarithmic. Dashed lines are
+        the largest stable rates. In the rows at the top, a dot is a rate that does not arrive, and a cross is a rate that
+        diverges.
     """
     arrival = np.asarray(arrival, np.float64)
     figure = canvas(4.4 * len(names), 4.8, theme)

@@ -17,18 +17,18 @@ def down_the_gradient(
     """Draw the cost along minus its gradient: the cost after one step, for every learning rate.
 
     Args:
-        rates: (place, point), learning rates; negative rates go uphill.
-        costs: (place, point).
-        norms: (place,), the gradient's length at each place.
+        rates: The learning rates, (place, point). Negative rates go uphill.
+        costs: The cost after each step, (place, point).
+        norms: The gradient's length at each place, (place,).
         names: The names of the places.
-        steps: Learning rates to mark.
+        steps: The learning rates to mark.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one panel for each place with the cost after one step, by learning rate. The ring is the start of the
-        step, the dashed line is the prediction of the gradient, dots are steps with the marked rates, and the cross is the
-        lowest point.
+        The figure has one panel for each place, with the cost after one step for every learning rate. The ring is the start
+        of the step. The dashed line is the prediction of the gradient. Dots are steps with the marked rates, and the cross is
+        the lowest point.
     """
     figure = canvas(5.9 * len(names), 4.6, theme)
     for i, (axes, name) in enumerate(zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True)):
@@ -62,18 +62,19 @@ def plane_of_a_path(
     """Draw the cost on the plane of a path's two main directions, with the path.
 
     Args:
-        x: (column,), distances from the path's end along its first direction, in units of the parameters.
-        y: (row,), distances along the second direction.
-        z: (row, column), the cost on the plane.
-        places: (place, 2), the path projected onto the plane.
-        costs: (place,), the cost at the path's true places.
+        x: Distances from the path's end along the first direction, in units of the parameters, (column,).
+        y: Distances from the path's end along the second direction, (row,).
+        z: The cost on the plane, (row, column).
+        places: The path projected onto the plane, (place, 2).
+        costs: The cost at the path's true places, (place,).
         explained: The fractions of the path's variance along its directions.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: the surface on the left, its map on the right (low is dark), with the path from the dot to the cross. The
-        true path is not on the plane. On the left, the dashed line is at the true cost, the solid line at the plane's cost.
+        The figure. The surface is on the left, and its map is on the right (low is dark). The path goes from the dot to the
+        cross. The true path is not on the plane. On the left, the dashed line is at the true cost, and the solid line is at
+        the plane's cost.
     """
     places = np.asarray(places)
     figure = canvas(12.4, 5.0, theme)
@@ -112,14 +113,14 @@ def random_planes(axis: Any, z: Any, names: Sequence[str], *, title: str = "", t
     """Draw the cost on planes of random directions around several places, all with one scale of height.
 
     Args:
-        axis: (point,), the distances in both directions; 1 is the length of the neurons' own weights.
-        z: (place, y, x), the cost.
+        axis: The distances in both directions, (point,). The distance 1 is the length of the neurons' own weights.
+        z: The cost, (place, y, x).
         names: The names of the places.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one surface for each place; a dot in the middle marks the place.
+        The figure has one surface for each place. A dot in the middle marks the place.
     """
     z = np.asarray(z, np.float64)
     figure = canvas(6.0 * len(names), 5.0, theme)
@@ -143,13 +144,13 @@ def straight_lines(fractions: Any, costs: Any, *, title: str = "", theme: Theme 
     """Draw the cost on the straight lines from random starts through their solutions.
 
     Args:
-        fractions: (place,), 0 at the start and 1 at the solution.
-        costs: (network, place).
+        fractions: The places on the line, (place,): 0 is the start and 1 is the solution.
+        costs: The cost at each place, (network, place).
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one line for each network. Between start and solution a line is blue where the cost falls and orange where
+        The figure has one line for each network. Between start and solution a line is blue where the cost falls and orange where
         the cost climbs. The axis of the cost is logarithmic.
     """
     fractions, costs = np.asarray(fractions, np.float64), np.asarray(costs, np.float64)
@@ -176,22 +177,22 @@ def on_or_off(
     sharpness: Any, curves: Any, z: Any, norms: Any, right: Any, rates: Sequence[float | int], *, title: str = "",
     theme: Theme = DARK,
 ) -> Figure:  # fmt: skip
-    """Draw the effect on learning when a smooth activation becomes a step.
+    """Draw what happens to learning when a smooth activation becomes a step.
 
     Args:
-        sharpness: (kind,), k of sigmoid(k z); infinity for the step.
-        curves: (kind, point), the activations.
-        z: (point,), the arguments of the activations.
-        norms: (kind, network, layer), lengths of the gradient at the start.
-        right: (rate, kind, network), percent read correctly after training.
+        sharpness: The values of k in sigmoid(k z), (kind,). Infinity means the step.
+        curves: The values of the activations, (kind, point).
+        z: The arguments of the activations, (point,).
+        norms: The length of each layer's gradient at the start, (kind, network, layer).
+        right: The percentage of images that are read correctly after training, (rate, kind, network).
         rates: The learning rates.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure. Left: the activations, the step in orange. Middle: the gradient of every layer at the start, with one dot
-        for each network and exact zeros in the bottom row. Right: the percentage read correctly after training, with one line
-        for each learning rate.
+        The figure. Left: the activations; the step is orange. Middle: the gradient of every layer at the start. Every dot is a
+        network, and exact zeros are in the bottom row. Right: the percentage of images that are read correctly after training,
+        with one line for each learning rate.
     """
     sharpness, norms, right = (np.asarray(part, np.float64) for part in (sharpness, norms, right))
     figure = canvas(14.0, 4.8, theme)

@@ -12,13 +12,13 @@ from jaxnet.analysis import landscape
 from jaxnet.experiments.findings import Arrays
 
 METHODS = {"plain": optax.sgd, "momentum 0.9": functools.partial(optax.sgd, momentum=0.9), "Adam": optax.adam}
-"""Optimizers by name; each value is a function from a learning rate to an optimizer."""
+"""Optimizers by name. Each value is a function from a learning rate to an optimizer."""
 
 EDGES = (2.0, 3.8, np.inf)
-"""The largest stable rate times curvature on a quadratic: 2 for plain descent, 2 (1 + 0.9) for momentum, none for Adam."""
+"""The largest stable rate times curvature on a quadratic: 2 for plain descent, 2 (1 + 0.9) for momentum, no limit for Adam."""
 
 WAYS = ("proportional, rate 0.4", "fixed length 0.7", "too long, rate 1.9", "beyond the edge, rate 2.1")
-"""Four kinds of step on the parabola, whose curvature is 1."""
+"""Four kinds of step on the parabola. The parabola has curvature 1."""
 
 BALLS = (0.003, 0.05, 0.17, 0.4)
 """The learning rates of the balls on the curve."""
@@ -28,27 +28,33 @@ TESTED: dict[str, tuple[Callable[[Any], Any], Any, Any, int, Any]] = {
     "Rosenbrock's valley": (landscape.rosenbrock, (1.0, 1.0), (1.2, 1.2), 12_000, (0.0015, 0.0004, 0.05)),
     "the curve": (landscape.hills, None, -0.2, 2_000, None),
 }
-"""By name: function, bottom (None: taken from the descents), start for all learning rates, steps, rates of the drawn paths."""
+"""By name: function, bottom (None if descents find it), start for all learning rates, steps, and rates of the drawn paths."""
 
 DRAWN = {"bowl": ((-4.5, 1.6), 40), "Rosenbrock's valley": ((-1.2, 1.0), 1000)}
-"""Start and number of steps of the drawn paths."""
+"""The start and the number of steps of the drawn paths, by the name of the function."""
 
 RACE = (0.06, 1.3)
 """The start of the race: slightly to the right of the pass between the wells."""
 
 RACE_RATES = (0.15, 0.03, 0.1)
+"""The learning rates of the race, one for each method."""
 
 
 def on_a_curve(starts: int) -> Arrays:
-    """The film's function of one number, and the four kinds of step on a parabola.
+    """Compute descents on the film's function of one number, and the four kinds of step on a parabola.
 
     Args:
-        starts: The number of balls, evenly from -6 to 6, for each of 40 learning rates.
+        starts: The number of balls for each of 40 learning rates. They start at evenly spaced places from -6 to 6.
 
     Returns:
-        `curve_x`, `curve_y`; `ball_positions`, `ball_values` (ball, step); `basin_starts`, `basin_rates`,
-        `basin_reached` (rate, start), with `bottoms` and `bottom_values`; `step_positions`,
-        `step_values` (way, step).
+        The arrays by name:
+
+        - `curve_x`, `curve_y` (place,): the curve.
+        - `ball_positions`, `ball_values` (ball, step): the places and heights of the balls.
+        - `basin_starts` (start,), `basin_rates` (rate,): the starts and learning rates of the balls on the curve.
+        - `basin_reached` (rate, start): the number of the valley that each ball reaches.
+        - `bottoms`, `bottom_values` (valley,): the places and heights of the bottoms.
+        - `step_positions`, `step_values` (way, step): the four kinds of step.
     """
     across, where = np.linspace(-6.6, 6.6, 1001), np.linspace(-6, 6, starts)
     rates = np.geomspace(0.02, 0.5, 40)
@@ -70,15 +76,19 @@ def on_a_curve(starts: int) -> Arrays:
 
 
 def on_a_surface(side: int) -> Arrays:
-    """Functions of two numbers: the valley that is reached, the paths, and whether minus the gradient is the steepest way down.
+    """Compute descents on functions of two numbers, and whether minus the gradient is the steepest way down.
 
     Args:
         side: The number of starts on each axis, for the map of the valleys.
 
     Returns:
-        `valley_axis`, `valley_reached` (way, y, x), `valley_bottoms`; `race` (method, step, 2) with `race_values`; the
-        surface `race_x`, `race_y`, `race_z`; `compass` (place,), the angle in degrees between minus the gradient and the best
-        of 3,600 short steps in all directions.
+        The arrays by name:
+
+        - `valley_axis` (place,), `valley_z` (y, x): the starts on both axes, and the surface.
+        - `valley_reached` (way, y, x), `valley_bottoms` (valley, 2): the valley that is reached, and the bottoms.
+        - `race` (method, step, 2), `race_values` (method, step): the paths of the race and their heights.
+        - `race_x`, `race_y`, `race_z`: the surface of the race.
+        - `compass` (place,): the angle in degrees between minus the gradient and the best of 3,600 short steps.
     """
     axis = np.linspace(-5.5, 5.5, side)
     starts = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
@@ -103,7 +113,7 @@ def on_a_surface(side: int) -> Arrays:
 
 
 def off_course(function: Callable[[Any], Any], places: np.ndarray, *, length: float = 1e-4) -> np.ndarray:
-    """The angle in degrees between minus the gradient and the steepest of 3,600 short steps in all directions, at each place."""
+    """Compute the angle in degrees between minus the gradient and the steepest of 3,600 short steps in all directions."""
     with jax.enable_x64(True):
         slopes = np.asarray(jax.jit(jax.vmap(jax.grad(function)))(places))
         turns = np.linspace(-np.pi, np.pi, 3600, endpoint=False)
@@ -115,15 +125,19 @@ def off_course(function: Callable[[Any], Any], places: np.ndarray, *, length: fl
 
 
 def over_rates(deepest: float) -> Arrays:
-    """The number of steps to the bottom for every learning rate, and paths.
+    """Compute the number of steps to the bottom for every learning rate, and some paths.
 
     Args:
         deepest: The place of the bottom of the curve's deepest valley.
 
     Returns:
-        `scaled` (rate,), the learning rate times the largest curvature at the bottom; `arrival` (function, method, rate);
-        `curvature` (function,); and for the functions of two numbers `paths_I` (method, step, 2) with the surface
-        `paths_I_x`, `paths_I_y`, `paths_I_z`.
+        The arrays by name:
+
+        - `scaled` (rate,): the learning rate times the largest curvature at the bottom.
+        - `arrival` (function, method, rate): the number of steps, as in `arrival`.
+        - `curvature` (function,): the largest curvature at the bottom.
+        - `paths_I` (method, step, 2): the paths on function number I, if it is a function of two numbers.
+        - `paths_I_x`, `paths_I_y`, `paths_I_z`: the surface of this function.
     """
     scaled = np.concatenate([np.arange(1, 130) / 50, np.arange(53, 86) / 20])
     arrays: Arrays = {"scaled": scaled}
@@ -134,7 +148,7 @@ def over_rates(deepest: float) -> Arrays:
         least = float(_heights(function, np.asarray(bottom)[None])[0])
         starts, own, paths = np.repeat(np.asarray([start]), len(scaled), axis=0), scaled / bends[-1], []
         for j, make in enumerate(METHODS.values()):
-            if drawn is not None:  # the drawn path is computed in the same program
+            if drawn is not None:  # the drawn path is computed in this compiled program, too
                 where, length = DRAWN[name]
                 starts_now, rates = np.concatenate([starts, [where]]), np.append(own, drawn[j])
                 walk = landscape.descend(function, starts_now, make, steps, rates=rates)
@@ -155,25 +169,25 @@ def over_rates(deepest: float) -> Arrays:
 
 
 def arrival(values: Any, least: float, *, fraction: float = 1e-6) -> np.ndarray:
-    """The number of steps until the height above the bottom stays below a fraction of the first height.
+    """Count the steps until the height above the bottom stays below a fraction of the first height.
 
     Args:
-        values: (walk, step).
+        values: The heights of each walk, (walk, step).
         least: The value at the bottom.
         fraction: The limit, as a fraction of the first height above the bottom.
 
     Returns:
-        (walk,): the number of steps; NaN if the walk did not arrive, infinity if it diverged.
+        The number of steps, (walk,). It is NaN if the walk did not arrive, and infinity if the walk diverged.
     """
     height = np.asarray(values, np.float64) - least
-    # A walk that ends in another, lower valley did not arrive at this bottom: hence the absolute value.
+    # The absolute value: a walk that ends in another, lower valley did not arrive at this bottom.
     out = ~(np.abs(height) <= fraction * height[:, :1])
     steps = np.where(out[:, -1], np.nan, height.shape[1] - np.argmax(out[:, ::-1], axis=1))
     return np.where(np.isfinite(height[:, -1]), steps, np.inf)
 
 
 def edge(scaled: np.ndarray, arrivals: np.ndarray) -> float:
-    """The largest stable rate times curvature: from the first rate that arrives on, the last one before a rate that does not."""
+    """Find the largest stable rate times curvature. It is the last value before the first gap in the values that arrive."""
     arrived = np.isfinite(arrivals)
     if not arrived.any():
         return float("nan")
@@ -188,6 +202,6 @@ def _heights(function: Callable[[Any], Any], places: Any) -> np.ndarray:
 
 
 def _surface(function: Callable[[Any], Any], x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The heights of a surface, with a row for every y and a column for every x."""
+    """Compute the heights of a surface, with a row for every y and a column for every x."""
     places = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     return _heights(function, places).reshape(len(y), len(x))

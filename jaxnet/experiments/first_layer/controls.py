@@ -19,7 +19,7 @@ RADIUS = 5.5
 
 
 def random_networks(count: int, draws: int) -> Arrays:
-    """The p-values of Moran's I and of the edges' fit for the first layers of untrained networks."""
+    """Return the p-values of Moran's I and of the edges' fit for the first layers of untrained networks."""
     init = build(presets.film, image_shape=(28, 28), classes=10, steps=1).init
     first = jax.jit(jax.vmap(lambda key: init(key)[0].weights))
     keys, p = jax.random.split(jax.random.key(1), count), []
@@ -35,11 +35,11 @@ def random_networks(count: int, draws: int) -> Arrays:
 def planted_edges(
     count: int, amplitude: float | int, *, neurons: int = 16, size: int = 28, seed: int = 0
 ) -> np.ndarray:
-    """Random maps, each with one straight edge: in a round window, one side of a line is lighter and the other side darker.
+    """Make random maps with one straight edge each: in a round window, one side of a line is lighter, the other side darker.
 
     Args:
         count: The number of networks.
-        amplitude: The change on both sides, in standard deviations of the random pixels.
+        amplitude: How much one side of the line is lighter and the other side darker, in standard deviations of the pixels.
         neurons: The number of maps of each network.
         size: The side of a map in pixels.
         seed: The seed for pixels, places and directions.
@@ -54,7 +54,7 @@ def planted_edges(
 
 
 def found_planted(count: int, draws: int) -> Arrays:
-    """The p-values of all three tests on planted edges, for each amplitude, and the first network of each amplitude."""
+    """Return the p-values of all three tests on planted edges, and the first network of each amplitude."""
     mask, p, maps = np.ones((28, 28), bool), [], []
     for i, amplitude in enumerate(AMPLITUDES):
         maps.append(planted_edges(count, amplitude, seed=i))
@@ -64,7 +64,7 @@ def found_planted(count: int, draws: int) -> Arrays:
 
 
 def nothing_but_blobs(count: int, *, neurons: int = 16, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Maps without edges that look like trained maps.
+    """Make maps without edges that look like trained maps.
 
     Args:
         count: The number of networks.
@@ -72,8 +72,8 @@ def nothing_but_blobs(count: int, *, neurons: int = 16, seed: int = 0) -> tuple[
         seed: The seed of the maps.
 
     Returns:
-        Maps of 28 x 28 pixels: blurred noise, strongest in the middle, plus a weak random start. And maps of 5 x 5 pixels:
-        noise, blurred over 0.5, 1, 1.5 or 2 pixels, depending on the neuron.
+        Maps of 28 x 28 pixels, and maps of 5 x 5 pixels. The large maps are blurred noise, strongest in the middle, plus a weak
+        random start. The small maps are noise that is blurred over 0.5, 1, 1.5 or 2 pixels, depending on the neuron.
     """
     from scipy import ndimage
 
@@ -86,7 +86,7 @@ def nothing_but_blobs(count: int, *, neurons: int = 16, seed: int = 0) -> tuple[
 
 
 def found_in_blobs(count: int, draws: int) -> Arrays:
-    """The p-values of the test for edges on maps that contain only blobs."""
+    """Return the p-values of the test for edges on maps that contain only blobs."""
     large, small = (
         spatial.assess_structure(maps, np.ones(maps.shape[2:], bool), draws=draws, seed=3000)
         for maps in nothing_but_blobs(count)

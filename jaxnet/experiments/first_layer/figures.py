@@ -15,7 +15,7 @@ MORAN, FIT = "Moran's I: similarity of neighboring pixels, 0 to 1", "the best ed
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures from the arrays of `first_layer`."""
+    """Draw the pictures from the arrays of `first_layer`."""
     lit, maps = arrays["lit"], lambda name: arrays[f"{name}_maps"]
     labels, controls = list(measurement.CONTROLS.values()), list(measurement.CONTROLS)
     of = lambda field, scale: [scale * arrays[f"{name}_{field}"] for name in controls]
@@ -39,15 +39,16 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 trained.reshape(len(trained), -1), image_shape=lit.shape,
                 title="What each neuron of the film's network looks for",
             ),
-            "The weights into each of the 16 neurons of the first hidden layer, drawn at their pixels, for the first network.",
+            "The picture shows the weights into each of the 16 neurons of the first hidden layer. Each weight is drawn at the "
+            "place of its pixel. The maps are from the first network.",
         ),
         "side by side": Picture(
             map_rows(
                 {measurement.CONTROLS[name]: maps(name) for name in shown},
                 masks={measurement.CONTROLS["trained"]: lit}, title="The first layer, before and after",
             ),
-            "Each row shows eight neurons of one network. Blue weights are positive, orange weights are negative; every row has "
-            "its own scale. Gray pixels are zero in all training images, so their weights keep their random start.",
+            "Each row shows eight neurons of one network. Blue weights are positive, and orange weights are negative. Every row "
+            "has its own scale. Gray pixels are zero in all training images, so their weights keep their random start.",
         ),
         "measures": Picture(
             against_chance(
@@ -58,21 +59,23 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 },
                 title="Random, blobs or edges",
             ),
-            "Every dot is a network. The tick is the mean, and the thick bar is its 95 % interval. The bars below go from the 5th "
-            "to the 95th percentile: one for the maps with shuffled pixels, one for random blobs with equal smoothness. Filters "
-            "have only 25 pixels, so an edge explains much of them by chance.",
+            "Every dot is a network. The tick is the mean, and the thick bar is its 95 % interval. The two bars below "
+            "show results by chance, from the 5th to the 95th percentile. One bar is for the maps with shuffled pixels, the other "
+            "bar is for random blobs with equal smoothness. Filters have only 25 pixels, so an edge explains much of a filter by "
+            "chance.",
         ),
         "best edges": Picture(
             map_rows(rows, title="The edges that fit best"),
-            "Maps of eight neurons. Below each map: the edge that explains most of its variance, with the best strength.",
+            "The picture shows maps of eight neurons. Below each map stands the edge that explains most of its variance, with the "
+            "best strength.",
         ),
         "the measure": Picture(
             qualified(
                 dict(zip([*found], arrays["random_p"], strict=False)), AMPLITUDES, found,
                 level=measurement.LEVEL, title="The test of the measure",
             ),
-            "Left: random networks, which have no structure; a valid test lies on the diagonal. Right: random maps with one "
-            f"straight planted edge each, {arrays['planted_p'].shape[-1]} networks for each amplitude.",
+            "Left: random networks. They have no structure. A valid test lies on the diagonal. Right: random maps with one "
+            f"straight planted edge each. Every amplitude has {arrays['planted_p'].shape[-1]} networks.",
         ),
     }  # fmt: skip
 
@@ -81,7 +84,7 @@ entry = Entry(
     "first_layer",
     "What did the first layer learn?",
     "The weights look almost random, with some very loose patterns in the middle, not edges. Pause and think: what would you "
-    "change so that it picks up edges and patterns?",
+    "change so that the network picks up edges and patterns?",
     measurement.experiment,
     pictures,
 )

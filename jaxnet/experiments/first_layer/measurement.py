@@ -18,7 +18,7 @@ LEVEL = 0.05
 """A p-value up to this level counts as a detection."""
 
 FAINT = 0.1
-"""Below this value of Moran's I a map looks like noise."""
+"""A map looks like noise if its Moran's I is below this value."""
 
 MOSTLY = 50.0
 """A map counts as an edge if the best edge explains at least this percentage of its variance."""
@@ -27,7 +27,7 @@ BARS = {"Moran's I": 0.5, "edges' fit": 0.5, "edges beyond blobs": 1.0}
 """The amplitude of planted edges at which each test must find them in 95 % of the networks."""
 
 DECAY = 1e-4
-"""The largest of 1e-5, 3e-5, 1e-4, 3e-4 that loses no accuracy on 10,000 held-out training images (6 epochs, 2 seeds)."""
+"""The weight decay: the largest of 1e-5, 3e-5, 1e-4 and 3e-4 that loses no accuracy on 10,000 held-out images (6 epochs)."""
 
 CONTROLS = {
     "start": "random start",
@@ -39,7 +39,7 @@ CONTROLS = {
     "shifted": "trained on shifted images",
     "filters": "convolutional filters",
 }
-"""The groups of maps. `start`, `everywhere` and `filters` use all pixels, the others only pixels that are lit in some image."""
+"""The groups of maps. `start`, `everywhere` and `filters` use all pixels; the others use pixels that are lit in some image."""
 
 MEASURE = "the measure itself"
 """The source of findings that test the measure."""
@@ -52,10 +52,10 @@ class FirstLayerSettings(NamedTuple):
         seeds: The number of networks of the film and of each variation.
         epochs: The epochs of these networks.
         sliding_seeds: The number of convolutional networks.
-        sliding_steps: The steps of these networks, of 50 images each.
-        random: The number of random networks for the rate of false alarms.
-        planted: The number of networks with planted edges for each amplitude, and of networks with blobs only.
-        draws: The number of shufflings, and of sets of blobs, for the comparison of each network with chance.
+        sliding_steps: The number of steps of these networks. A step takes 50 images.
+        random: The number of random networks that measure the rate of false alarms.
+        planted: The number of networks with planted edges for each amplitude, and also of networks with blobs only.
+        draws: The number of shuffled maps, and of sets of blobs, that each network is compared with.
     """
 
     seeds: int
@@ -77,10 +77,15 @@ def measure(
     """Test the measure on maps with known content, then apply it to trained networks.
 
     Returns:
-        For each of `CONTROLS`: every field of `spatial.Structure`, with names such as `trained_moran`, and the maps of the
-        first seed, such as `trained_maps`. `lit`: the pixels that are lit in some training image. P-values on known maps:
-        `random_p` (statistic, network); `planted_p` (amplitude, test, network), with `planted_maps`, one network for each
-        amplitude; `blobs_p` and `small_blobs_p` (network,), of the test for edges on maps with blobs only.
+        The arrays by name:
+
+        - Every field of `spatial.Structure` for every group in `CONTROLS`, with names such as `trained_moran`.
+        - `trained_maps` and so on: the maps of the first seed.
+        - `lit`: the pixels that are lit in some training image.
+        - `random_p` (statistic, network): the p-values of random maps.
+        - `planted_p` (amplitude, test, network): the p-values of maps with planted edges.
+        - `planted_maps`: the maps of one network for each amplitude.
+        - `blobs_p` and `small_blobs_p` (network,): the p-values of the test for edges on maps with blobs only.
     """
     known = keep("random", lambda: random_networks(settings.random, settings.draws))
     known |= keep("planted", lambda: found_planted(settings.planted, settings.draws))
@@ -118,10 +123,13 @@ def _structures(looked_at: dict[str, tuple[np.ndarray, np.ndarray]], draws: int)
 def kind(arrays: Arrays, name: str) -> str:
     """Classify the maps of a control by the shares of networks with a detection.
 
-    "random": the tests do not detect order in more networks than by chance (the lower end of the share's interval is not
-    above the level). "almost random": there is order, but neighboring pixels are hardly similar. "blobs": edges are not
-    detected in more networks than the level and than in maps with blobs only (again by the lower end). "edges": the best
-    edge explains most of a map. "blobs with some edges": all other cases.
+    - "random": the tests detect order in no more networks than by chance. (The lower end of the share's interval is not above
+      the level.)
+    - "almost random": the maps have order, but neighboring pixels are hardly similar.
+    - "blobs": edges are not detected in more networks than the level, or not in more networks than in maps with blobs only.
+      (The lower end of the interval decides here, too.)
+    - "edges": the best edge explains most of a map.
+    - "blobs with some edges": all other cases.
     """
     ordered = max(_share(arrays, name, "moran_p", ""), _share(arrays, name, "fit_p", ""), key=lambda found: found.low)
     edges = _share(arrays, name, "edges_p", "")
@@ -135,7 +143,7 @@ def kind(arrays: Arrays, name: str) -> str:
 
 
 def _alarms(arrays: Arrays, name: str) -> float:
-    """The percentage of false detections of edges in networks with blobs only, for the size of a control's maps."""
+    """Return the percentage of networks with blobs only in which edges are detected, for the size of a control's maps."""
     return 100 * float((arrays["small_blobs_p" if name == "filters" else "blobs_p"] <= LEVEL).mean())
 
 
@@ -145,7 +153,7 @@ def _share(arrays: Arrays, name: str, field: str, what: str, **more: Any) -> Fin
 
 
 def answer(settings: FirstLayerSettings, arrays: Arrays) -> Answer:
-    """Judge the measure on maps with known content, then classify the first layers."""
+    """Evaluate the measure on maps with known content, then classify the first layers."""
     film, ways = "the film", "the film"
     findings = _qualified(arrays)
     kinds = {name: kind(arrays, name) for name in CONTROLS}
@@ -159,7 +167,11 @@ def answer(settings: FirstLayerSettings, arrays: Arrays) -> Answer:
             unit="% of variance",
         )
         beyond = _share(
-            arrays, name, "edges_p", f"{label}: networks with edges beyond equally smooth blobs", source=source
+            arrays,
+            name,
+            "edges_p",
+            f"{label}: share of networks whose edges are better than in equally smooth blobs",
+            source=source,
         )
         if name in ("trained", "loud"):
             loose = judged(fit.value, fit.low, fit.high, most=MOSTLY)
@@ -169,9 +181,19 @@ def answer(settings: FirstLayerSettings, arrays: Arrays) -> Answer:
             mean(f"{label}: Moran's I", arrays[f"{name}_moran"], source=source),
             fit._replace(published=f"{fit.published}{blobs} % in equally smooth blobs"),
             _share(
-                arrays, name, "moran_p", f"{label}: networks in which neighboring pixels are similar", source=source
+                arrays,
+                name,
+                "moran_p",
+                f"{label}: share of networks in which neighboring pixels are similar",
+                source=source,
             ),
-            _share(arrays, name, "fit_p", f"{label}: networks with edges beyond shuffled pixels", source=source),
+            _share(
+                arrays,
+                name,
+                "fit_p",
+                f"{label}: share of networks whose edges are better than in shuffled pixels",
+                source=source,
+            ),
             beyond,
         ]
     return Answer(_words(arrays, kinds, findings), tuple(findings))
@@ -181,15 +203,17 @@ def _qualified(arrays: Arrays) -> list[Finding]:
     """Test the measure: does it give false alarms, and does it detect planted edges?"""
     source, rows = MEASURE, []
     for name, p in zip(("Moran's I", "edges' fit"), arrays["random_p"], strict=True):
-        rows.append(_false_alarms(f"{name}: random networks in which order is detected", p, (4.0, 6.0), "5 % ± 1 %"))
+        rows.append(
+            _false_alarms(f"{name}: share of random networks in which order is detected", p, (4.0, 6.0), "5 % ± 1 %")
+        )
     for test, (name, amplitude) in enumerate(BARS.items()):
         p = arrays["planted_p"][AMPLITUDES.index(amplitude), test]
-        what = f"{name}: detections with a planted edge of {amplitude:g} standard deviations in each random map"
+        what = f"{name}: share of networks in which planted edges of {amplitude:g} standard deviations are detected"
         rows.append(share(what, int((p <= LEVEL).sum()), len(p), published="95 % or more", source=source, least=95.0))
     for name, size in (("blobs_p", "28 x 28"), ("small_blobs_p", f"{FILTER} x {FILTER}")):
         rows.append(
             _false_alarms(
-                f"edges beyond blobs: false detections in {size} maps with blobs only",
+                f"edges beyond blobs: share of false detections in {size} maps with blobs only",
                 arrays[name],
                 (0.0, 6.0),
                 "at most 5 % ± 1 %",
@@ -198,7 +222,7 @@ def _qualified(arrays: Arrays) -> list[Finding]:
     for name, field in (("Moran's I", "moran_p"), ("edges' fit", "fit_p")):
         rows.append(
             _share(
-                arrays, "filters", field, f"{name}: convolutional networks in whose filters order is detected",
+                arrays, "filters", field, f"{name}: share of convolutional networks in whose filters order is detected",
                 published="95 % or more", source=source, least=95.0,
             )
         )  # fmt: skip
@@ -206,7 +230,7 @@ def _qualified(arrays: Arrays) -> list[Finding]:
 
 
 def _false_alarms(what: str, p: np.ndarray, between: tuple[float, float], published: str) -> Finding:
-    """The share of false alarms, judged by the allowed range."""
+    """Make the finding on the share of false alarms. The verdict depends on the allowed range."""
     found = share(what, int((p <= LEVEL).sum()), len(p), published=published, source=MEASURE)
     return found._replace(verdict=judged(found.value, found.low, found.high, least=between[0], most=between[1]))
 
@@ -217,12 +241,12 @@ def _words(arrays: Arrays, kinds: dict[str, str], findings: list[Finding]) -> st
     blobs = lambda name: number(float(100 * arrays[f"{name}_blobs_fit"][:, 1].mean()))
     told = lambda name: (
         f"{kinds[name]} (Moran's I {value(name, 'moran')}; the best edge explains {percent(name)} % of a map, "
-        f"{blobs(name)} % of a blob with equal smoothness)"
+        f"and {blobs(name)} % of a blob with equal smoothness)"
     )
     tests = [f.verdict for f in findings if f.source == MEASURE]
     trust = (
-        f"The measure itself has {len(tests)} tests: {tests.count('reproduced')} passed, {tests.count('undecided')} undecided "
-        f"with this number of networks, {tests.count('missed')} failed."
+        f"The measure itself has {len(tests)} tests: {tests.count('reproduced')} passed, {tests.count('missed')} failed, and "
+        f"{tests.count('undecided')} are undecided with this number of networks."
     )
     seen = number(_share(arrays, "trained", "edges_p", "").value)
     trust += (
@@ -237,15 +261,16 @@ def _words(arrays: Arrays, kinds: dict[str, str], findings: list[Finding]) -> st
     others = "; ".join(f"{CONTROLS[name]}: {told(name)}" for name in ("change", "decayed", "shifted"))
     return (
         f"{trust} The random start is {start}. After training, on pixels that are lit in some image, the maps of "
-        f"{len(arrays['trained_moran'])} networks of the film are {told('trained')}: {film}. {loud} Other groups: {others}. "
-        f"The filters of {len(arrays['filters_moran'])} convolutional networks are {told('filters')}."
+        f"{len(arrays['trained_moran'])} networks of the film are {told('trained')}. This is {film}. {loud} Other groups: "
+        f"{others}. The filters of {len(arrays['filters_moran'])} convolutional networks are {told('filters')}."
     )
 
 
 def plan(settings: FirstLayerSettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     return (
-        f"{settings.random} random networks and {len(AMPLITUDES)} times {settings.planted} with planted edges to test the measure; "
+        f"{settings.random} random networks and {len(AMPLITUDES)} times {settings.planted} networks with planted edges to test the "
+        f"measure; "
         f"{settings.seeds} networks of the film, with weight decay and with shifts, for {settings.epochs} epochs each; "
         f"{settings.sliding_seeds} convolutional networks for {settings.sliding_steps} steps"
     )

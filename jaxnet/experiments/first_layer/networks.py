@@ -19,13 +19,13 @@ from jaxnet.training import config, ensemble
 from jaxnet.training.progress import Progress
 
 FILTER, STRIDE, FILTERS = 5, 2, 16
-"""The convolutional network: side of a filter in pixels, distance between places in pixels, number of filters."""
+"""The sizes of the convolutional network: the side of a filter and the distance between filters in pixels; their number."""
 
 
 def first_weights(
     which: Sequence[config.TrainConfig], seeds: int, dataset: Dataset, on_progress: Callable[[Progress], None]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Train networks with different seeds; `jaxnet train --seed K` with these settings trains the same networks.
+    """Train networks with different seeds. `jaxnet train --seed K` with these settings trains the network of seed K.
 
     Returns:
         The weights into the first hidden layer before and after training, (settings, seed, neuron, height, width).
@@ -40,13 +40,13 @@ def first_weights(
 
 
 def as_maps(weights: Any, dataset: Dataset) -> np.ndarray:
-    """Arrange weights (..., pixels) as images."""
+    """Turn weights (..., pixels) into images (..., height, width)."""
     weights = np.asarray(weights, np.float32)
     return weights.reshape(*weights.shape[:-1], *dataset.train.images.shape[1:3])
 
 
 def _places(image_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The rows and columns of the pixels of every patch that a filter reads, (patch, pixel)."""
+    """Return the rows and columns of the pixels of every patch that a filter covers, (patch, pixel)."""
     corners = [np.arange(0, size - FILTER + 1, STRIDE) for size in image_shape]
     inside = np.indices((FILTER, FILTER)).reshape(2, -1)
     top, left = (part.reshape(-1, 1) for part in np.meshgrid(*corners, indexing="ij"))
@@ -56,7 +56,7 @@ def _places(image_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
 def init_sliding(
     key: Key[Array, ""], *, image_shape: tuple[int, ...] = (28, 28), classes: int = 10
 ) -> tuple[Layer, ...]:
-    """The random start of a convolutional network: 16 filters of 5 x 5 pixels, and one dense layer."""
+    """Draw the random start of a convolutional network with 16 filters of 5 x 5 pixels and one dense layer."""
     first, second = jax.random.split(key)
     patches = len(_places(image_shape)[0])
     return (
@@ -66,7 +66,7 @@ def init_sliding(
 
 
 def apply_sliding(params: Sequence[Layer], image: Any) -> Float[Array, "classes"]:
-    """Read one image: every filter at every second pixel (one matrix product with all patches), ReLU, dense layer."""
+    """Compute the outputs for one image: every filter at every second pixel (one matrix product), ReLU, and a dense layer."""
     rows, columns = _places(image.shape)
     filters, last = params
     patches = network.intensities(image, filters.weights.dtype)[rows, columns]
@@ -77,10 +77,11 @@ def apply_sliding(params: Sequence[Layer], image: Any) -> Float[Array, "classes"
 def sliding_filters(
     seeds: int, steps: int, dataset: Dataset, *, learning_rate: float = 0.01, batch_size: int = 50
 ) -> tuple[np.ndarray, Any]:
-    """Train convolutional networks by Adam on cross-entropy, all on the same batches.
+    """Train convolutional networks with Adam and cross-entropy. All networks see the same batches.
 
     Returns:
-        The filters, (seed, filter, 5, 5), and all parameters with a leading axis of seeds.
+        The filters, (seed, filter, 5, 5), and all parameters. Every array of parameters has one more axis at the front, for
+        the seeds.
     """
     cost = losses.average(apply_sliding, losses.cross_entropy)
     rate = optax.schedules.linear_schedule(learning_rate, 0.0, steps)

@@ -13,17 +13,17 @@ from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, key, quiet, s
 def map_rows(
     rows: Mapping[str, Any], *, masks: Mapping[str, Any] | None = None, most: int = 8, title: str = "", theme: Theme = DARK
 ) -> Figure:  # fmt: skip
-    """Draw rows of maps; each row has its own scale, set by its largest weight.
+    """Draw rows of maps. Each row has its own scale, which depends on its largest weight.
 
     Args:
         rows: The maps of each row by its name, (neuron, height, width).
-        masks: By the name of a row, the pixels that count; all others are gray.
-        most: The largest number of neurons in a row, from the first one on.
+        masks: The pixels that count, by the name of a row. All other pixels are gray.
+        most: A row shows the first neurons, at most this number of neurons.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one image for each neuron. Blue is positive, orange is negative, dark is zero.
+        The figure has one image for each neuron. Blue is positive, orange is negative, and dark is zero.
 
     Raises:
         ValueError: If there are no rows.
@@ -54,14 +54,14 @@ def against_chance(
 
     Args:
         names: The names of the groups.
-        values: By the name of the number, one array (network,) for each group.
-        bands: By the name of the number and the kind of chance, one array (network, 3) for each group: the 5th, 50th and 95th
-            percentile.
+        values: One array (network,) for each group, by the name of the number.
+        bands: One array (network, 3) for each group, by the name of the number and by the kind of chance. The array has
+            the 5th, 50th and 95th percentile.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one dot for each network, with mean and interval. The bars below the dots go from the 5th to the 95th
+        The figure has one dot for each network, with mean and interval. The bars below the dots go from the 5th to the 95th
         percentile of chance, averaged over the networks of the group.
 
     Raises:
@@ -102,16 +102,16 @@ def qualified(
     """Draw the false alarms of tests, and the amplitude from which the tests detect planted edges.
 
     Args:
-        p_values: The p-values of networks without structure by the name of the test, (network,).
-        amplitudes: The amplitudes of the planted edges, in standard deviations.
-        found: The percentage of networks with a detection by the name of the test, (amplitude,).
+        p_values: The p-values (network,) of networks without structure, by the name of the test.
+        amplitudes: The amplitudes of the planted edges, in standard deviations of the pixels.
+        found: The percentage (amplitude,) of networks with a detection, by the name of the test.
         level: The largest p-value that counts as a detection.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure. Left: the share of networks up to each p-value; a valid test lies on the dashed diagonal. Right: the share
-        of networks with a detection by amplitude; the level and 95 % are dashed lines.
+        The figure. The left part has the share of networks up to each p-value. A valid test lies on the dashed diagonal. The
+        right part has the share of networks with a detection, for each amplitude. The level and 95 % are dashed lines.
     """
     figure = canvas(12.0, 4.6, theme)
     left, right = (quiet(axes, theme) for axes in figure.subplots(1, 2))
@@ -130,8 +130,8 @@ def qualified(
     right.set_xscale("log", base=2)
     right.set_xticks(list(amplitudes), [f"{amplitude:g}" for amplitude in amplitudes])
     right.set_ylim(0, 103)
-    grid(left, theme, "p-value of a random network", "% of networks up to it")
-    grid(right, theme, "amplitude of the planted edges, standard deviations", "% of networks found")
+    grid(left, theme, "p-value of a random network", "% of networks up to this p-value")
+    grid(right, theme, "amplitude of the planted edges, standard deviations", "% of networks with a detection")
     key(left, theme, loc="lower right")
     key(right, theme, loc="lower right")
     headline(figure, title, theme)

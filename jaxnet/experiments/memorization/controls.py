@@ -1,4 +1,4 @@
-"""Data without meaning: shuffled labels, shuffled pixels, pixels of noise; and a test of the shuffle."""
+"""Data without meaning: shuffled labels, shuffled pixels and noise. A function tests whether the labels are well shuffled."""
 
 from typing import NamedTuple
 
@@ -10,15 +10,15 @@ Images = Num[np.ndarray, "image height width"]
 
 
 CONTROLS = ("true labels", "shuffled labels", "same pixels moved", "own pixels moved", "noise images")
-"""The five kinds of data of Zhang et al., here with digits; the last three have true labels."""
+"""The five kinds of data of Zhang et al., here with digits. The last three kinds have true labels."""
 
 
 class Shuffle(NamedTuple):
-    """The dependence of new labels on the old ones.
+    """How much new labels depend on the old labels.
 
     Attributes:
         unchanged: The share of unchanged labels, in percent.
-        expected: The share by chance, for independent labels with the same frequencies, in percent.
+        expected: The share of unchanged labels by chance, if new and old labels are independent, in percent.
         doubt: The p-value: the probability of a table (old against new) at least this uneven if the labels are independent.
     """
 
@@ -28,12 +28,12 @@ class Shuffle(NamedTuple):
 
 
 def shuffled(labels: Labels, seed: int, share: float | int = 1) -> Labels:
-    """Shuffle a random share of the labels among themselves; every digit keeps its frequency.
+    """Shuffle a random share of the labels among themselves. Every digit keeps its frequency.
 
     Args:
         labels: The true labels.
-        seed: The seed of the choice and of the shuffle; a larger share contains all labels of a smaller share.
-        share: From 0 for none to 1 for all.
+        seed: The seed of the choice and of the shuffle. With one seed, a larger share contains the labels of a smaller share.
+        share: The share of labels to shuffle, from 0 for none to 1 for all.
 
     Raises:
         ValueError: If the share is not between 0 and 1.
@@ -72,19 +72,19 @@ def judge_shuffle(before: Labels, after: Labels) -> Shuffle:
 
 
 def same_pixels_moved(images: Images, seed: int) -> Images:
-    """Put the pixels of all images into one new order: patterns remain, but the eye does not see them."""
+    """Put the pixels of all images into one new order. Patterns remain, but the eye does not see them."""
     order = np.random.default_rng(seed).permutation(images[0].size)
     return images.reshape(len(images), -1)[:, order].reshape(images.shape)
 
 
 def own_pixels_moved(images: Images, seed: int) -> Images:
-    """Put the pixels of every image into an order of its own: only the set of intensities remains."""
+    """Put the pixels of every image into an order of its own. Only the set of intensities remains."""
     mixed = np.random.default_rng(seed).permuted(images.reshape(len(images), -1), axis=1)
     return mixed.reshape(images.shape)
 
 
 def noise(images: Images, seed: int) -> Num[np.ndarray, "image height width"]:
-    """Images of normal noise with the mean and standard deviation of all pixels; floats, not limited to 0..1."""
+    """Draw images of normal noise with the mean and standard deviation of all pixels. The floats can be outside 0..1."""
     values = images / 255 if images.dtype == np.uint8 else images
     drawn = np.random.default_rng(seed).normal(values.mean(), values.std(), values.shape)
     return drawn.astype(np.float32)

@@ -9,49 +9,51 @@ from jaxnet.plot.style import Picture
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures from the arrays of `memorization`."""
+    """Draw the pictures from the arrays of `memorization`."""
     curves = {f"{kind} labels": (arrays[f"{kind}_steps"], arrays[f"{kind}_right"]) for kind in ("true", "shuffled")}
     five = zip(CONTROLS, arrays["control_steps"], arrays["control_right"], strict=True)
     shapes = zip(arrays["hidden"], arrays["parameters"], strict=True)
     return {
         "curves": Picture(
             falls(curves, title="Same start, same order: true labels and shuffled labels"),
-            "The percentage of training labels that the network still has wrong, by step. The steps on the right are on a "
-            "logarithmic scale. A line ends when 99.5 % are fitted. The dashed line is guessing.",
+            "The height is the percentage of training labels that the network still has wrong after each step. On the right the "
+            "scale of steps is logarithmic. A line ends when 99.5 % of the labels are fitted. The dashed line is guessing.",
         ),
         "capacity": Picture(
             capacity(
                 arrays["counts"], arrays["capacity"], [f"784-{hidden}-10 ({size:,})" for hidden, size in shapes],
                 title="How many shuffled labels can a network fit?",
             ),
-            "The percentage of shuffled labels that networks fit, by number of images. The key names the hidden layers, with the "
-            "number of parameters in brackets. All networks take the same number of steps. Thin lines are single networks, bands "
-            "are 95 % intervals. Dashed line: 99 %. Dotted line: guessing.",
+            "The height is the percentage of shuffled labels that networks fit, for each number of images. The key names the "
+            "hidden layers, with the number of parameters in brackets. All networks take the same number of steps. Thin lines "
+            "are single networks, and bands are 95 % intervals. The dashed line is at 99 %, and the dotted line is guessing.",
         ),
         "noise": Picture(
             corruption(
                 100 * arrays["shares"], arrays["noise_train"], arrays["noise_test"],
                 title="What is remembered and what is known",
             ),
-            "Networks trained on partly shuffled labels: the percentage of training labels that they fit, and the percentage of "
-            "new images that they read correctly. Dashed line: the percentage of true labels.",
+            "The networks are trained on partly shuffled labels. One line is the percentage of training labels that they fit, the "
+            "other line is the percentage of new images that they read correctly. The dashed line is the percentage of true "
+            "labels.",
         ),
         "controls": Picture(
             falls(
                 {name: (steps, right) for name, steps, right in five},
                 title="Which nonsense is hard to remember?",
             ),
-            "The five kinds of data of Zhang et al.: true labels; shuffled labels; the pixels of all images in one new order; the "
-            "pixels of each image in an order of its own; images of normal noise. Thin lines are single networks, bands are 95 % "
-            "intervals.",
+            "Zhang et al. compare five kinds of data: true labels, shuffled labels, images with one new order of pixels for all of "
+            "them, images with an order of pixels for each of them, and images of normal noise. Thin lines are single "
+            "networks, and bands are 95 % intervals.",
         ),
     }  # fmt: skip
 
 
 entry = Entry(
     "memorization",
-    "Does it understand, or does it just memorize?",
-    "A deep network trained on shuffled labels reaches the same training accuracy: it memorizes (Zhang et al. 2017).",
+    "Does the network understand, or does it just memorize?",
+    "A deep network that is trained on shuffled labels reaches the training accuracy of true labels. The network memorizes "
+    "(Zhang et al. 2017).",
     measurement.experiment,
     pictures,
 )

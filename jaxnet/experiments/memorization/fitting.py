@@ -1,4 +1,4 @@
-"""Fit true or wrong labels: many networks at once, with the same images in the same order, each with labels of its own."""
+"""Fit true or wrong labels. Many networks see the same images in the same order, but each network has its own labels."""
 
 import functools
 import hashlib
@@ -36,9 +36,9 @@ class Fits(NamedTuple):
         steps: The steps of the evaluations, from 0 on.
         right: The percentage of labels that each network had right at each evaluation.
         costs: The mean loss over all images at each evaluation.
-        params: The parameters of the networks, along a leading axis.
+        params: The parameters of the networks. Every array has one more axis at the front, for the networks.
         start: A digest of the start of each network.
-        order: After each epoch, a digest of all images of the training so far, in the order of the training.
+        order: One digest for each epoch, of all images of the training up to the end of this epoch, in their order.
     """
 
     steps: Int[np.ndarray, "look"]
@@ -50,7 +50,7 @@ class Fits(NamedTuple):
 
 
 class Learner(NamedTuple):
-    """The functions for many networks, each with its own column of the labels."""
+    """The functions for many networks. Each network has its own column of the labels."""
 
     init: Callable[[Array], Params]
     descent: Descent
@@ -61,7 +61,7 @@ class Learner(NamedTuple):
 def _learner(
     settings: config.TrainConfig, image_shape: tuple[int, ...], steps: int, networks: int, kind: str
 ) -> Learner:
-    """One learner for each compiled program, so that no program is traced again; `networks` and `kind` are part of the key."""
+    """Make one learner for each compiled program, so jax traces no program twice. All arguments are part of the key."""
     functions = build(settings, image_shape=image_shape, classes=10, steps=steps)
 
     def to_column(column: Array) -> Descent:
@@ -80,7 +80,7 @@ def _learner(
 
 
 def _prepared(settings: config.TrainConfig, images: Any, steps: int, networks: int) -> Learner:
-    """One learner, and so one compiled program, for all settings that differ only in the number of epochs."""
+    """Return one learner, with one compiled program, for all settings that differ only in the number of epochs."""
     lasting = steps if settings.schedule != "constant" else 1
     settings = settings._replace(epochs=1, seed=0)
     return _learner(settings, tuple(np.shape(images)[1:]), lasting, networks, str(images.dtype))
@@ -95,14 +95,14 @@ def fit(
     enough: float | int = 100,
     on_progress: Callable[[Progress], None] = lambda seen: None,
 ) -> Fits:
-    """Train until the labels are fitted, at most for the epochs of the settings.
+    """Train until the labels are fitted, or until the epochs of the settings end.
 
     Args:
         settings: The settings of one network. The seed determines the order of the images, which all networks share.
         images: The images for all networks.
-        labels: One column of labels for each network.
-        seeds: One seed for the start of each network, as in `jaxnet train --seed K`.
-        enough: Stop when every network has at least this percentage of its labels right.
+        labels: The labels. Every network has its own column.
+        seeds: One seed for each network. It determines the start, as in `jaxnet train --seed K`.
+        enough: The training stops when every network has at least this percentage of its labels right.
         on_progress: Called with the progress.
 
     Returns:
@@ -137,9 +137,8 @@ def fit(
             yield chunk
 
     steps, looks, step, due = [0], [judge(settings, params, images, labels)], 0, 1
-    for state, info in train(
-        learner.descent, begun, noted(), guarded=False
-    ):  # a network that diverges must not stop the others
+    # guarded=False: a network that diverges must not stop the others.
+    for state, info in train(learner.descent, begun, noted(), guarded=False):
         step += len(info.cost)
         if step % per_epoch == 0:
             order.append(met.hexdigest())
@@ -158,7 +157,7 @@ def fit(
 def judge(
     settings: config.TrainConfig, params: Params, images: Any, labels: Int[np.ndarray, "image network"]
 ) -> tuple[Float[np.ndarray, "network"], Float[np.ndarray, "network"]]:
-    """The percentage of labels that each network has right, and its mean loss."""
+    """Return the percentage of labels that each network has right, and the mean loss of each network."""
     learner, size = _prepared(settings, images, 1, labels.shape[1]), len(labels)
     blocks = [
         learner.judge(params, images[first : first + BLOCK], labels[first : first + BLOCK])
@@ -169,7 +168,7 @@ def judge(
 
 
 def digests(params: Params) -> tuple[str, ...]:
-    """A digest of each network's parameters, along the leading axis; two digests are equal only if all bits are equal.
+    """Return a digest of the parameters of each network. Two digests are equal only if all bits are equal.
 
     Examples:
         >>> one, same, other = digests({"x": np.array([[1.0], [1.0], [1.0000001]])})
@@ -182,11 +181,11 @@ def digests(params: Params) -> tuple[str, ...]:
 
 
 def steps_to(steps: Any, right: Any, enough: float | int) -> Float[np.ndarray, "network"]:
-    """The step of the first evaluation at which each network had enough labels right; NaN if there was none.
+    """Return the step of the first evaluation at which each network had enough labels right; NaN without this evaluation.
 
     Args:
-        steps: (look,).
-        right: (look, network), in percent.
+        steps: The steps of the evaluations, (look,).
+        right: The percentage of labels that each network had right, (look, network).
         enough: The limit, in percent.
     """
     there = np.asarray(right) >= enough
@@ -195,7 +194,7 @@ def steps_to(steps: Any, right: Any, enough: float | int) -> Float[np.ndarray, "
 
 
 def straightness(steps: Any, values: Any, until: float | int) -> float:
-    """R squared of a straight line through a curve from step 0 to `until`, at 101 evenly spaced places.
+    """Return R squared of a straight line through a curve from step 0 to `until`, at 101 evenly spaced places.
 
     Examples:
         >>> straightness([0, 5, 10], [90.0, 45.0, 0.0], 10), straightness([0, 1, 10], [90.0, 0.0, 0.0], 10) < 0.5
@@ -209,7 +208,7 @@ def straightness(steps: Any, values: Any, until: float | int) -> float:
 
 
 def fitted_up_to(counts: Any, right: Any, enough: float | int) -> float:
-    """The largest number of images that a network still fits, interpolated between the counts on a logarithmic scale.
+    """Return the largest number of images that a network still fits, interpolated on a logarithmic scale of the counts.
 
     Args:
         counts: Increasing numbers of images.

@@ -1,4 +1,4 @@
-"""Does a network understand or memorize? True, shuffled and partly shuffled labels, meaningless pixels, and the capacity."""
+"""Does a network understand or memorize? It learns true labels, shuffled labels and meaningless pixels."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,23 +17,23 @@ from jaxnet.training.progress import Progress
 MODERN = presets.film._replace(
     activation="relu", output="identity", loss="cross_entropy", initializer="he", optimizer="adam", schedule="constant"
 )
-"""Settings with today's methods; each part of the experiment sets sizes and learning rate."""
+"""Settings with today's methods. Each part of the experiment sets the sizes and the learning rate."""
 
 
 class MemorizationSettings(NamedTuple):
-    """The settings of the experiment. Learning rates were chosen by the fit of training labels.
+    """The settings of the experiment. The learning rates were chosen for the best fit of training labels.
 
     Attributes:
         images: The number of training images with true and with shuffled labels.
         hidden: The hidden layers of the wide network.
-        seeds: The number of wide networks, each with its own start and its own shuffle.
+        seeds: The number of wide networks. Each network has its own start and its own shuffle.
         learning_rate: The learning rate of Adam for the wide network.
         schedule: The schedule of this learning rate.
-        epochs: The largest number of epochs; the film's network always takes all epochs.
-        capacity_images: The numbers of shuffled labels to fit.
+        epochs: The largest number of epochs. The film's network always takes all epochs.
+        capacity_images: The numbers of shuffled labels to fit, in increasing order.
         capacity_hidden: The hidden layers of the networks for the capacity.
-        capacity_seeds: The number of networks for each shape.
-        capacity_steps: The number of steps of each network, of 100 images each.
+        capacity_seeds: The number of networks for each entry of `capacity_hidden`.
+        capacity_steps: The number of steps of each network. A step takes 100 images.
         control_images: The number of training images for partly shuffled labels and meaningless pixels.
         control_hidden: The number of neurons in the hidden layer of these networks.
         control_seeds: The number of networks of each kind.
@@ -67,12 +67,19 @@ def measure(
     """Fit true and shuffled labels, and meaningless images.
 
     Returns:
-        For the two KINDs `true` and `shuffled`: `KIND_steps` (look,); `KIND_right` (look, seed) and `KIND_test` (seed,), in
-        percent; `KIND_start` (seed,) and `KIND_order` (epoch,), digests. `unchanged`, `doubt` (seed,), see `Shuffle`.
-        `film_right`, `shape_right` (seed,), the film's network on shuffled labels with the film's and with today's settings.
-        `capacity` (shape, count, seed), in percent, with `counts`, `hidden`, `parameters`. `noise_train`, `noise_test` (share,
-        seed). `control_steps` (control, look), padded with NaN; `control_right` (control, look, seed); `control_test`,
-        `control_to_fit` (control, seed). `shares`, from the settings.
+        The arrays by name. KIND is `true` or `shuffled`.
+
+        - `KIND_steps` (look,): the steps of the evaluations.
+        - `KIND_right` (look, seed), `KIND_test` (seed,): the accuracy on training and on test images, in percent.
+        - `KIND_start` (seed,), `KIND_order` (epoch,): digests of the start and of the order of the images.
+        - `unchanged`, `doubt` (seed,): see `Shuffle`.
+        - `film_right` (seed,): the film's network on shuffled labels, with the film's settings.
+        - `shape_right` (seed,): the film's network on shuffled labels, with today's methods.
+        - `capacity` (shape, count, seed): in percent, with `counts`, `hidden` and `parameters`.
+        - `noise_train`, `noise_test` (share, seed): the accuracy with partly shuffled labels, in percent.
+        - `control_steps` (control, look), `control_right` (control, look, seed): NaN after the last evaluation.
+        - `control_test`, `control_to_fit` (control, seed): the accuracy on test images, and the steps to fit the labels.
+        - `shares`: the shares from the settings.
     """
     arrays: Arrays = {}
     for name, compute in (("curves", _curves), ("film", _film), ("noise", _noise), ("controls", _controls)):
@@ -92,10 +99,10 @@ def measure(
 
 
 def digits(dataset: Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first `count` training images and labels.
+    """Return the first `count` training images and labels.
 
     Raises:
-        ValueError: If there are fewer images.
+        ValueError: If there are fewer than `count` images.
     """
     if count > len(dataset.train.labels):
         raise ValueError(
@@ -105,7 +112,7 @@ def digits(dataset: Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def columns(labels: np.ndarray, seeds: int, part: float | int) -> np.ndarray:
-    """Partly shuffled labels: one column for each seed, each with its own shuffle."""
+    """Shuffle a part of the labels. There is one column for each seed, and each column has its own shuffle."""
     return np.stack([controls.shuffled(labels, seed, part) for seed in range(seeds)], axis=1)
 
 
@@ -117,7 +124,7 @@ def _wide(settings: MemorizationSettings) -> config.TrainConfig:
 
 
 def _tested(network: config.TrainConfig, params: Any, images: Any, dataset: Dataset) -> np.ndarray:
-    """The percentage of the given test images that each network reads correctly."""
+    """Return the percentage of the given test images that each network reads correctly."""
     count = len(params[-1].biases)
     labels = np.repeat(np.asarray(dataset.test.labels).astype(np.int32)[:, None], count, axis=1)
     return judge(network, params, images, labels)[0]
@@ -141,7 +148,7 @@ def _curves(settings: MemorizationSettings, dataset: Dataset, on_progress: Show)
 
 
 def _film(settings: MemorizationSettings, dataset: Dataset, on_progress: Show) -> Arrays:
-    """The film's network on the same shuffled labels, for the largest number of epochs of the wide network."""
+    """Train the film's network on the shuffled labels of the wide network, for the largest number of epochs."""
     images, labels = digits(dataset, settings.images)
     own = columns(labels, settings.seeds, 1)
     means = {"film": presets.film, "shape": MODERN._replace(sizes=(16, 16), learning_rate=0.003, batch_size=100)}
@@ -155,7 +162,7 @@ def _film(settings: MemorizationSettings, dataset: Dataset, on_progress: Show) -
 def _capacity(
     settings: MemorizationSettings, dataset: Dataset, hidden: tuple[int, ...], on_progress: Show
 ) -> np.ndarray:
-    """The percentage of shuffled labels that are fitted, (count, seed)."""
+    """Return the percentage of shuffled labels that are fitted, (count, seed)."""
     found = []
     for count in settings.capacity_images:
         images, labels = digits(dataset, count)
@@ -173,7 +180,7 @@ def _control_network(settings: MemorizationSettings) -> config.TrainConfig:
 
 
 def _noise(settings: MemorizationSettings, dataset: Dataset, on_progress: Show) -> Arrays:
-    """All shares of shuffled labels in one program."""
+    """Train on all shares of shuffled labels in one compiled program."""
     images, labels = digits(dataset, settings.control_images)
     network, seeds, shares = _control_network(settings), settings.control_seeds, len(settings.shares)
     own = np.concatenate([columns(labels, seeds, part) for part in settings.shares], axis=1)
@@ -184,7 +191,7 @@ def _noise(settings: MemorizationSettings, dataset: Dataset, on_progress: Show) 
 
 
 def _controls(settings: MemorizationSettings, dataset: Dataset, on_progress: Show) -> Arrays:
-    """The five kinds of data of Zhang et al., in one compiled program."""
+    """Train on the five kinds of data of Zhang et al., in one compiled program."""
     images, labels = digits(dataset, settings.control_images)
     network, seeds = _control_network(settings), settings.control_seeds
     real, seen = (np.asarray(part / 255, np.float32) for part in (images, np.asarray(dataset.test.images)))
@@ -193,7 +200,7 @@ def _controls(settings: MemorizationSettings, dataset: Dataset, on_progress: Sho
         0,
         1,
         1,
-    )  # draws for the test images: only one order for all images can be the order of the training images
+    )  # seeds for the test images; only one order for all images can be the order of the training images
     kinds = [(real, seen, 0), (real, seen, 1)]
     kinds += [(change(real, 0), change(seen, draw), 0) for change, draw in zip(senseless, draws, strict=True)]
     found = []
@@ -211,18 +218,18 @@ def _controls(settings: MemorizationSettings, dataset: Dataset, on_progress: Sho
 
 
 def answer(settings: MemorizationSettings, arrays: Arrays) -> Answer:
-    """Judge: are shuffled labels memorized, how slowly, how many, and how well are new images read?"""
+    """Evaluate: are shuffled labels memorized, how slowly, how many, and how well are new images read?"""
     return judge_all(settings, arrays)
 
 
 def plan(settings: MemorizationSettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     hidden = " + ".join(map(str, settings.hidden))
     return (
-        f"{settings.seeds} networks of {hidden} hidden neurons on {settings.images:,} true and shuffled labels, "
-        f"{settings.capacity_seeds} of each of {len(settings.capacity_hidden)} shapes on {settings.capacity_images[0]:,} to "
-        f"{settings.capacity_images[-1]:,}, and {settings.control_seeds} on each of {len(settings.shares)} shares of noise and "
-        f"five controls"
+        f"{settings.seeds} networks of {hidden} hidden neurons on {settings.images:,} true and shuffled labels; "
+        f"{settings.capacity_seeds} networks of each of {len(settings.capacity_hidden)} shapes on "
+        f"{settings.capacity_images[0]:,} to {settings.capacity_images[-1]:,} shuffled labels; {settings.control_seeds} networks "
+        f"on each of {len(settings.shares)} shares of shuffled labels, and on each of {len(controls.CONTROLS)} kinds of data"
     )
 
 

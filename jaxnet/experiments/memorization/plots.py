@@ -12,13 +12,13 @@ from jaxnet.core.stats import spread
 from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, key, quiet
 
 FEW = 5
-"""With fewer networks Student's interval is wider than any picture; then each network is drawn instead."""
+"""With fewer networks, Student's interval is wider than any picture. So each network is drawn, and no interval."""
 
 
 def _band(
     axes: Axes, places: Any, values: Any, color: str, *, label: str, marker: str = "", dashed: bool = False
 ) -> None:
-    """Draw the mean of (place, network) as a line and its 95 % interval as a band; with few networks, thin lines instead."""
+    """Draw the mean over networks as a line, with its 95 % interval as a band. If there are few networks, draw thin lines."""
     places, values = np.asarray(places, np.float64), np.asarray(values, np.float64)
     style = "--" if dashed else "-"
     axes.plot(places, values.mean(1), style, color=color, linewidth=2, marker=marker, markersize=5, label=label)
@@ -36,15 +36,16 @@ def falls(
     """Draw the error on the training images by step, for several kinds of labels or images.
 
     Args:
-        curves: By name: the steps, (look,), and the percentage of labels that each network had right, (look, network).
-        chance: The error of guessing in percent, drawn as a dashed line.
+        curves: By name, a pair of arrays: the steps, (look,), and the percentage of labels that each network had right,
+            (look, network).
+        chance: The error of guessing in percent. It is drawn as a dashed line.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: the mean error by step as a line, and its 95 % interval as a band (with fewer than five networks: each
-        network as a thin line). The scale of steps is linear on the left and logarithmic on the right, where step 0 is left
-        out. Every second curve from the third on is dashed, so that a curve under it is visible.
+        The figure. A line is the mean error by step, and a band is its 95 % interval. If there are fewer than five networks,
+        each network is a thin line, and there is no band. The scale of steps is linear on the left. On the right the scale is
+        logarithmic, without step 0. Every second curve from the third on is dashed, so the curve under it is visible.
 
     Raises:
         ValueError: If there are no curves.
@@ -82,16 +83,16 @@ def capacity(
     """Draw the percentage of shuffled labels that networks of several sizes fit.
 
     Args:
-        counts: (count,), the numbers of images.
-        fitted: (shape, count, network), in percent.
-        names: The names of the shapes.
-        mark: The percentage that counts as fitted, drawn as a dashed line.
+        counts: The numbers of images, (count,).
+        fitted: The percentage of labels that are fitted, (shape, count, network).
+        names: The names of the networks' shapes (their layers).
+        mark: The percentage that counts as fitted. It is drawn as a dashed line.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: the mean fitted share by number of images as a line, and its 95 % interval as a band (with fewer than five
-        networks: each network as a thin line). The dotted line at the bottom is guessing.
+        The figure. A line is the mean fitted share by number of images, and a band is its 95 % interval. If there are fewer
+        than five networks, each network is a thin line, and there is no band. The dotted line at the bottom is guessing.
 
     Raises:
         ValueError: If there is not one name and one row for each shape.
@@ -123,16 +124,16 @@ def corruption(shares: Any, train: Any, test: Any, *, title: str = "", theme: Th
     """Draw the fitted training labels and the correctly read test images against the share of shuffled labels.
 
     Args:
-        shares: (share,), the share of shuffled labels, in percent.
-        train: (share, network), fitted labels, in percent.
-        test: (share, network), test images read correctly, in percent.
+        shares: The percentages of shuffled labels, (share,).
+        train: The percentage of training labels that are fitted, (share, network).
+        test: The percentage of test images that are read correctly, (share, network).
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: two lines of means with their 95 % intervals as bands (with fewer than five networks: each network as a
-        thin line). The dashed line is the share of true labels; a network that learns only the true labels would fit this
-        share.
+        The figure. Two lines are the means, and bands are their 95 % intervals. If there are fewer than five networks, each
+        network is a thin line, and there are no bands. The dashed line is the share of true labels. A network that learns only
+        the true labels would fit this share.
     """
     figure = canvas(9.0, 5.0, theme)
     axes = quiet(figure.subplots(), theme)
@@ -153,15 +154,15 @@ def difficulty(
     """Draw how often each example is learned, sorted from hard to easy, in comparison with coin flips.
 
     Args:
-        groups: The share of networks that learned each example by the name of the group, (example,), in 0..1.
+        groups: By the name of the group, the share of networks that learned each example in 0..1, (example,).
         networks: The number of networks.
         chosen: The seed of the coin flips.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one line for each group. The dashed line of the same color is a binomial draw with the mean of the group,
-        which is the expected line if all examples are equally hard.
+        The figure has one line for each group. The dashed line of the group's color is a binomial sample with the mean of the
+        group. It is the expected line if all examples are equally hard.
     """
     figure = canvas(10.0, 5.4, theme)
     axes = quiet(figure.subplots(), theme)
@@ -182,12 +183,12 @@ def inequality(groups: Mapping[str, Any], *, title: str = "", theme: Theme = DAR
     """Draw the inequality of the examples' loss-sensitivities, epoch by epoch.
 
     Args:
-        groups: The Gini coefficients of each group by its name, (network, epoch).
+        groups: By the name of the group, its Gini coefficients, (network, epoch).
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: the mean is a line, its 95 % interval is a band, and every network is a thin line.
+        The figure. The mean is a line, its 95 % interval is a band, and every network is a thin line.
     """
     figure = canvas(9.0, 5.0, theme)
     axes = quiet(figure.subplots(), theme)

@@ -1,4 +1,4 @@
-"""The verdict on memorizing: numbers with intervals, and sentences that are made from the numbers."""
+"""The verdict on memorizing: numbers with intervals, and sentences. The sentences are made from the numbers."""
 
 import math
 from typing import Any
@@ -11,23 +11,23 @@ from jaxnet.experiments.memorization.fitting import FITTED, fitted_up_to, steps_
 
 ZHANG, ARPIT = "Zhang et al. 2017", "Arpit et al. 2017"
 STRAIGHT = 0.9
-"""From this R squared on, a curve counts as almost a straight line."""
+"""A curve counts as almost straight if R squared of the best straight line is at least this."""
 
 
 def same_bits(arrays: Arrays) -> np.ndarray:
-    """For each seed: whether both trainings had the same start and the same order of images, as far as both went."""
+    """Say for each seed whether both trainings had the same start and order of images, up to the end of the shorter one."""
     both = min(len(arrays["true_order"]), len(arrays["shuffled_order"]))
     order = both > 0 and bool((arrays["true_order"][:both] == arrays["shuffled_order"][:both]).all())
     return (arrays["true_start"] == arrays["shuffled_start"]) & order
 
 
 def to_fit(arrays: Arrays, kind: str) -> np.ndarray:
-    """The number of steps until the labels were fitted, for each seed; NaN if they were not fitted."""
+    """Return the number of steps until the labels were fitted, for each seed; NaN if they were not fitted."""
     return steps_to(arrays[f"{kind}_steps"], arrays[f"{kind}_right"], FITTED)
 
 
 def straight(arrays: Arrays, kind: str) -> np.ndarray:
-    """R squared of a straight line through the training error until the labels were fitted (or to the end), for each seed."""
+    """Return R squared of a straight line through the training error until the labels were fitted (or to the end)."""
     steps, until = arrays[f"{kind}_steps"], to_fit(arrays, kind)
     ends = np.where(np.isfinite(until), until, steps[-1])
     errors = 100 - arrays[f"{kind}_right"]
@@ -35,12 +35,12 @@ def straight(arrays: Arrays, kind: str) -> np.ndarray:
 
 
 def capacities(arrays: Arrays, enough: float | int) -> np.ndarray:
-    """The number of images that each network still fits, (shape, seed)."""
+    """Return the largest number of images that each network still fits, (shape, seed)."""
     return np.array([[fitted_up_to(arrays["counts"], own, enough) for own in shape.T] for shape in arrays["capacity"]])
 
 
 def _some(what: str, values: Any, **more: Any) -> Finding:
-    """A mean; if some networks gave no number, the number of these networks instead."""
+    """Make a finding from a mean. If some networks gave no number, the finding says how many, and has no mean."""
     values = np.asarray(values, np.float64)
     missing = int((~np.isfinite(values)).sum())
     if not missing:
@@ -52,7 +52,7 @@ def _some(what: str, values: Any, **more: Any) -> Finding:
 
 
 def judge_all(settings: Any, arrays: Arrays) -> Answer:
-    """All findings in the order of the questions, and the verdict in words."""
+    """Make all findings in the order of the questions, and the verdict in words."""
     return Answer(
         _words(settings, arrays), (*_curves(settings, arrays), *_capacity(settings, arrays), *_noise(settings, arrays))
     )
@@ -64,26 +64,27 @@ def _curves(settings: Any, arrays: Arrays) -> list[Finding]:
     same, rows = same_bits(arrays), "the film"
     return [
         share(
-            "seeds with bit-identical start and order on true and on shuffled labels", int(same.sum()), len(same),
+            "share of the seeds whose start and order of images are bit-identical for true and shuffled labels",
+            int(same.sum()), len(same),
             published="same start, same order", source=rows, least=100.0,
         ),
-        mean("shuffled labels that happen to be right", arrays["unchanged"], published="10 %, by chance", unit="%"),
+        mean("share of the shuffled labels that are right by chance", arrays["unchanged"], published="10 %, by chance", unit="%"),
         Finding(
-            "smallest probability of so uneven a shuffle by chance (chi-squared)", "", "", float(arrays["doubt"].min()),
-            math.nan, math.nan, len(same), "measured",
+            "smallest p-value of the shuffled labels (chi-squared test of independence from the true labels)", "", "",
+            float(arrays["doubt"].min()), math.nan, math.nan, len(same), "measured",
         ),
         mean(
-            f"{wide}, shuffled labels: fitted", arrays["shuffled_right"][-1], published="99.3 % (CIFAR-10)",
+            f"{wide}, shuffled labels: share that is fitted", arrays["shuffled_right"][-1], published="99.3 % (CIFAR-10)",
             source=f"{ZHANG}; {rows}", least=FITTED, unit="%",
         ),
         mean(
-            f"{wide}, shuffled labels: test images read", arrays["shuffled_test"], published="10 ± 1 %",
+            f"{wide}, shuffled labels: share of test images that is read correctly", arrays["shuffled_test"], published="10 ± 1 %",
             source=ZHANG, least=9.0, most=11.0, unit="%",
         ),
-        mean(f"{wide}, true labels: fitted", arrays["true_right"][-1], source=ZHANG, unit="%"),
-        mean(f"{wide}, true labels: test images read", arrays["true_test"], source=ZHANG, unit="%"),
+        mean(f"{wide}, true labels: share that is fitted", arrays["true_right"][-1], source=ZHANG, unit="%"),
+        mean(f"{wide}, true labels: share of test images that is read correctly", arrays["true_test"], source=ZHANG, unit="%"),
         _some(
-            f"{wide}: steps to fit {FITTED} % of the labels, ratio of shuffled to true labels (evaluated every 15 %)",
+            f"{wide}: steps to fit {FITTED} % of the labels, ratio of shuffled to true labels (measured when steps grow by 15 %)",
             to_fit(arrays, "shuffled") / to_fit(arrays, "true"), published="1.5 to 3.5 (CIFAR-10)", source=ZHANG,
             least=1.5, most=3.5,
         ),
@@ -95,10 +96,10 @@ def _curves(settings: Any, arrays: Arrays) -> list[Finding]:
             f"{wide}, true labels: R² of a straight line through the training error", straight(arrays, "true"),
             published="fast", source="the film",
         ),
-        mean(f"{film}, with the film's settings: fitted", arrays["film_right"], published="cannot", source=rows,
+        mean(f"{film}, with the film's settings: share that is fitted", arrays["film_right"], published="cannot", source=rows,
              most=FITTED - 0.1, unit="%"),
-        mean(f"{film}, with ReLU, cross-entropy and Adam: fitted", arrays["shape_right"], published="cannot", source=rows,
-             most=FITTED - 0.1, unit="%"),
+        mean(f"{film}, with ReLU, cross-entropy and Adam: share that is fitted", arrays["shape_right"], published="cannot",
+             source=rows, most=FITTED - 0.1, unit="%"),
     ]  # fmt: skip
 
 
@@ -119,18 +120,34 @@ def _noise(settings: Any, arrays: Arrays) -> list[Finding]:
     what = f"784-{settings.control_hidden}-10, {settings.control_images:,} images"
     found = [
         mean(
-            f"{what}: fitted, smallest value over all shares of shuffled labels", arrays["noise_train"].min(0),
+            f"{what}: smallest share of labels that is fitted, over all shares of shuffled labels", arrays["noise_train"].min(0),
             published="100 %", source=ZHANG, least=FITTED, unit="%",
         )
     ]  # fmt: skip
     for part, test in zip(settings.shares, arrays["noise_test"], strict=True):
-        found.append(mean(f"{what}, {100 * part:.0f} % shuffled: test images read", test, source=ZHANG, unit="%"))
+        found.append(
+            mean(
+                f"{what}, {100 * part:.0f} % shuffled: share of test images that is read correctly",
+                test,
+                source=ZHANG,
+                unit="%",
+            )
+        )
     for kind, right, test, ratio in zip(
         CONTROLS, arrays["control_right"], arrays["control_test"], _ratios(arrays), strict=True
     ):
         last = right[np.isfinite(right[:, 0])][-1]
-        found.append(mean(f"{what}, {kind}: fitted", last, published="100 %", source=ZHANG, least=FITTED, unit="%"))
-        found.append(mean(f"{what}, {kind}: test images read", test, source=ZHANG, unit="%"))
+        found.append(
+            mean(
+                f"{what}, {kind}: share of labels that is fitted",
+                last,
+                published="100 %",
+                source=ZHANG,
+                least=FITTED,
+                unit="%",
+            )
+        )
+        found.append(mean(f"{what}, {kind}: share of test images that is read correctly", test, source=ZHANG, unit="%"))
         if kind != CONTROLS[0]:
             found.append(
                 _some(f"{what}, {kind}: steps to fit, divided by the steps for true labels", ratio, source=ZHANG)
@@ -150,7 +167,7 @@ def _words(settings: Any, arrays: Arrays) -> str:
     hidden = " + ".join(map(str, settings.hidden))
     first = (
         f"With the same start and the same order, a network with {hidden} hidden neurons fits {right:.2f} % of "
-        f"{settings.images:,} shuffled labels; then it reads {test:.1f} % of the test images"
+        f"{settings.images:,} shuffled labels. Afterwards the network reads {test:.1f} % of the test images"
         f"{': it memorizes, and understands nothing' if fitted and ignorant else ''}."
     )
     longer = (
@@ -160,31 +177,32 @@ def _words(settings: Any, arrays: Arrays) -> str:
     )
     almost = " almost" if bends["shuffled"] >= STRAIGHT else ", but not quite"
     second = (
-        f"{longer}; their error falls{almost} along a straight line (R² {bends['shuffled']:.2f}; for true labels "
-        f"{bends['true']:.2f})."
+        f"{longer}. The error of shuffled labels falls{almost} along a straight line (R² is {bends['shuffled']:.2f}, and for true "
+        f"labels {bends['true']:.2f})."
     )
     film, shape = arrays["film_right"].mean(), arrays["shape_right"].mean()
     able = "can, too" if max(film, shape) >= FITTED else "cannot"
     third = (
-        f"The film's 13,002 parameters {able} with the same number of epochs: they fit {film:.1f} % with the film's settings "
-        f"and {shape:.1f} % with today's methods."
+        f"The film's 13,002 parameters {able} with the same number of epochs: they fit {film:.1f} % of the shuffled labels with "
+        f"the film's settings and {shape:.1f} % with today's methods."
     )
     limits = capacities(arrays, 99)
     known = [
         f"{number(values.mean())} by 784-{hidden}-10"
         for hidden, values in zip(arrays["hidden"], limits, strict=True) if np.isfinite(values).all()
     ]  # fmt: skip
-    fourth = f"The largest numbers of shuffled labels that are fitted to 99 %: {', '.join(known)}." if known else ""
+    fourth = f"The largest numbers of shuffled labels that are fitted to 99 % are {', '.join(known)}." if known else ""
     falls = np.diff(arrays["noise_test"].mean(1))
     fifth = (
-        f"With more of the labels shuffled {'all are' if arrays['noise_train'].mean(1).min() >= FITTED else 'not all are'} still "
-        f"fitted, and the accuracy on test images goes from {arrays['noise_test'][0].mean():.1f} to "
+        f"If more of the labels are shuffled, {'all' if arrays['noise_train'].mean(1).min() >= FITTED else 'not all'} labels are "
+        f"still fitted, and the accuracy on test images goes from {arrays['noise_test'][0].mean():.1f} to "
         f"{arrays['noise_test'][-1].mean():.1f} %{', step by step' if (falls < 0).all() else ''}."
     )
     ratios = _ratios(arrays).mean(1)
     sixth = (
         f"Noise images are {'' if ratios[4] < ratios[1] else 'not '}fitted faster than shuffled labels: they take "
-        f"{number(float(ratios[4]))} times the steps of true labels, shuffled labels {number(float(ratios[1]))} times."
+        f"{number(float(ratios[4]))} times the steps of true labels, and shuffled labels "
+        f"take {number(float(ratios[1]))} times these steps."
         if np.isfinite(ratios[[1, 4]]).all()
         else ""
     )

@@ -1,1 +1,1 @@
-"""Are the local minima that networks find equally good? Hundreds of networks of each width, and the cost between two of them."""
+"""Are the local minima that networks find equally good? Hundreds of networks of each width, and the cost between two."""

@@ -1,4 +1,4 @@
-"""Are the local minima that networks find equally good? Hundreds of networks of each width, and the cost between two of them."""
+"""Are the local minima that networks find equally good? Hundreds of networks of each width, and the cost between two."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,10 +18,10 @@ from jaxnet.training.functions import Functions
 from jaxnet.training.progress import Progress
 
 SIDE = 10
-"""The side of an image in pixels; Choromanska et al. shrank the digits to 10 x 10 pixels."""
+"""The side of an image in pixels. Choromanska et al. shrank the digits to 10 x 10 pixels."""
 
 PUBLISHED = {25: 0.76, 50: 0.69, 100: 0.60, 250: 0.53, 500: 0.41}
-"""The published correlation of training and test loss by width, from memory of the paper."""
+"""The published correlation of training and test loss for each width, from memory of the paper."""
 
 CLOSE = 0.05
 """The largest allowed distance of a correlation from the published correlation."""
@@ -35,10 +35,10 @@ class MinimaSettings(NamedTuple):
     Attributes:
         widths: The numbers of neurons in the hidden layer.
         networks: The number of networks for each width.
-        orders: The number of different orders of the images; each order serves an equal part of the networks.
+        orders: The number of different orders of the images. Each order serves an equal part of the networks.
         images: The number of training images.
         epochs: The number of epochs.
-        learning_rate: The learning rate of plain gradient descent, which falls to zero; chosen on held-out training images.
+        learning_rate: The learning rate of plain gradient descent. It was chosen on held-out training images, and falls to 0.
         pairs: The number of pairs of networks for each width.
         points: The number of points on the straight line between two networks.
     """
@@ -54,7 +54,7 @@ class MinimaSettings(NamedTuple):
 
 
 def shrunk(dataset: Dataset, images: int) -> Dataset:
-    """The digits as 10 x 10 pixels, with the first `images` training images only."""
+    """Shrink the digits to 10 x 10 pixels, and keep only the first `images` training images."""
     resize = jax.jit(jax.vmap(lambda image: jax.image.resize(image.astype(jnp.float32), (SIDE, SIDE), "linear")))
     small = lambda batch: Batch(np.asarray(resize(batch.images).round().astype(jnp.uint8)), batch.labels)
     cut = Batch(dataset.train.images[:images], dataset.train.labels[:images])
@@ -62,7 +62,7 @@ def shrunk(dataset: Dataset, images: int) -> Dataset:
 
 
 def trained_by(settings: MinimaSettings, width: int) -> config.TrainConfig:
-    """The settings for the networks of one width: ReLU, cross-entropy, plain gradient descent with a falling rate."""
+    """Return the settings for one width: ReLU, cross-entropy, and plain gradient descent with a falling rate."""
     return presets.film._replace(
         sizes=(width,), activation="relu", output="identity", loss="cross_entropy", initializer="he",
         learning_rate=settings.learning_rate, epochs=settings.epochs, batch_size=50,
@@ -76,13 +76,18 @@ def measure(
     keep: Keep = at_once,
     on_progress: Callable[[Progress], None] = lambda seen: None,
 ) -> Arrays:
-    """Train the networks, and measure the cost of each network and the cost between pairs.
+    """Train the networks, and measure the cost of each network and the cost between two networks.
 
     Returns:
-        `train`, `test` (width, network), the costs; `right` (width, network), the percentage of test images read correctly;
-        `slope` (width, network), the norm of the training cost's gradient at the end of the training; `slope_before` (width,
-        pair), this norm at the start; `straight`, `ordered` (width, pair, point), the cost of the first 5,000 training images
-        on the line between two networks, without and with alignment of the neurons.
+        The arrays by name:
+
+        - `widths` (width,): the numbers of hidden neurons.
+        - `train`, `test` (width, network): the costs.
+        - `right` (width, network): the percentage of test images that are read correctly.
+        - `slope` (width, network): the norm of the training cost's gradient at the end of the training.
+        - `slope_before` (width, pair): the norm of this gradient at the start.
+        - `straight` (width, pair, point): the cost of the first 5,000 training images on the line between two networks.
+        - `ordered` (width, pair, point): the cost on this line, if the neurons of the second network are aligned.
 
     Raises:
         ValueError: If there are too few networks for the pairs.
@@ -121,7 +126,7 @@ def _of_width(settings: MinimaSettings, width: int, small: Dataset, on_progress:
 
 
 def _judge(functions: Functions, params: Params, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-    """The cost and the accuracy of every network in a stack."""
+    """Compute the cost and the accuracy of every network in a stack."""
 
     def one(params: Params) -> tuple[Any, Any]:
         outputs = jax.vmap(functions.apply, in_axes=(None, 0))(params, batch.images)
@@ -133,7 +138,7 @@ def _judge(functions: Functions, params: Params, batch: Batch) -> tuple[np.ndarr
 
 
 def _slopes(functions: Functions, params: Params, batch: Batch) -> np.ndarray:
-    """The norm of the cost's gradient for every network in a stack."""
+    """Compute the norm of the cost's gradient for every network in a stack."""
     batch = Batch(jnp.asarray(batch.images), jnp.asarray(batch.labels))
     slope = lambda params: optax.tree.norm(jax.grad(functions.cost)(params, batch))
     return np.asarray(jax.jit(lambda stack: jax.lax.map(slope, stack))(params))
@@ -142,12 +147,11 @@ def _slopes(functions: Functions, params: Params, batch: Batch) -> np.ndarray:
 def _between(
     settings: MinimaSettings, functions: Functions, params: Params, train: Batch
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The training cost on straight lines between pairs of networks, (pair, point), without and with alignment."""
+    """Compute the training cost on straight lines between two networks, (pair, point), without and with alignment."""
     places = jnp.linspace(0, 1, settings.points)
     take = lambda i: jax.tree.map(lambda leaf: leaf[i], params)
-    ends = [
-        (take(i), take(settings.networks - 1 - i)) for i in range(settings.pairs)
-    ]  # the orders of the images differ
+    # The two networks of a pair saw the images in different orders.
+    ends = [(take(i), take(settings.networks - 1 - i)) for i in range(settings.pairs)]
     batch = Batch(jnp.asarray(train.images[:5000]), jnp.asarray(train.labels[:5000]))
 
     @jax.jit
@@ -161,13 +165,13 @@ def _between(
 
 
 def barriers(costs: Any) -> np.ndarray:
-    """The highest rise of a cost above the straight line between its two ends.
+    """Measure the highest rise of a cost above the straight line between its two ends.
 
     Args:
-        costs: (..., point), along evenly spaced points.
+        costs: The costs at evenly spaced points, (..., point).
 
     Returns:
-        (...), 0 if the cost never rises above this line.
+        The rise, (...). It is 0 if the cost never rises above this line.
 
     Examples:
         >>> barriers([1.0, 5.0, 2.0]).tolist()
@@ -182,7 +186,7 @@ def barriers(costs: Any) -> np.ndarray:
 
 
 def correlation(name: str, first: Any, second: Any, published: float | None) -> Finding:
-    """Pearson's correlation over networks, with Fisher's interval; "reproduced" if close to the published correlation."""
+    """Compute Pearson's correlation over networks, with Fisher's interval. It is "reproduced" if it is close to `published`."""
     from scipy import stats
 
     found: Any = stats.pearsonr(first, second)
@@ -195,17 +199,17 @@ def correlation(name: str, first: Any, second: Any, published: float | None) -> 
 
 
 def falling(what: str, statistic: Callable[..., Any], train: Any, test: Any) -> Finding:
-    """Count how often a statistic falls from one width to the next, judged by a thousand resamplings of the networks.
+    """Count how often a statistic falls from one width to the next, with an interval by resampling the networks.
 
     Args:
         what: The name of the statistic.
-        statistic: A function of training and test costs, along the last axis.
-        train: (width, network), training costs.
-        test: (width, network), test costs.
+        statistic: A function `statistic(train, test)` of training and test costs. It reduces the last axis.
+        train: The training costs, (width, network).
+        test: The test costs, (width, network).
 
     Returns:
-        The number of falls. The lower end of the interval counts only the significant falls; the upper end counts all steps
-        that are not significant rises.
+        The number of falls. The lower end of the interval counts only the significant falls. The upper end counts all steps
+        from width to width that are not significant rises.
     """
     steps, generator = np.diff(statistic(train, test)), np.random.default_rng(0)
     drawn = []
@@ -222,13 +226,13 @@ def falling(what: str, statistic: Callable[..., Any], train: Any, test: Any) -> 
 
 
 def _agreement(first: Any, second: Any) -> Any:
-    """Pearson's correlation along the last axis."""
+    """Compute Pearson's correlation along the last axis."""
     first, second = (values - values.mean(-1, keepdims=True) for values in (first, second))
     return (first * second).sum(-1) / np.sqrt((first**2).sum(-1) * (second**2).sum(-1))
 
 
 def answer(settings: MinimaSettings, arrays: Arrays) -> Answer:
-    """Judge: do spread and mean of the test cost fall with width, do the two costs agree, is there a wall between solutions?"""
+    """Evaluate: do spread and mean of the test cost fall with width? Do the two costs agree? Do walls lie between solutions?"""
     widths, test, train = arrays["widths"].tolist(), arrays["test"], arrays["train"]
     means, spreads = test.mean(1), test.std(1, ddof=1)
     findings = [mean(f"test cost, {w} hidden", test[i], source=SOURCE, unit="nats") for i, w in enumerate(widths)]
@@ -246,14 +250,14 @@ def answer(settings: MinimaSettings, arrays: Arrays) -> Answer:
     findings += [falling(what, statistic, train, test) for what, statistic in statistics.items()]
     for i, w in enumerate(widths):
         findings.append(
-            correlation(f"training with test cost, {w} hidden: correlation", train[i], test[i], PUBLISHED.get(w))
+            correlation(f"correlation of training cost and test cost, {w} hidden", train[i], test[i], PUBLISHED.get(w))
         )
     walls, after = barriers(arrays["straight"]), barriers(arrays["ordered"])
     for i, w in enumerate(widths):
         findings.append(mean(f"wall between two solutions, {w} hidden", walls[i], source="the film", unit="nats"))
         findings.append(
             mean(
-                f"wall between two solutions after aligning neurons, {w} hidden",
+                f"wall between two solutions with aligned neurons, {w} hidden",
                 after[i],
                 source="Ainsworth et al. 2023",
                 unit="nats",
@@ -261,7 +265,9 @@ def answer(settings: MinimaSettings, arrays: Arrays) -> Answer:
         )
     lower = int((after < walls).sum())
     findings.append(
-        share("pairs whose wall is lower after aligning neurons", lower, walls.size, source="Ainsworth et al. 2023")
+        share(
+            "share of pairs whose wall is lower with aligned neurons", lower, walls.size, source="Ainsworth et al. 2023"
+        )
     )
     left = arrays["slope"].mean(1) / arrays["slope_before"].mean(1)
     return Answer(_in_words(settings, widths, means, spreads, walls, after, left), tuple(findings))
@@ -279,19 +285,19 @@ def _in_words(
     )
     ratio = spreads[-1] / means[-1]
     wall = (
-        f"On the straight line between two of the widest networks the cost has a wall of {walls[-1].mean():.2g} nats; with "
-        f"aligned neurons the wall is {after[-1].mean():.2g} nats."
+        f"On the straight line between two of the widest networks the cost has a wall of {walls[-1].mean():.2g} nats. With "
+        f"aligned neurons the wall has {after[-1].mean():.2g} nats."
     )
     return (
-        f"{claim}: over {settings.networks} networks of each width, the spread of the test cost is {spreads[0]:.2g} nats for "
-        f"{widths[0]} hidden neurons and {spreads[-1]:.2g} for {widths[-1]}, {100 * ratio:.1f} % of the mean. "
+        f"{claim}. Over {settings.networks} networks of each width, the spread of the test cost is {spreads[0]:.2g} nats for "
+        f"{widths[0]} hidden neurons, and {spreads[-1]:.2g} nats for {widths[-1]}, which is {100 * ratio:.1f} % of the mean. "
         f"At the end of training, {100 * left.min():.1f} to {100 * left.max():.1f} % of the gradient's first norm is "
         f"left. {wall}"
     )
 
 
 def _deviation(what: str, values: np.ndarray) -> Finding:
-    """A standard deviation, with its interval by a thousand resamplings of the networks."""
+    """Make a finding from a standard deviation, with its interval by a thousand resamplings of the networks."""
     generator = np.random.default_rng(0)
     again = generator.choice(values, (1000, len(values))).std(axis=1, ddof=1)
     low, high = (float(q) for q in np.quantile(again, [0.025, 0.975]))
@@ -300,11 +306,11 @@ def _deviation(what: str, values: np.ndarray) -> Finding:
 
 
 def plan(settings: MinimaSettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     widths = ", ".join(map(str, settings.widths))
     return (
         f"{settings.networks} networks of each of the widths {widths} on {settings.images:,} digits of {SIDE} x {SIDE} pixels, "
-        f"{settings.epochs} epochs, and {settings.pairs} pairs of each connected"
+        f"{settings.epochs} epochs, and the cost between {settings.pairs} pairs of each width"
     )
 
 

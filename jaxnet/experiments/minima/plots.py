@@ -1,4 +1,4 @@
-"""Pictures of many solutions of one problem: their costs, the agreement of two costs, and the cost between two solutions."""
+"""Pictures of many solutions of one problem: their costs, the agreement of two costs, and the cost between solutions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,16 +16,16 @@ def by_width(
     """Draw the costs of many networks of each width.
 
     Args:
-        widths: Neurons of the hidden layer, increasing.
-        costs: (width, network).
+        widths: The numbers of neurons in the hidden layer, in increasing order.
+        costs: The cost of each network, (width, network).
         cost: The name of the costs, with their unit.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure. Left: every dot is a network; each width has a histogram beside its dots, and the line goes through the
-        means. Right: the standard deviation of the costs for each width, with its interval by resampling, on a logarithmic
-        scale.
+        The figure. Left: every dot is a network. Each width has a histogram beside its dots, and the line goes through the
+        means. Right: the standard deviation of the costs for each width, with its interval by resampling. The scale is
+        logarithmic.
 
     Raises:
         ValueError: If there is not one row of costs for each width.
@@ -71,15 +71,15 @@ def agreement(
 
     Args:
         names: The names of the groups.
-        first: (group, network), on the x-axis.
-        second: (group, network), on the y-axis.
+        first: The numbers on the x-axis, (group, network).
+        second: The numbers on the y-axis, (group, network).
         x: The name of the first number.
         y: The name of the second number.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one dot for each network; the correlation stands above each panel.
+        The figure. Every dot is a network, and the correlation stands above each panel.
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     figure = canvas(2.7 * len(names) + 0.4, 3.4, theme)
@@ -109,15 +109,15 @@ def walls(
 
     Args:
         names: The names of the groups of pairs.
-        straight: (group, pair, point), the cost between two networks as they are.
-        ordered: (group, pair, point), the cost after aligning the neurons.
+        straight: The cost between two networks as they are, (group, pair, point).
+        ordered: The cost after the neurons are aligned, (group, pair, point).
         cost: The name of the costs, with their unit.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure, with one panel for each group: thin lines are pairs, thick lines are means. Orange: the networks as they
-        are. Blue: with aligned neurons.
+        The figure has one panel for each group. Thin lines are pairs, and thick lines are means. Orange lines are for the
+        networks as they are, and blue lines for aligned neurons.
     """
     straight, ordered = np.asarray(straight, np.float64), np.asarray(ordered, np.float64)
     figure = canvas(2.7 * len(names) + 0.4, 3.6, theme)

@@ -1,1 +1,1 @@
-"""The networks of Nielsen's book, which the film recommends: his settings, scored by his rule and by the mean of all runs."""
+"""The networks of Nielsen's book, with the settings of the book, scored by the rule of the book and by the mean of all runs."""

@@ -1,4 +1,4 @@
-"""The networks of Nielsen's book, which the film recommends: his settings, scored by his rule and by the mean of all runs."""
+"""The networks of Nielsen's book, with the settings of the book, scored by the rule of the book and by the mean of all runs."""
 
 import itertools
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from jaxnet.training import config, ensemble, presets
 from jaxnet.training.progress import Progress
 
 BOOK = presets.nielsen._replace(validation=10_000)
-"""50,000 images for training, 10,000 for validation, batches of 10."""
+"""The settings of the book: 50,000 images for training, 10,000 for validation, and batches of 10."""
 
 NETWORKS: dict[str, tuple[config.TrainConfig, float, str]] = {
     "784-30-10, quadratic, rate 3, 30 epochs": (BOOK, 95.42, "Nielsen, chapter 1 [from memory]"),
@@ -27,7 +27,7 @@ NETWORKS: dict[str, tuple[config.TrainConfig, float, str]] = {
         "Nielsen, chapter 6",
     ),
 }  # fmt: skip
-"""His networks: settings, published accuracy in percent, and chapter."""
+"""The networks of the book by name: settings, published accuracy in percent, and chapter."""
 
 ELSEWHERE = {
     "784-100-10, cross-entropy of sigmoids, lambda 5, rate 0.1, 60 epochs, on validation images": (98.04, "chapter 3"),
@@ -35,7 +35,7 @@ ELSEWHERE = {
     "two convolutions + 100": (99.06, "chapter 6"),
     "two convolutions + 100, ReLU": (99.23, "chapter 6"),
 }
-"""His other networks: accuracy in percent, and chapter. `jaxnet train --preset convnet` is similar to the convolutional ones."""
+"""Nielsen's other networks: accuracy in percent, and chapter. `jaxnet train --preset convnet` is a similar convolutional one."""
 
 
 class NielsenSettings(NamedTuple):
@@ -44,7 +44,7 @@ class NielsenSettings(NamedTuple):
     Attributes:
         networks: Names from `NETWORKS`.
         seeds: The number of runs for each network.
-        choose: The number of runs in his rule: the run with the best validation accuracy is reported.
+        choose: The number of runs in Nielsen's rule. The rule reports the run with the best validation accuracy.
     """
 
     networks: tuple[str, ...]
@@ -62,10 +62,11 @@ def measure(
     """Train the networks, and score them on test and validation images.
 
     Returns:
-        `right`, `validation` (network, seed), in percent.
+        `names` (network,), the names of the networks. `right` and `validation` (network, seed), the accuracy on test and on
+        validation images in percent.
 
     Raises:
-        ValueError: If there are too few runs for his rule, or for an interval.
+        ValueError: If there are too few runs for Nielsen's rule, or for an interval.
     """
     if settings.seeds < (least := max(2, settings.choose)):
         raise ValueError(
@@ -84,11 +85,11 @@ def measure(
 
 
 def chosen(right: np.ndarray, validation: np.ndarray, choose: int) -> np.ndarray:
-    """The scores by his rule: the test score of the best of `choose` runs by validation.
+    """Return the scores by Nielsen's rule: the test score of the run that is best on validation images, of `choose` runs.
 
     Args:
-        right: (seed,), test scores.
-        validation: (seed,), validation scores.
+        right: The test score of each run, (seed,).
+        validation: The validation score of each run, (seed,).
         choose: The number of runs in a set.
 
     Returns:
@@ -99,7 +100,7 @@ def chosen(right: np.ndarray, validation: np.ndarray, choose: int) -> np.ndarray
 
 
 def by_resampling(right: np.ndarray, validation: np.ndarray, choose: int) -> tuple[float, float]:
-    """An approximate 95 % interval of the mean of `chosen`, by resampling the runs a thousand times.
+    """Return an approximate 95 % interval of the mean of `chosen`, by resampling the runs a thousand times.
 
     With few runs the resampled means scatter too little. So both ends are moved away from the middle, by a factor from
     Student's distribution.
@@ -118,12 +119,12 @@ def by_resampling(right: np.ndarray, validation: np.ndarray, choose: int) -> tup
 
 
 def answer(settings: NielsenSettings, arrays: Arrays) -> Answer:
-    """Judge: does the mean of all runs reach the published number, or is the number at least in its interval?"""
+    """Evaluate: does the mean of all runs reach the published number, or is this number at least in the interval?"""
     findings, words = [], []
     for name, right, validation in zip(arrays["names"].tolist(), arrays["right"], arrays["validation"], strict=True):
         published, source = NETWORKS[name][1:]
         found = mean(
-            f"{name}: mean of all runs", right, published=f"{published} %, best of his runs", source=source,
+            f"{name}: mean of all runs", right, published=f"{published} %, best of Nielsen's runs", source=source,
             least=published, unit="%",
         )  # fmt: skip
         findings.append(found)
@@ -137,7 +138,7 @@ def answer(settings: NielsenSettings, arrays: Arrays) -> Answer:
         )  # fmt: skip
         words.append(
             f"{name.split(',')[0]} ({name.split(', ', 1)[1]}) reads {found.value:.2f} % on average over {len(right)} runs and "
-            f"{by_rule.mean():.2f} % by his rule; he reports {published} %.{_stuck(right)}"
+            f"{by_rule.mean():.2f} % by Nielsen's rule. Nielsen reports {published} %.{_stuck(right)}"
         )
     nan = float("nan")
     for name, (published, chapter) in ELSEWHERE.items():
@@ -146,25 +147,25 @@ def answer(settings: NielsenSettings, arrays: Arrays) -> Answer:
     beaten = sum(found.value >= NETWORKS[name][1] for found, name in zip(means, settings.networks, strict=True))
     held = sum(found.verdict == "undecided" for found in means)
     words.append(
-        f"By the mean of all runs, {beaten} of his {len(words)} networks read more than he says; for {held} more the interval "
-        "contains his number."
+        f"By the mean of all runs, {beaten} of Nielsen's {len(words)} networks read more than Nielsen reports. For {held} more "
+        "networks the interval contains Nielsen's number."
     )
     return Answer(" ".join(words), tuple(findings))
 
 
 def _stuck(right: np.ndarray) -> str:
-    """A sentence on runs far below the others (for example if an output is never lit); empty if there are none."""
+    """Write a sentence on runs far below the others (for example if an output is never lit); empty without these runs."""
     lost = right < np.median(right) - 5
     if not lost.any():
         return ""
     return (
         f" {int(lost.sum())} of the {len(right)} runs ended more than 5 points below the median of {np.median(right):.2f} %, "
-        f"the lowest at {right.min():.2f} %, which widens the interval."
+        f"the lowest at {right.min():.2f} %. These runs widen the interval."
     )
 
 
 def plan(settings: NielsenSettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     return f"{settings.seeds} networks of each of: " + "; ".join(settings.networks)
 
 

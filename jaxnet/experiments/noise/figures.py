@@ -16,7 +16,7 @@ NAMES = {
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures from the arrays of `noise`."""
+    """Draw the pictures from the arrays of `noise`."""
     networks = [TITLES[str(name)] for name in arrays["networks"]]
     treatments = [str(name) for name in arrays["treatments"]]
     names = [NAMES.get(str(name), str(name)) for name in arrays["sets"]]
@@ -43,46 +43,47 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 arrays["shown"], arrays["shown_answers"][film], arrays["shown_confidence"][film], names,
                 sure=measurement.SURE, title="What the film's network reads into nonsense",
             ),
-            "Above every image: the network's answer and its strongest output, in bold and in color if at least 90 %. Gaussian "
-            "noise has values outside the range of the picture; these values are cut off.",
+            "Above every image stand the network's answer and its strongest output. They are bold and colored if the output is at "
+            "least 90 %. Gaussian noise has values outside the range of the picture. These values are cut off.",
         ),
         "confidence": Picture(
             confidences(
                 arrays["histogram"], arrays["edges"], arrays["confidence"][:, 0].mean(1), names, networks,
                 title="Confidence on digits, and on images without a digit",
             ),
-            f"The distribution of the strongest output over all images and {seeds} networks of each kind. The tick and the number "
-            "are the mean.",
+            f"Every curve is the distribution of the strongest output over all images and {seeds} networks of one kind. The tick "
+            "and the number beside the tick are the mean.",
         ),
         "remedies": Picture(
             remedies(
                 auroc, right, [treatments[i].replace("taught", "learned from") for i in helping], names[1:], networks,
                 title="What teaches a network to doubt?",
             ),
-            "How often a real digit gets more confidence than an image of nonsense, for each treatment (50 % is guessing). Below: "
-            "the percentage of test digits that are read correctly after the treatment. All numbers are means over seeds.",
+            "The axis shows how often a real digit gets more confidence than an image of nonsense; 50 % is guessing. Every "
+            "treatment has a mark. Below stands the percentage of test digits that are read correctly after the treatment. All "
+            "numbers are means over seeds.",
         ),
         "calibration": Picture(
             reliability(arrays["reliability"], networks, title="Can you trust the confidence on real digits?"),
-            "Test digits by confidence; larger dots are more images. On the dotted line confidence and accuracy are equal. The "
-            "temperature was fitted on held-out training digits. The picture pools all networks; a single network has a slightly "
-            "larger error.",
+            "Every dot is a group of test digits with similar confidence. A larger dot has more images. On the "
+            "dotted line confidence and accuracy are equal. The temperature was fitted on held-out training digits. The "
+            "picture pools all networks. A single network has a slightly larger error.",
         ),
         "blind": Picture(
             erased(
                 arrays["dark"][film].reshape(arrays["shown"].shape[-2:]), changes, names, doses, sure, read,
                 title="Are the weights from never-lit pixels to blame?",
             ),
-            "Weights from pixels that are never lit in training are set to zero; the control sets weights from equally many other "
-            "pixels to zero. Middle: the change of confidence; every dot is a network. Right: the pixels that are lit in at most "
-            "0, 0.1 or 1 % of the images are erased (with quick settings only 0).",
+            "The weights from pixels that are never lit in training are set to zero. The control sets the weights from equally "
+            "many other pixels to zero. Middle: the change of confidence. Every dot is a network. Right: the pixels that are lit "
+            "in at most 0, 0.1 or 1 % of the images are erased. With quick settings only the limit 0 is used.",
         ),
     }  # fmt: skip
 
 
 entry = Entry(
     "noise",
-    "What does it answer to nonsense, and what makes it doubt?",
+    "What does the network answer to nonsense, and what makes the network doubt?",
     "The network answers random noise with confidence, because nothing in training gave it an incentive to be unsure.",
     measurement.experiment,
     pictures,

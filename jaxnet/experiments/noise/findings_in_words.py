@@ -1,4 +1,4 @@
-"""The verdict on confident nonsense in words; all sentences are made from the numbers."""
+"""The verdict on nonsense in words. All sentences are made from the numbers."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from jaxnet.experiments.noise.view import BETTER, CONFIDENT, TITLES, View, calle
 
 
 def on_nonsense(view: View) -> str:
-    """Say whether the networks are sure of nonsense, and which nonsense gets most confidence."""
+    """Say whether the networks are confident on nonsense, and which nonsense gets the highest confidence."""
     noise = mean("", view.of("confidence", "film", "as trained", "uniform"))
     digits = view.of("confidence", "film", "as trained", "digits").mean()
     apart = 100 * view.of("auroc", "film", "as trained", "uniform").mean()
@@ -16,24 +16,26 @@ def on_nonsense(view: View) -> str:
     for network in view.networks:
         by_family = {name: view.of("confidence", network, "as trained", name).mean() for name in view.families}
         best = max(by_family, key=lambda name, of=by_family: of[name])
-        told.append(f"{TITLES[network]}: {called(best)}, {by_family[best]:.0f} %")
-    start = "is half sure of noise"
+        told.append(f"{TITLES[network]}: {called(best)} ({by_family[best]:.0f} %)")
+    start = "may be confident on noise"
     if noise.low >= CONFIDENT:
-        start = "is sure of noise"
+        start = "is confident on noise"
     elif noise.high < CONFIDENT:
-        start = "is not sure of noise"
-    as_sure = "about as sure of noise as of digits"
+        start = "is not confident on noise"
+    compared = "about as confident on noise as on digits"
     if abs(apart - 50) > 10:
-        as_sure = f"surer of {'digits than of noise' if apart > 50 else 'noise than of digits'} most of the time"
+        compared = (
+            f"more confident on {'digits than on noise' if apart > 50 else 'noise than on digits'} most of the time"
+        )
     return (
-        f"The film's network {start}: its strongest output is {noise.value:.0f} % on uniform noise and {digits:.0f} % on test "
-        f"digits, and {number(sure)} % of the noise images get 90 % or more. It is {as_sure}: in {apart:.0f} of 100 pairs the "
-        f"digit gets more confidence. The nonsense with the highest confidence, by network: {'; '.join(told)}."
+        f"The film's network {start}: its mean strongest output is {noise.value:.0f} % on uniform noise and {digits:.0f} % on test "
+        f"digits, and {number(sure)} % of the noise images get 90 % or more. The network is {compared}: in {apart:.0f} of 100 "
+        f"pairs the digit gets more confidence. The nonsense with the highest confidence, by network: {'; '.join(told)}."
     )
 
 
 def on_remedies(view: View) -> str:
-    """Say how much temperature, noise in training and ensembles help, and what they cost."""
+    """Say how much temperature, training on nonsense and ensembles help, and what they cost."""
     gains = {
         treatment: 100 * np.mean([view.auroc(n, treatment).mean() - view.auroc(n, "as trained").mean() for n in view.networks])
         for treatment in ("temperature", "ensemble")
@@ -65,9 +67,9 @@ def _on_teaching(view: View, treatment: str) -> str:
     elif not any(better):
         carried = "to no other family"
     return (
-        f"Learning from {called(own)} {learned} about such images (AUROC {low:.3f} to {high:.3f}). The effect carries over "
-        f"{carried} ({', '.join(map(str, better))} of {len(others)} get better in the {len(view.networks)} kinds of network). The "
-        f"accuracy on digits changes by {cost:+.2f} points at worst."
+        f"Learning from {called(own)} {learned} about these images (AUROC {low:.3f} to {high:.3f}). The effect carries over "
+        f"{carried} ({', '.join(map(str, better))} of {len(others)} families get better in the {len(view.networks)} networks). "
+        f"The accuracy on digits changes by {cost:+.2f} points at worst."
     )
 
 
@@ -80,11 +82,13 @@ def on_blame(view: View) -> str:
     blind = view.arrays["blind"].mean(1)
     keep = "keep their random start" if not np.any(view.arrays["moved"]) else "should keep their random start but moved"
     most = max(found.high for found in falls.values())
-    verdict = f"do not seem to be part of the reason (at most {max(most, 0.0):.1f} points, by the intervals)"
+    verdict = (
+        f"do not seem to be part of the reason (by the intervals, they explain at most {max(most, 0.0):.1f} points)"
+    )
     if guilty:
         verdict = f"are part of the reason in {', '.join(guilty)}"
     return (
-        f"The weights from never-lit pixels {keep}, and {verdict}: erasing them changes confidence on uniform noise by {told} "
-        f"points (and accuracy by {worst:.2f} points at most). These weights are {blind.min():.1f} to {blind.max():.1f} % of the "
-        "sum of the first layer's squared weights."
+        f"The weights from never-lit pixels {keep}, and {verdict}: without them the confidence on uniform noise changes by {told} "
+        f"points, and the accuracy by {worst:.2f} points at most. These weights are {blind.min():.1f} to {blind.max():.1f} % of "
+        "the sum of the first layer's squared weights."
     )

@@ -1,4 +1,4 @@
-"""Confident nonsense: the answers of networks to images without a digit, the reasons, and the remedies."""
+"""The answers of networks to nonsense (images without a digit), the reasons, and the remedies."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -17,13 +17,13 @@ from jaxnet.experiments.noise.view import BASIC
 from jaxnet.training.progress import Progress
 
 SURE = 0.9
-"""An answer is confident if the strongest output is at least this."""
+"""An answer is sure if the strongest output is at least this. (`view.CONFIDENT` is a lower limit, 50 %.)"""
 
 SHOWN = 8
-"""The number of images of each family in the picture."""
+"""The number of images of each family of nonsense in the picture."""
 
 AS_IS = np.ones(())
-"""The temperature 1, which changes nothing."""
+"""The temperature 1. It changes nothing."""
 
 EDGES = np.linspace(0, 1, 41)
 """The edges of the bins for the distributions of confidence."""
@@ -34,16 +34,16 @@ class NoiseSettings(NamedTuple):
 
     Attributes:
         seeds: The number of networks of each kind.
-        film_epochs: The epochs of the film's network, with sigmoid and with softmax outputs; `presets.film` has 25.
+        film_epochs: The epochs of the film's network, with sigmoid and with softmax outputs. `presets.film` has 25 epochs.
         wide_epochs: The epochs of the wide network.
-        together: The number of networks in one ensemble; the seeds are divided into ensembles of this size.
-        taught: The families of nonsense for training; each is used alone.
-        rare: Limits for erasing: weights are erased from pixels that are lit in at most this share of the training images. The
-            first limit is 0 (never lit).
-        images: The number of images of each family, and of test digits.
+        together: The number of networks in one ensemble. The seeds are divided into ensembles of this size.
+        taught: The families of nonsense for training. Each family is used alone.
+        rare: Shares of the training images. For each share, the weights are erased from pixels that are lit in at most this
+            share of the images. The first share must be 0 (pixels that are never lit).
+        images: The number of images of each family of nonsense, and the number of test digits.
         other: "letters" for printed letters, or the name of a data set for `data.load`.
-        paper_seeds: The number of networks with the settings of Hendrycks and Gimpel; 0 leaves them out.
-        paper_epochs: The epochs of these networks; the paper has 30.
+        paper_seeds: The number of networks with the settings of Hendrycks and Gimpel; 0 means none.
+        paper_epochs: The epochs of these networks. The paper has 30 epochs.
     """
 
     seeds: int
@@ -59,7 +59,7 @@ class NoiseSettings(NamedTuple):
 
 
 def treatments(settings: NoiseSettings) -> tuple[str, ...]:
-    """The names of the treatments of the networks, in the order of the arrays."""
+    """Return the names of the treatments of the networks, in the order of the arrays."""
     return (*BASIC, *(f"taught {family}" for family in settings.taught))
 
 
@@ -73,24 +73,33 @@ def measure(
     """Train the networks, draw images of nonsense, and measure the answers.
 
     Returns:
-        With axes (network, treatment, seed, set): `confidence` and `sure`, in percent; `entropy`, in bits; `auroc` by
-        confidence, 0..1, NaN for the digits. With axes (network, treatment, seed): `right` and `ece`, in percent. There are
-        fewer ensembles than seeds; missing entries are NaN. `disagreement` (network, seed, set): AUROC by disagreement.
-        `temperature`, `blind`, `moved` (network, seed). `histogram` (network, set, bin). `reliability` (network, before or
-        after, 3, bin): images, confidence, share right. `rare_confidence` (network, share, rare or random, seed, set);
-        `rare_right` (network, share, rare or random, seed); `rare_pixels` (network, share). `dark` (network, pixel). For seed
-        0: `shown_answers`, `shown_confidence` (network, family, image). `shown` (family, image, height, width). `paper_*`
-        (seed, ...). The names of the axes: `networks`, `treatments`, `sets`, `edges`.
+        The arrays by name. There are fewer ensembles than seeds, so missing entries are NaN.
+
+        - `confidence`, `sure` (network, treatment, seed, set): in percent.
+        - `entropy` (network, treatment, seed, set): in bits.
+        - `auroc` (network, treatment, seed, set): AUROC by confidence in 0..1; NaN for the digits.
+        - `right`, `ece` (network, treatment, seed): in percent.
+        - `disagreement` (network, seed, set): AUROC by the disagreement in an ensemble.
+        - `temperature`, `blind`, `moved` (network, seed).
+        - `histogram` (network, set, bin).
+        - `reliability` (network, before or after, 3, bin): the number of images, the confidence and the share right.
+        - `rare_confidence` (network, share, rare or random, seed, set).
+        - `rare_right` (network, share, rare or random, seed).
+        - `rare_pixels` (network, share) and `dark` (network, pixel).
+        - `shown_answers`, `shown_confidence` (network, family, image): for seed 0.
+        - `shown` (family, image, height, width): the images in the picture.
+        - `paper_*` (seed, ...): the networks of the paper.
+        - `networks`, `treatments`, `sets`, `edges`: the names along the axes, and the edges of the bins.
 
     Raises:
-        ValueError: If there are fewer than two seeds, an ensemble needs more networks than there are, or the first limit of
+        ValueError: If an ensemble has fewer than two networks or more networks than there are seeds, or the first share in
             `rare` is not 0.
     """
     if not settings.rare or settings.rare[0] != 0:
-        raise ValueError(f"the first limit in rare must be 0 (pixels that are never lit), got rare={settings.rare}")
+        raise ValueError(f"the first share in rare must be 0 (pixels that are never lit), got rare={settings.rare}")
     if not 2 <= settings.together <= settings.seeds:
         raise ValueError(
-            f"ensembles need between 2 and all {settings.seeds} networks, got {settings.together} together"
+            f"an ensemble needs between 2 and {settings.seeds} networks (all seeds), got together={settings.together}"
         )
     sets = noise_training.image_sets(settings, dataset)
     labels = np.asarray(dataset.test.labels)[: settings.images]
@@ -130,7 +139,7 @@ def measure(
 
 
 def _scores(outputs: Mapping[str, np.ndarray], labels: np.ndarray, seeds: int) -> Arrays:
-    """The scores of a treatment from its outputs (seed, image, class) for each set, padded with NaN to the number of seeds."""
+    """Compute the scores of a treatment from its outputs (seed, image, class). Missing seeds are filled with NaN."""
     sure = {name: calibration.confidence(one) for name, one in outputs.items()}
     digits = sure["digits"]
     right = outputs["digits"].argmax(-1) == labels
@@ -159,7 +168,7 @@ def _untaught(
     settings: NoiseSettings, kind: Kind, dataset: Dataset, sets: Mapping[str, np.ndarray], labels: Any,
     on_progress: Callable[[Progress], None],
 ) -> Arrays:  # fmt: skip
-    """The scores of one kind of network: as trained, with a temperature, in ensembles, and with erased weights."""
+    """Compute the scores of one kind of network: as trained, with a temperature, in ensembles, and with erased weights."""
     seeds, independent = settings.seeds, kind.settings.output == "sigmoid"
     params = noise_training.plain(kind.settings, seeds, dataset, on_progress)
     read = lambda params: {name: noise_training.read(kind, params, images) for name, images in sets.items()}
@@ -211,7 +220,7 @@ def _untaught(
 
 
 def _reliability(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The reliability diagram of all seeds together: images, confidence, share right."""
+    """Compute the reliability diagram of all seeds together: number of images, confidence and share right in each bin."""
     right = outputs.argmax(-1) == labels
     return np.stack([*map(np.asarray, calibration.reliability(calibration.confidence(outputs).ravel(), right.ravel()))])
 
@@ -219,7 +228,7 @@ def _reliability(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def _taught(
     kind: Kind, family: str, sets: Mapping[str, np.ndarray], labels: Any, on_progress: Callable[[Progress], None]
 ) -> Arrays:
-    """The scores of the networks that were also trained on one family of nonsense."""
+    """Compute the scores of the networks that were also trained on one family of nonsense."""
     params, independent = noise_training.taught(kind, family, on_progress), kind.settings.output == "sigmoid"
     outputs = {
         name: calibration.probabilities(noise_training.read(kind, params, images), independent=independent)
@@ -235,7 +244,7 @@ def _paper(
     labels: Any,
     on_progress: Callable[[Progress], None],
 ) -> Arrays:
-    """The scores of networks with the settings of Hendrycks and Gimpel, on their two kinds of noise."""
+    """Compute the scores of networks with the settings of Hendrycks and Gimpel, on two kinds of noise."""
     kind = noise_training.kind(PAPER._replace(epochs=settings.paper_epochs), settings.paper_seeds, dataset)
     params = noise_training.plain(kind.settings, settings.paper_seeds, dataset, on_progress)
     theirs = {name: sets[name] for name in ("digits", "uniform", "gaussian")}
@@ -245,10 +254,10 @@ def _paper(
 
 
 def plan(settings: NoiseSettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     return (
         f"{len(settings.taught) + 1} times {settings.seeds} networks of each of {len(NETWORKS)} kinds, "
-        f"{settings.film_epochs} epochs ({settings.wide_epochs} for the wide one), and {settings.images:,} images of each of "
+        f"{settings.film_epochs} epochs ({settings.wide_epochs} for the wide network), and {settings.images:,} images of each of "
         f"{len(out_of_distribution.FAMILIES) + 1} families of nonsense"
         + (
             f"; {settings.paper_seeds} networks of the paper for {settings.paper_epochs} epochs"

@@ -1,4 +1,4 @@
-"""The networks of the noise experiment: train many seeds, with and without nonsense, and compute their outputs."""
+"""The networks of the noise experiment. They are trained from many seeds, with and without nonsense."""
 
 import functools
 from collections.abc import Callable
@@ -27,8 +27,8 @@ NETWORKS = {
     "softmax": presets.film._replace(loss="cross_entropy", output="identity", learning_rate=0.8),
     "wide": presets.wide._replace(learning_rate=0.011),
 }
-"""The kinds of networks: the film's network; the film's network with softmax (learning rate: the best of five on held-out
-training images); a network with one wide layer (learning rate: the best of three for four epochs)."""
+"""The kinds of networks. `film` is the film's network. `softmax` is the film's network with softmax; its learning rate is
+the best of five on held-out training images. `wide` has one wide layer; its learning rate is the best of three for four epochs."""
 
 PAPER = presets.wide._replace(
     sizes=(256, 256, 256), activation="gelu", initializer="scaled", gain=1.0, learning_rate=0.001, schedule="constant",
@@ -37,7 +37,7 @@ PAPER = presets.wide._replace(
 """The network of Hendrycks and Gimpel's notebook, without their tiny weight decay and their lower rate in the last third."""
 
 DOUBTING = {"squared_error": losses.squared_error, "cross_entropy": out_of_distribution.cross_entropy_or_doubt}
-"""The losses that accept the label of an image without a digit."""
+"""The losses that accept a label for images without a digit."""
 
 
 class Kind(NamedTuple):
@@ -48,7 +48,7 @@ class Kind(NamedTuple):
         functions: The functions of the network.
         train: The training images.
         held: The held-out training images.
-        starts: The random starts of all seeds, along a leading axis.
+        starts: The random starts of all seeds. Every array has one more axis at the front, for the seeds.
         apply: The network up to its last weighted sums (logits), before sigmoid or softmax.
     """
 
@@ -68,9 +68,8 @@ def kind(settings: config.TrainConfig, seeds: int, dataset: Dataset) -> Kind:
     functions = build(settings, image_shape=shape, classes=classes, steps=steps)
     keys = training.many_keys(range(seeds)).init
     names = ("sizes", "initializer", "gain", "random_biases")
-    alike = presets.film._replace(
-        **{name: getattr(settings, name) for name in names}
-    )  # one compiled program for each kind of random start
+    # These settings have one compiled program for each kind of random start.
+    alike = presets.film._replace(**{name: getattr(settings, name) for name in names})
     drawn = jax.tree.map(np.asarray, _starts(alike, shape, classes, keys))
     return Kind(settings, functions, train_images, held, drawn, _sums(settings.activation))
 
@@ -88,7 +87,7 @@ def _sums(activation: str) -> Apply:
 def plain(
     settings: config.TrainConfig, seeds: int, dataset: Dataset, on_progress: Callable[[Progress], None]
 ) -> Params:
-    """Train the network from many seeds, all on the same batches; the parameters have a leading axis of seeds."""
+    """Train the network from many seeds, all on the same batches. The arrays have one more axis at the front, for the seeds."""
     members = ensemble.grid(settings, seed=range(seeds))
     return (
         ensemble.train_together(members, dataset, shared=True, evaluate_every=0, on_progress=on_progress)
@@ -98,9 +97,9 @@ def plain(
 
 
 def taught(which: Kind, family: str, on_progress: Callable[[Progress], None]) -> Params:
-    """Train the networks with the same starts and batches, and one additional image of nonsense for every four digits.
+    """Train the networks with the same starts and batches as `plain`, and one image of nonsense for every four digits.
 
-    The nonsense is new at every step. The networks learn to answer it with 0 from every sigmoid, or with equal probabilities
+    The nonsense is new at every step. The networks learn to answer nonsense with 0 from every sigmoid, or with equal probabilities
     from softmax.
     """
     settings = which.settings
@@ -124,7 +123,7 @@ BLOCK = 400
 
 
 def read(which: Kind, params: Params, images: Any) -> Float[np.ndarray, "seed image classes"]:
-    """The last weighted sums (logits) of every network in a stack for every image."""
+    """Compute the last weighted sums (logits) of every network for every image."""
     told = []
     for start in range(0, len(images), BLOCK):
         block = np.asarray(network.intensities(images[start : start + BLOCK]))
@@ -139,11 +138,11 @@ def _read(apply: Apply, params: Params, images: Any) -> Any:
 
 
 def image_sets(settings: Any, dataset: Dataset) -> dict[str, np.ndarray]:
-    """Test digits, and an equal number of images of each family of nonsense, by name.
+    """Return test digits, and an equal number of images of each family of nonsense, by name.
 
     Args:
         settings: The settings of the experiment, with the number of images and the name of the other set.
-        dataset: The data set; its test digits are also the source of distorted digits.
+        dataset: The data set. Its test digits are also the source of distorted digits.
 
     Raises:
         ValueError: If the images of the other set and the digits have different sizes.
@@ -165,10 +164,10 @@ def image_sets(settings: Any, dataset: Dataset) -> dict[str, np.ndarray]:
 
 
 def masks(share: Any, rare: float | int, seeds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Masks of the pixels that are lit in at most a share of the training images, and of equally many random other pixels.
+    """Return masks of the pixels that are lit in at most a share of the training images, and of equally many other pixels.
 
     Returns:
-        Two masks (seed, pixel). The first mask is equal for all seeds.
+        Two masks (seed, pixel). The first mask is equal for all seeds. The second mask has random pixels for each seed.
     """
     dark = np.ravel(share) <= rare
     others = np.zeros((seeds, dark.size), bool)

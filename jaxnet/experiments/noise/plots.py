@@ -11,7 +11,7 @@ from jaxnet.plot.dot_plots import dots
 from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, key, quiet, sheet
 
 FEW = 30
-"""A bin with fewer images is not drawn, because it says little; it still counts in the calibration error."""
+"""A bin with fewer images is not drawn, because it says little. The bin still counts in the calibration error."""
 
 
 def nonsense_read(
@@ -21,16 +21,16 @@ def nonsense_read(
     """Draw one row of images for each kind, with the network's answers.
 
     Args:
-        images: (kind, image, height, width), in 0..1; the first kind is the real digits.
-        answers: (kind, image), the digit of the strongest output.
-        confidences: (kind, image), the strongest output, in 0..1.
+        images: The images in 0..1, (kind, image, height, width). The first kind is the real digits.
+        answers: The digit of the strongest output, (kind, image).
+        confidences: The strongest output in 0..1, (kind, image).
         names: The names of the kinds.
         sure: The smallest confidence that is drawn in color.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: above each image stand the answer and its confidence in percent. A confident answer is blue for digits and
+        The figure. Above each image stand the answer and its confidence in percent. A sure answer is blue for digits and
         orange for nonsense.
 
     Raises:
@@ -68,16 +68,16 @@ def confidences(
     """Draw the distribution of confidence on real digits and on each kind of nonsense.
 
     Args:
-        counts: (network, kind, bin), the number of images in each bin of confidence; the first kind is the real digits.
+        counts: The number of images in each bin of confidence, (network, kind, bin). The first kind is the real digits.
         edges: The edges of the bins, in 0..1.
-        means: (network, kind), the mean confidence in percent.
+        means: The mean confidence in percent, (network, kind).
         names: The names of the kinds.
-        networks: The names of the networks, one column each.
+        networks: The names of the networks. Each network has a column.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one histogram for each kind, scaled to its highest bin. Digits are blue, nonsense is orange. The tick and
+        The figure has one histogram for each kind, scaled to its highest bin. Digits are blue, nonsense is orange. The tick and
         the number beside the tick are the mean.
     """
     counts, edges = np.asarray(counts, np.float64), 100 * np.asarray(edges, np.float64)
@@ -109,16 +109,16 @@ def remedies(
     """Draw how well confidence separates digits from each kind of nonsense, for each treatment of the networks.
 
     Args:
-        values: (network, treatment, family), AUROC in 0..1.
-        right: (network, treatment), the percentage of real digits read correctly.
-        treatments: The names of the treatments; the first is no treatment.
+        values: AUROC in 0..1, (network, treatment, family).
+        right: The percentage of real digits that are read correctly, (network, treatment).
+        treatments: The names of the treatments. The first name stands for no treatment.
         families: The names of the kinds of nonsense.
-        networks: The names of the networks, one panel each.
+        networks: The names of the networks. Each network has a panel.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one row for each family, with one mark for each treatment (a dot for no treatment). The dotted line is
+        The figure has one row for each family, with one mark for each treatment (a dot for no treatment). The dotted line is
         guessing. Below each panel stands the accuracy on real digits for each treatment.
     """
     values, right = 100 * np.asarray(values, np.float64), np.asarray(right, np.float64)
@@ -153,15 +153,15 @@ def reliability(diagrams: Any, networks: Sequence[str], *, title: str = "", them
     """Draw reliability diagrams on real digits, before and after the temperature.
 
     Args:
-        diagrams: (network, before or after, 3, bin): images, mean confidence, share right.
-        networks: The names of the networks, one panel each.
+        diagrams: The number of images, the mean confidence and the share right, (network, before or after, 3, bin).
+        networks: The names of the networks. Each network has a panel.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one dot for each bin with at least 30 images; larger dots are more images. On the dotted diagonal confidence
-        and accuracy are equal. Above the diagonal the confidence is too low, below it too high. The key gives the mean
-        distance from the diagonal, weighted by images.
+        The figure has one dot for each bin with at least 30 images. A larger dot has more images. On the dotted diagonal
+        confidence and accuracy are equal. Above the diagonal the confidence is too low, and below the diagonal it is too high.
+        The key gives the mean distance from the diagonal; every image counts the same.
     """
     diagrams = np.asarray(diagrams, np.float64)
     figure = canvas(4.3 * len(networks), 5.0, theme)
@@ -199,20 +199,20 @@ def erased(
     """Draw the causal test: the change of confidence when the weights from some pixels are set to zero.
 
     Args:
-        dark: (height, width), the pixels that are never lit in training.
-        changes: The change of the mean confidence in points, (kind, network), for two sets of erased pixels: the never-lit
-            pixels and the control.
+        dark: The pixels that are never lit in training, (height, width).
+        changes: The change of the mean confidence in points, (kind, network), by the name of the erased pixels: first the
+            never-lit pixels, then the control.
         names: The names of the kinds of images.
-        doses: (dose,), the number of erased pixels, the first 0.
-        sure: (two, dose), mean confidence on noise in percent.
-        right: (two, dose), digits read correctly in percent.
+        doses: The numbers of erased pixels, (dose,). The first number is 0.
+        sure: The mean confidence on noise in percent, (never-lit or control, dose).
+        right: The percentage of digits that are read correctly, (never-lit or control, dose).
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure. Left: the never-lit pixels in orange. Middle: one dot for each network; the tick is the mean, the thick bar
-        is its 95 % interval. Right: more and more erased pixels; solid lines for rarely lit pixels, dashed lines for the
-        control.
+        The figure. Left: the never-lit pixels in orange. Middle: every dot is a network, the tick is the mean, and the thick
+        bar is its 95 % interval. Right: more and more pixels are erased. Solid lines are for rarely lit pixels, and dashed
+        lines are for the control.
     """
     figure = canvas(14.0, 1.6 + 0.5 * len(names), theme)
     left, middle, last = figure.subplots(1, 3, width_ratios=[0.8, 1.5, 1.1])

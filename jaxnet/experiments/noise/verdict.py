@@ -1,4 +1,4 @@
-"""The verdict on confident nonsense, made from the numbers alone."""
+"""The verdict on networks and nonsense. It is made from the numbers alone."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ CLOSE = 1.0
 
 
 def answer(settings: Any, arrays: Arrays) -> Answer:
-    """Judge: are networks sure of nonsense, does doubt separate it from digits, what helps, are never-lit pixels a reason?"""
+    """Evaluate: are networks confident on nonsense, or more so on digits? What helps? Are never-lit pixels a reason?"""
     view = View(arrays)
     findings = [*_confidence(view), *_paper(settings, view), *_remedies(settings, view), *_causal(view)]
     words = " ".join(say(view) for say in (on_nonsense, on_remedies, on_blame))
@@ -50,12 +50,13 @@ def _confidence(view: View) -> list[Finding]:
         ]  # fmt: skip
         findings += [
             mean(
-                f"{TITLES[network]}: a digit gets more confidence than uniform noise",
+                f"{TITLES[network]}: share of pairs in which a digit gets more confidence than uniform noise",
                 100 * view.of("auroc", network, "as trained", "uniform"),
                 published="50 % with equal confidence on noise", source=row, unit="%",
             ),
             mean(
-                f"{TITLES[network]}: a digit gets more confidence than nonsense, all {len(view.families)} families",
+                f"{TITLES[network]}: share of pairs in which a digit gets more confidence than nonsense "
+                f"of {len(view.families)} families",
                 100 * view.auroc(network, "as trained"), source=row, unit="%",
             ),
         ]  # fmt: skip
@@ -78,7 +79,7 @@ def _paper(settings: Any, view: View) -> list[Finding]:
             source=PAPER, equal=91.0, within=CLOSE, unit="%",
         ),
         mean(
-            f"Gaussian noise: a digit gets more confidence ({called})", 100 * values("auroc", "gaussian"),
+            f"Gaussian noise: share of pairs in which a digit gets more confidence ({called})", 100 * values("auroc", "gaussian"),
             published="88.3 %", source=notebook, equal=88.3, within=CLOSE, unit="%",
         ),
         mean(
@@ -103,7 +104,7 @@ def _remedies(settings: Any, view: View) -> list[Finding]:
         for treatment in ("temperature", "ensemble", *view.taught):
             findings.append(
                 mean(
-                    f"{title}, {treatment}: a digit gets more confidence than nonsense, all families",
+                    f"{title}, {treatment}: share of pairs in which a digit gets more confidence than nonsense of all families",
                     100 * view.auroc(network, treatment), source=row, unit="%",
                 )
             )  # fmt: skip
@@ -111,7 +112,7 @@ def _remedies(settings: Any, view: View) -> list[Finding]:
         disagreement = disagreement[np.isfinite(disagreement[:, 1]), 1:]
         findings.append(
             mean(
-                f"{title}, ensemble: its networks disagree more on nonsense than on a digit, all families",
+                f"{title}, ensemble: share of pairs in which its networks disagree more on nonsense than on a digit, all families",
                 100 * disagreement.mean(1), source=row, unit="%",
             )
         )  # fmt: skip
@@ -135,7 +136,7 @@ def _remedies(settings: Any, view: View) -> list[Finding]:
 
 
 def _ensemble_gain(view: View, network: str, together: int) -> Finding:
-    """The gain of ensembles over the mean of their own networks."""
+    """Make the finding on the accuracy of ensembles, minus the mean accuracy of their own networks."""
     whole = view.of("right", network, "as trained")
     of_ensembles = view.of("right", network, "ensemble")
     alone = whole[: together * len(of_ensembles)].reshape(len(of_ensembles), together).mean(1)
@@ -162,7 +163,10 @@ def _causal(view: View) -> list[Finding]:
                 f"{title}: gain of accuracy without never-lit pixels", view.change("right", network, "never-lit erased"),
                 unit="points",
             ),
-            mean(f"{title}: gain of accuracy without random others", view.change("right", network, "lit erased"), unit="points"),
+            mean(
+                f"{title}: gain of accuracy without as many random other pixels", view.change("right", network, "lit erased"),
+                unit="points",
+            ),
             mean(f"{title}: never-lit pixels' share of the squared weights", view.arrays["blind"][i], unit="%"),
         ]  # fmt: skip
     moved = float(np.max(view.arrays["moved"]))
@@ -170,7 +174,7 @@ def _causal(view: View) -> list[Finding]:
     held = "reproduced" if moved == 0 else "missed"
     findings.append(
         Finding(
-            "largest move of a never-lit weight in training",
+            "largest move of a weight from a never-lit pixel in training",
             "0: these weights keep their random start",
             why,
             moved,

@@ -7,10 +7,10 @@ import numpy as np
 from jaxnet.experiments.findings import Arrays, mean
 
 BASIC = ("as trained", "temperature", "ensemble", "never-lit erased", "lit erased")
-"""The treatments without new training. `never-lit erased` and its control, `lit erased`, are the causal test."""
+"""The treatments without new training. `never-lit erased` and its control, `lit erased`, belong to the causal test."""
 
 CONFIDENT = 50.0
-"""An answer counts as confident if the strongest output is at least this, in percent: closer to 1 than to 0."""
+"""An answer counts as confident if the strongest output is at least this percentage. It is then closer to 1 than to 0."""
 
 BETTER = 0.01
 """The smallest change of AUROC that counts as an improvement."""
@@ -36,26 +36,26 @@ class View:
         self.taught = [name for name in self.treatments if name.startswith("taught ")]
 
     def of(self, what: str, network: str, treatment: str, name: str = "") -> np.ndarray:
-        """One quantity, (seed,); there are fewer values for ensembles. Without `name`: a quantity without an axis of sets."""
+        """Return one quantity, (seed,). Ensembles have fewer values. Leave `name` out if the quantity has no axis of sets."""
         values = self.arrays[what][self.networks.index(network), self.treatments.index(treatment)]
         values = values[:, self.sets.index(name)] if name else values
         return values[np.isfinite(values)]
 
     def auroc(self, network: str, treatment: str, families: Any = None) -> np.ndarray:
-        """The AUROC averaged over families, (seed,); over all families if none are given."""
+        """Return the AUROC averaged over families, (seed,). If no families are given, the mean is over all families."""
         return np.mean([self.of("auroc", network, treatment, family) for family in families or self.families], axis=0)
 
     def change(self, what: str, network: str, treatment: str, name: str = "") -> np.ndarray:
-        """The change by a treatment, (seed,), for each network."""
+        """Return how much a treatment changes a quantity, (seed,)."""
         return self.of(what, network, treatment, name) - self.of(what, network, "as trained", name)
 
     def guilty(self, network: str) -> bool:
-        """Whether erasing never-lit pixels lowers the confidence on uniform noise, and lowers it more than the control does."""
+        """Say whether confidence on uniform noise falls if never-lit pixels are erased, and falls more than in the control."""
         fall = mean("", -self.change("confidence", network, "never-lit erased", "uniform"))
         return fall.low > 0 and mean("", self.beyond_control(network)).low > 0
 
     def beyond_control(self, network: str) -> np.ndarray:
-        """The fall of confidence on uniform noise by erasing never-lit pixels, minus the fall in the control, (seed,)."""
+        """Return the fall of confidence on uniform noise without never-lit pixels, minus the fall in the control, (seed,)."""
         control, found = (
             self.change("confidence", network, f"{which} erased", "uniform") for which in ("lit", "never-lit")
         )
@@ -63,7 +63,7 @@ class View:
 
 
 def called(name: str) -> str:
-    """The name of a set of images in a sentence."""
+    """Return the name of a set of images for a sentence."""
     return {
         "digits": "real test digits", "uniform": "uniform noise", "gaussian": "Gaussian noise",
         "shuffled": "shuffled pixels of digits", "inverted": "inverted digits", "shifted": "digits half out of the frame",

@@ -1,1 +1,1 @@
-"""Are some real digits easier than others, unlike noise? Learning in one epoch, and the loss-sensitivity of each example."""
+"""Are some real digits easier than others, and is noise different? Learning in one epoch, and loss-sensitivity."""

@@ -11,7 +11,7 @@ from jaxnet.plot.style import Picture
 
 
 def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
-    """The pictures from the arrays of `sensitivity`."""
+    """Draw the pictures from the arrays of `sensitivity`."""
     slopes = arrays["sensitivity"][0, 0]
     order = np.argsort(-slopes, kind="stable")
     shown = np.concatenate([order[:16], order[-8:]])
@@ -22,23 +22,25 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 dict(zip(measurement.KINDS, arrays["learned"][0], strict=True)), int(arrays["networks"]),
                 title="How often each example is learned in one epoch",
             ),
-            "The percentage of networks that have learned each example after one epoch. The examples are sorted from hard to easy. "
-            "A dashed line is the expected result if all examples are equally hard. The picture shows the first repetition.",
+            "The height is the percentage of networks that have learned an example after one epoch. The examples are "
+            "sorted from hard to easy. A dashed line is the expected result if all examples are equally hard. "
+            "The picture shows the first repetition.",
         ),
         "gini": Picture(
             inequality(
                 dict(zip(measurement.KINDS, arrays["gini_after"], strict=True)),
                 title="How unequal is the importance of examples?",
             ),
-            "How unequally the final cost depends on single examples, measured by the gradient through all training steps. 0: all "
-            "examples are equally important. Thin lines are networks, bands are 95 % intervals.",
+            "The picture shows how unequally the final cost depends on single examples. The measure is the gradient through "
+            "all training steps. At 0 all examples are equally important. Every thin line is a network, and bands are 95 % "
+            "intervals.",
         ),
         "digits": Picture(
             captioned(
                 arrays["images"][shown], captions, title="The most important digits, and (last row) the least important ones"
             ),
-            "Above each digit: its loss-sensitivity divided by the median. The first two rows have the largest values, the last "
-            "row has the smallest.",
+            "The number above each digit is its loss-sensitivity divided by the median. The first two rows have the largest "
+            "values. The last row has the smallest values.",
         ),
     }  # fmt: skip
 

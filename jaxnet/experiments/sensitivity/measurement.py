@@ -1,4 +1,4 @@
-"""Are some real digits easier than others, unlike noise? Learning in one epoch, and the loss-sensitivity of each example."""
+"""Are some real digits easier than others, and is noise different? Learning in one epoch, and loss-sensitivity."""
 
 import functools
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from jaxnet.experiments.sensitivity.verdict import CHECKED, KINDS, answer
 from jaxnet.training.progress import Progress
 
 SIZES = (196, 16, 16, 10)
-"""The network of Arpit et al.: digits of 14x14 pixels, two hidden layers of 16 neurons."""
+"""The layers of the network of Arpit et al., for digits of 14x14 pixels: two hidden layers of 16 neurons."""
 
 apply = functools.partial(network.apply, activation=network.relu, output=network.identity)
 cost = losses.average(apply, losses.cross_entropy)
@@ -31,15 +31,15 @@ class SensitivitySettings(NamedTuple):
     """The settings of the experiment.
 
     Attributes:
-        examples: The number of training digits, with an equal number of each digit.
-        repetitions: The repetitions of the first part, each with its own digits, noise and starts.
+        examples: The number of training images. Every digit has an equal number of images.
+        repetitions: The number of repetitions of the first part. Each repetition has its own digits, noise and starts.
         networks: The number of networks (random starts and orders) for each repetition and kind.
         easy_batch: The batch size of the first part.
-        seeds: The number of networks of each kind in the second part, each with its own examples.
-        epochs: The epochs of the second part; the sensitivity is measured after each epoch.
+        seeds: The number of networks of each kind in the second part. Each network has its own examples.
+        epochs: The epochs of the second part. The sensitivity is measured after each epoch.
         batch_size: The batch size of the second part.
         learning_rate: The learning rate of plain gradient descent in both parts.
-        pixels: The number of pixels at which the gradient through training is compared with difference quotients.
+        pixels: The number of pixels at which the gradient through training is compared with finite differences.
     """
 
     examples: int = 1000
@@ -54,14 +54,14 @@ class SensitivitySettings(NamedTuple):
 
 
 def shrunk(images: Any) -> Float[np.ndarray, "image height width"]:
-    """Images with half the side; every pixel is the mean of four pixels, in 0..1."""
+    """Shrink images to half their side. Every new pixel is the mean of four pixels, in 0..1."""
     values = np.asarray(network.intensities(np.asarray(images)))
     count, height, width = values.shape
     return values.reshape(count, height // 2, 2, width // 2, 2).mean((2, 4))
 
 
 def balanced(labels: Any, examples: int, seed: int) -> Int[np.ndarray, "chosen"]:
-    """The positions of random examples, equally many of each label; otherwise a network first learns the frequent labels.
+    """Choose the positions of random examples, equally many of each label. Otherwise a network first learns frequent labels.
 
     Raises:
         ValueError: If a label has too few examples.
@@ -77,7 +77,7 @@ def balanced(labels: Any, examples: int, seed: int) -> Int[np.ndarray, "chosen"]
 
 
 def worlds(dataset: Dataset, examples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images (kind, example, height, width) and labels (kind, example) of the three kinds."""
+    """Return images (kind, example, height, width) and labels (kind, example) of the three kinds of training data."""
     chosen = balanced(dataset.train.labels, examples, seed)
     images = shrunk(np.asarray(dataset.train.images)[chosen])
     labels = np.asarray(dataset.train.labels)[chosen].astype(np.int32)
@@ -94,10 +94,15 @@ def measure(
     """Train on digits and on noise, and measure the role of single examples.
 
     Returns:
-        `networks`, the number of networks; `learned` (repetition, kind, example), the share of networks that read the example
-        correctly after one epoch; `sensitivity` (kind, seed, example), |dL/dx|_1 averaged over the ends of the epochs; `gini`
-        (kind, seed), the Gini coefficient of `sensitivity`; `gini_after` (kind, seed, epoch); `images` and `labels`, the digits
-        of the first seed; `gradients`, `quotients` (entry,), for the checked pixels and, last, the learning rate.
+        The arrays by name:
+
+        - `networks`: the number of networks.
+        - `learned` (repetition, kind, example): the share of networks that recognize the example after one epoch.
+        - `sensitivity` (kind, seed, example): |dL/dx|_1, averaged over the ends of the epochs.
+        - `gini` (kind, seed): the Gini coefficient of `sensitivity`.
+        - `gini_after` (kind, seed, epoch): the Gini coefficient after each epoch.
+        - `images` and `labels`: the digits of the first seed.
+        - `gradients` and `quotients` (entry,): for the checked pixels; the last entry is for the learning rate.
 
     Raises:
         ValueError: If the examples cannot be divided equally among the labels or the steps.
@@ -119,7 +124,7 @@ def measure(
 
 
 def _easy(settings: SensitivitySettings, dataset: Dataset, on_progress: Callable[[Progress], None]) -> Arrays:
-    """The share of networks that read each example correctly after one epoch."""
+    """Train networks for one epoch, and return the share of networks that recognize each example."""
 
     def one(key: Array, images: Array, labels: Array) -> Array:
         draw, mix = jax.random.split(key)
@@ -143,11 +148,9 @@ def _easy(settings: SensitivitySettings, dataset: Dataset, on_progress: Callable
 
 
 def orders(examples: int, batch_size: int, epochs: int, seed: int) -> Int[np.ndarray, "epoch step batch"]:
-    """The order of the examples: in every epoch all examples once, in a new order."""
-    generator, steps = (
-        np.random.default_rng((seed, 1)),
-        examples // batch_size,
-    )  # random numbers that differ from those of the labels
+    """Return the order of the examples. Every epoch has all examples once, in a new order."""
+    generator = np.random.default_rng((seed, 1))  # its random numbers differ from the random numbers of the labels
+    steps = examples // batch_size
     mixed = [generator.permutation(examples)[: steps * batch_size] for _ in range(epochs)]
     return np.stack(mixed).reshape(epochs, steps, batch_size)
 
@@ -177,7 +180,7 @@ def _sensitivities(settings: SensitivitySettings, dataset: Dataset, on_progress:
 
 
 def _differences(settings: SensitivitySettings, dataset: Dataset) -> Arrays:
-    """The gradient through training and difference quotients, with respect to some pixels and to the learning rate."""
+    """Return the gradient through training and finite differences, for some pixels and for the learning rate."""
     images, labels = (part[0] for part in worlds(dataset, CHECKED[0], 0))
     order = orders(*CHECKED, 0)
     with jax.enable_x64(True):
@@ -195,7 +198,7 @@ def _differences(settings: SensitivitySettings, dataset: Dataset) -> Arrays:
 
 
 def plan(settings: SensitivitySettings) -> str:
-    """The plan of the experiment in words."""
+    """Write the plan of the experiment in words."""
     return (
         f"{settings.repetitions} x {len(KINDS)} x {settings.networks} networks of 16 + 16 for one epoch on {settings.examples:,} "
         f"digits of 14x14, and {len(KINDS)} x {settings.seeds} differentiated through {settings.epochs} epochs"

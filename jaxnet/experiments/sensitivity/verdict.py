@@ -8,22 +8,22 @@ from jaxtyping import Float
 from jaxnet.experiments.findings import Answer, Arrays, Finding, mean, number, share
 
 KINDS = ("real digits", "random inputs", "random labels")
-"""The kinds of training data: digits with their labels; images of normal noise; digits with shuffled labels."""
+"""The three kinds of training data: digits with their labels, images of normal noise, and digits with shuffled labels."""
 
 SURE = 1e-4
-"""The largest allowed relative error of the gradient through training, compared with difference quotients."""
+"""The largest allowed relative error of the gradient through training, compared with finite differences."""
 
 CHECKED = (100, 5, 2)
-"""Examples, batch size and epochs of the training for this check."""
+"""The examples, batch size and epochs of the training that checks the gradient."""
 
 
 def uneven(learned: Any, networks: int) -> Float[np.ndarray, "..."]:
-    """The variance of the learned shares over examples, divided by the variance for equally hard examples (binomial).
+    """Divide the variance of the learned shares over examples by the variance for equally hard examples (binomial).
 
     For equally hard examples the result is 1 if all networks are equally good, and slightly less if they are not.
 
     Args:
-        learned: (..., example), the share of networks that learned each example, in 0..1.
+        learned: The share of networks that learned each example in 0..1, (..., example).
         networks: The number of networks.
     """
     learned = np.asarray(learned, np.float64)
@@ -32,12 +32,12 @@ def uneven(learned: Any, networks: int) -> Float[np.ndarray, "..."]:
 
 
 def errors(arrays: Arrays) -> Float[np.ndarray, "entry"]:
-    """The relative error of every checked gradient."""
+    """Return the relative error of every checked gradient."""
     return np.abs(arrays["gradients"] - arrays["quotients"]) / np.abs(arrays["quotients"])
 
 
 def answer(settings: Any, arrays: Arrays) -> Answer:
-    """Judge: do real examples differ more than random ones, by both measures, and is the gradient correct?"""
+    """Evaluate: do real examples differ more than random examples, by both measures? Is the gradient correct?"""
     paper = "Arpit et al. 2017"
     spreads, times = 100 * arrays["learned"].std(-1), uneven(arrays["learned"], settings.networks)
     wider = (spreads[:, :1] > spreads[:, 1:]).all(1)
@@ -45,7 +45,7 @@ def answer(settings: Any, arrays: Arrays) -> Answer:
     above = gini[0] > gini[1:]
     findings = [
         share(
-            "easy examples: repetitions in which the frequency of learning varies most for real digits",
+            "easy examples: share of repetitions in which the frequency of learning varies most for real digits",
             int(wider.sum()), len(wider), published="far more for real than for random data", source=paper, least=95.0,
         ),
         *(
@@ -62,7 +62,7 @@ def answer(settings: Any, arrays: Arrays) -> Answer:
         ),
         *(
             share(
-                f"loss-sensitivity: seeds in which the Gini of real digits is above the Gini of {kind}", int(higher.sum()),
+                f"loss-sensitivity: share of seeds in which the Gini of real digits is above the Gini of {kind}", int(higher.sum()),
                 len(higher), published="real above random", source=paper, least=95.0,
             )
             for kind, higher in zip(KINDS[1:], above, strict=True)
@@ -72,7 +72,7 @@ def answer(settings: Any, arrays: Arrays) -> Answer:
     first_epoch = arrays["gini_after"][:, :, 0]
     findings.append(
         share(
-            "loss-sensitivity after one epoch: seeds in which the Gini of real digits is above both other Ginis",
+            "loss-sensitivity after one epoch: share of seeds in which the Gini of real digits is above both other Ginis",
             int((first_epoch[0] > first_epoch[1:]).all(0).sum()), first_epoch.shape[1], source=paper,
         )
     )  # fmt: skip
@@ -94,19 +94,18 @@ def answer(settings: Any, arrays: Arrays) -> Answer:
         f"The frequency of learning an example in one epoch varies {number(times[:, 0].mean())} times as much as coin flips for "
         f"real digits, and {random} times as much for random inputs and random labels. Real digits vary most in "
         f"{int(wider.sum())} of {len(wider)} repetitions, so "
-        f"{'some digits are easy and some hard, as the paper says' if wider.mean() >= 0.95 else 'the paper is not confirmed'}."
+        f"{'some digits are easy and some are hard, as the paper says' if wider.mean() >= 0.95 else 'the paper is not confirmed'}."
     )
     both = above.all(0)
     second = (
         f"The dependence of the cost on single examples, through all of training, is more unequal for real digits (Gini "
         f"{number(gini[0].mean())}) than for random inputs ({number(gini[1].mean())}) and random labels "
-        f"({number(gini[2].mean())}) in {int(both.sum())} of {len(both)} seeds: "
+        f"({number(gini[2].mean())}) in {int(both.sum())} of {len(both)} seeds. This is "
         f"{'the paper’s ordering' if both.mean() >= 0.95 else 'not reliably the paper’s ordering'}."
     )
     if (early := (first_epoch[0] > first_epoch[1:]).all(0).mean()) < 0.5 <= both.mean():
         second += f" This order needs time: after the first epoch it holds in only {100 * early:.0f} % of the seeds."
     right = off.max() <= SURE
-    third = f"The gradient through training {'agrees' if right else 'does not agree'} with difference quotients"
-    return Answer(
-        f"{first} {second} {third}; the largest relative error is {number(float(off.max()))}.", tuple(findings)
-    )
+    third = f"The gradient through training {'agrees' if right else 'does not agree'} with difference quotients."
+    error = f"The largest relative error is {number(float(off.max()))}."
+    return Answer(f"{first} {second} {third} {error}", tuple(findings))
