@@ -32,9 +32,10 @@ def of_credit(of: Subject, on_progress: Counted = uncounted) -> BangResults:
             plot.loss_change_allocation(
                 ledger, steps=steps[1:], classes=of.classes, title="Which parameters and labels lowered the cost"
             ),
-            "Left: how much each array of parameters has lowered the cost so far. Right: the part of the fall of the cost that comes "
-            f"from the images of each label. All parts are computed from gradients along the run ({told}), on "
-            f"{len(of.batch.labels):,} training images. The sum of all parts and the fall of {fall:.3g} differ by {abs(ledger.gap):.2g}.",
+            "Left: how much each array of parameters has lowered the cost so far. Right: the part of the fall of the cost that "
+            f"comes from the images of each label. All parts are computed from gradients along the run ({told}), on "
+            f"{len(of.batch.labels):,} training images. The sum of all parts and the fall of {fall:.3g} differ by "
+            f"{abs(ledger.gap):.2g}.",
         )
     }
     if of.run.settings.model == "dense":
