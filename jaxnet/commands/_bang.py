@@ -41,7 +41,7 @@ class Instrument(NamedTuple):
 INSTRUMENTS = {
     "worth": Instrument(
         "jaxnet.reports.bang_report", "of_worth",
-        "Nudge every parameter alone and measure how the cost changes. Above 50,000 parameters, only the most important are nudged.",
+        "Nudge every parameter alone (of more than 50,000 only the most important), and measure how the cost changes.",
     ),
     "budget": Instrument(
         "jaxnet.reports.bang_report", "of_budget",

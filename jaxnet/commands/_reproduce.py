@@ -1,4 +1,7 @@
-"""The commands `jaxnet reproduce` and `jaxnet film` as functions: measure an experiment, compare its numbers with the published numbers, and write its report."""
+"""The commands `jaxnet reproduce` and `jaxnet film` as functions.
+
+They measure an experiment, compare its numbers with the published numbers, and write its report.
+"""
 
 import contextlib
 import json
@@ -118,7 +121,8 @@ def settings_from(name: str, file: str | Path) -> Any:
             )
         if finding := _senseless(chosen[field], getattr(known.quick, field), getattr(known.full, field)):
             raise ValueError(
-                f"{file}: {field} {finding}, got {reprlib.repr(values[field])}; the quick settings use {_such_as(known.quick, field)}"
+                f"{file}: {field} {finding}, got {reprlib.repr(values[field])}; "
+                f"the quick settings use {_such_as(known.quick, field)}"
             )
     return kind(**chosen)
 
@@ -135,7 +139,7 @@ def _numbers(value: Any) -> list[Any]:
 
 
 def _senseless(value: Any, *known: Any) -> str | None:
-    """Say what is wrong with a setting of the right type, compared with its usual values. If it is valid, the result is None."""
+    """Say what is wrong with a setting of the right type, compared with its usual values. If it is valid, return None."""
     numbers, usual = _numbers(value), [number for one in known for number in _numbers(one)]
     if not all(math.isfinite(number) for number in numbers):
         return "must be finite"
@@ -159,8 +163,8 @@ def reproduce(
 ) -> Reproduced:
     """Measure one experiment, compare its numbers with the published numbers, and write its pictures and report.
 
-    A stopped run can be continued: if settings and versions are equal, the finished parts in the folder are used again. A change in the
-    code of `measure` is not noticed. After such a change, use `again`.
+    A stopped run can be continued: if settings and versions are equal, the finished parts in the folder are used again. The
+    function does not notice a change in the code of `measure`. After such a change, use `again`.
 
     Args:
         name: The name of the experiment.

@@ -65,10 +65,11 @@ def sweep(
 
     Args:
         settings: The settings that all networks share. If a preset has several candidates, the sweep trains only one.
-        axes: The values of each setting, such as `{"learning_rate": [0.5, 1, 2]}`. If it is None, five learning rates are
-            tried: 0.25, 0.5, 1, 2 and 4 times the learning rate of the settings.
+        axes: The values of each setting, such as `{"learning_rate": [0.5, 1, 2]}`. If it is None, five learning
+            rates are tried: 0.25, 0.5, 1, 2 and 4 times the learning rate of the settings.
         seeds: The number of seeds for each combination. The first seed is the seed of the settings.
-        own_order: Whether each network has its own order of images. Otherwise all networks get the same batches. Shared batches are faster.
+        own_order: Whether each network has its own order of images. Otherwise all networks get the same batches, and the
+            training is faster.
         at_once: The largest number of networks that are trained at the same time.
         evaluate_every: The number of epochs between evaluations. If it is 0, only the last epoch is evaluated. If it is None,
             there are at most 25 evaluations.
@@ -248,7 +249,7 @@ def _page(results: ensemble.Results, rows: list[dict[str, Any]], names: list[str
     )
     shared = html.settings_table(results.members[0], without=(*names, "seed"))
     tables = {"The combinations": table, "Settings that all networks share": shared}
-    title = f"{len(results.members)} networks, compared by {', '.join(name.replace('_', ' ') for name in names)}"
+    title = f"{len(results.members)} networks compared by {', '.join(name.replace('_', ' ') for name in names)}"
     return html.page(title, lead, facts, {"sweep": (picture, caption)}, tables)
 
 
