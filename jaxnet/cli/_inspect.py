@@ -55,13 +55,13 @@ def bang(
         k: The number of components of the gradient to list, the largest first.
         instruments: What to measure besides the gradient and the dead parameters.
         animate: Train again, and make an animation of how the gradient changes.
-        animate_as: The format of the animation in RUN/bang; html is one file with its own player; mp4 needs ffmpeg.
+        animate_as: The format of the animation in RUN/bang. An html file has its own player. The format mp4 needs ffmpeg.
         at: Look at the parameters after training (end) or before training (start).
         images: The number of training images to average over, from the first image on.
         points: For --credit: the number of points on the training path. If the run has more steps, the result is coarse.
         frames: For --animate: the approximate number of pictures of the animation.
         data: The new path of the run's data, if the file or folder was moved.
-        device: Where to compute; by default jax chooses.
+        device: Where to compute. By default jax chooses.
         json: Print the results as one last line of JSON.
     """
     with progress_bar() as on_progress:
@@ -106,7 +106,7 @@ def predict(
         files: Pictures of one digit each, dark on light or light on dark, on plain, lined or squared paper.
         as_is: Only resize the pictures, and do not look for a digit in them.
         out: Also save a PNG with the images that the network got, and its answers.
-        device: Where to compute; by default jax chooses.
+        device: Where to compute. By default jax chooses.
         json: Print the answers as one last line of JSON.
     """
     from jaxnet import commands

@@ -23,7 +23,7 @@ def film(quick: bool = False, out: Folder = None, again: bool = False, verbose: 
 
     Args:
         quick: Use small settings. They take a few minutes in all, and the full settings take one or two hours.
-        out: The folder to write; by default runs/film-quick or runs/film-full.
+        out: The folder to write. By default it is runs/film-quick or runs/film-full.
         again: Compute everything again, even if the folder already holds results.
         verbose: Print all numbers of each question, instead of one line.
     """
@@ -56,7 +56,7 @@ def reproduce(
         list: List the experiments, with the time that each takes.
         full: Use the full settings instead of the quick ones.
         settings: A file with your own settings. To make one, change an experiment.json that an earlier run wrote.
-        out: The folder to write; by default runs/reproduce/NAME-quick, -full or -own.
+        out: The folder to write. By default it is runs/reproduce/NAME-quick, -full or -own.
         again: Compute everything again, even if the folder already holds results.
         json: Print the numbers as one last line of JSON.
     """

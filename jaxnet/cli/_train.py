@@ -56,14 +56,14 @@ def train(
 
     - film: the film's network, cost and plain gradient descent
     - nielsen: the first network of Nielsen's book
-    - modern: the same 13,002 parameters, trained with today's methods
+    - modern: the film's 13,002 parameters, trained with today's methods
     - wide: one hidden layer of 256 neurons, trained in seconds
     - convnet: a small convolutional network
 
     Args:
         changes: Settings that differ from the settings of the preset.
         preset: The preset to start from.
-        out: The run folder to write; by default the first free of runs/PRESET-1, runs/PRESET-2, ...
+        out: The run folder to write. By default it is the first free of runs/PRESET-1, runs/PRESET-2, ...
         overwrite: Replace the run folder if it exists.
         pictures: Draw the pictures and compose report.html.
         evaluate_every: Epochs between evaluations. 0 means no evaluations. By default there are at most 25 evaluations.
@@ -171,7 +171,7 @@ def sweep(
         own_order: Give each network its own order of images. Otherwise all networks get the same batches (faster).
         at_once: The largest number of networks to train at the same time. Fewer networks need less memory.
         evaluate_every: Epochs between evaluations. 0 means only the last epoch. By default there are at most 25 evaluations.
-        out: The folder to write; by default the first free of runs/sweep-1, runs/sweep-2, ...
+        out: The folder to write. By default it is the first free of runs/sweep-1, runs/sweep-2, ...
         overwrite: Replace the folder if it exists.
         files: For --data NAME: a folder with the original files of that data set, so that nothing is downloaded.
         json: Print the comparison as one last line of JSON.

@@ -190,7 +190,7 @@ def signals_table(signals: Mapping[str, Mapping[str, float]], *, width: int = 12
     heads = ("array", "gradient", "update / parameters", "share of decrease", "", "signal / noise", "dead", "never lit")
     for name in heads:
         values = {"justify": "left" if name in ("array", "") else "right", "no_wrap": name in ("array", "")}
-        # Headings may break between words; numbers must not break.
+        # Headings may break between words, but numbers must not break.
         least = max((len(word) for word in name.split()), default=0)
         table.add_column(name, min_width=max(least, 8 if name in ("gradient", "update / parameters") else 0), **values)
     told = lambda value, form: "" if value is None or math.isnan(value) else format(value, form)

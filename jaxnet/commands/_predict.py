@@ -20,7 +20,7 @@ class Prediction(NamedTuple):
 
     Attributes:
         file: The file of the picture.
-        answer: The class that the network chose. If the picture shows nothing to recognize, it is None.
+        answer: The class that the network chose. It is None if the picture shows nothing to recognize.
         confidence: The largest output, 0..1. Logits go through the softmax first. Outputs of a sigmoid stay unchanged.
             Without an answer, it is 0.
         outputs: All outputs, 0..1. Without an answer, the array is empty.

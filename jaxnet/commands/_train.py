@@ -120,7 +120,7 @@ def train(
             raise trained.diverged
         if pictures and not asked:
             on_progress(Progress("drawing", result["steps"], plan.num_steps))
-            # Imported here because matplotlib takes a quarter of a second to load; by now the accuracy is printed.
+            # The import stands here because matplotlib takes a quarter of a second to load, and the accuracy is printed before.
             from jaxnet.reports.publishing import publish
 
             publish(folder, run, training.member(plan.params, trained.chosen), plan.train, images)

@@ -31,7 +31,7 @@ def animate(
     at the bottom shows the cost at every step. A dot on the curve marks the step of the frame.
 
     Args:
-        frames: For each frame: one value for every parameter, layer by layer; for example the negative gradient.
+        frames: For each frame: one value for every parameter, layer by layer, such as the negative gradient.
         steps: The step of each frame, increasing from 0.
         costs: The cost at each step.
         title: The headline. The step and the largest value are written after it.

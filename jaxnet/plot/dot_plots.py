@@ -27,7 +27,7 @@ def dots(axes: Axes, values: Any, place: float | int, color: str, theme: Theme, 
     if not len(values):
         axes.text(0.5, place, "none", color=theme.ink, transform=axes.get_yaxis_transform(), ha="center", va="center")
         return
-    # Van der Corput's sequence: dots with close values get very different heights, and the picture is always the same.
+    # Van der Corput's sequence gives dots with close values very different heights, and every call gives equal heights.
     turns = np.array([int(f"{i:010b}"[::-1], 2) / 1024 for i in range(1, len(values) + 1)]) - 0.5
     spaced = height * turns if len(values) > 1 else [0.0]
     size, few = 5 if len(values) <= 40 else 3.5, len(values) <= 10  # up to ten dots are drawn on top of the interval

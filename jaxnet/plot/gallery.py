@@ -112,7 +112,7 @@ def cost_of_one(
 
     Returns:
         The figure. Left: the image. Middle: bars for the outputs, with rings at the wanted outputs. Right: the squared
-        differences. Their sum is the film's cost.
+        differences. The sum of the squared differences is the film's cost.
 
     Source: the film's "Cost functions".
     """

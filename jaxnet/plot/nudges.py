@@ -132,7 +132,7 @@ def two_readings(
     """Draw the two readings of the gradient of two variables: as a direction, and as the importance of each variable.
 
     Args:
-        gradient: The two components; in the film (3, 1).
+        gradient: The two components of the gradient. In the film they are 3 and 1.
         names: The names of the variables.
         title: The headline.
         theme: DARK or LIGHT.

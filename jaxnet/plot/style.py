@@ -23,10 +23,10 @@ class Theme(NamedTuple):
         ground: The background.
         ink: Text and outlines.
         faint: Grid lines and other less important marks.
-        positive: Values above zero: a blue that color-blind readers can tell from the orange.
+        positive: Values above zero: blue. Color-blind readers can tell it from the orange.
         negative: Values below zero: orange.
         gray: The colormap of pixels, from 0 to 1.
-        series: The colors of lines with different meanings; color-blind readers can tell them apart.
+        series: The colors of lines with different meanings. Color-blind readers can tell these colors apart.
     """
 
     ground: str

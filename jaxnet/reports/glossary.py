@@ -117,7 +117,7 @@ BASICS: dict[str, str] = {
     "momentum": "Every step keeps a part of the previous step.",
     "held-out": "Images that are not used for training. They show how well the network does on new images.",
     "diverged": "The cost became infinite or not a number, because the steps were too long.",
-    "float64": "Numbers with about 16 digits; training uses numbers with about 7 digits.",
+    "float64": "Numbers with about 16 digits. Training uses numbers with about 7 digits.",
     "logarithmic scale": "On this axis, the same distance always means multiplication by the same factor.",
     "softmax": "A function that turns the outputs into positive numbers with the sum 1.",
     "ReLU": "A function that leaves a positive sum unchanged and replaces a negative sum by 0.",

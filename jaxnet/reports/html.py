@@ -113,7 +113,7 @@ def sortable(names: Sequence[str], columns: Sequence[Sequence[object]]) -> str:
 
     Args:
         names: The names of the columns.
-        columns: The values of each column: text, numbers, or None for an unknown value.
+        columns: The values of each column: text or numbers. An unknown value is None.
 
     Returns:
         HTML with its own script. The page shows 200 rows at a time. A printed page shows 40 rows.
