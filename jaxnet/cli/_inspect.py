@@ -94,10 +94,11 @@ def predict(
 ) -> None:
     """Recognize photos or scans of single digits with a trained network.
 
-    For each picture, the command prints the image that the network got, and the answer.
+    For each picture, the command prints the network's input and its answer.
 
-    Remarks about doubtful pictures go to standard error, for example about an empty picture,
-    more than one digit, a small mark beside the digit, or an unusual picture.
+    Remarks about doubtful pictures go to standard error.
+
+    Examples are an empty picture, more than one digit, or an unusual picture.
 
     The exit code is 1 if a picture cannot be read or shows no digit.
 

@@ -17,9 +17,9 @@ Name = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME", help_be
 
 
 def film(quick: bool = False, out: Folder = None, again: bool = False, verbose: bool = False) -> None:
-    """Do the experiments for all questions of the film, and write one report in the film's order.
+    """Do the experiments for all questions of the film, and write one report.
 
-    If the command is stopped, run it again: it continues with the unfinished questions.
+    If the command is stopped, run it again. It does the unfinished questions.
 
     Args:
         quick: Use small settings. They take a few minutes in all, and the full settings take one or two hours.
@@ -45,11 +45,11 @@ def reproduce(
     again: bool = False,
     json: bool = False,
 ) -> None:
-    """Do the experiment for one of the film's questions, or repeat an experiment of a paper.
+    """Do the experiment for a question of the film, or repeat a paper's experiment.
 
-    The answer has intervals, and a verdict that compares it with the published numbers.
+    The answer has intervals, and a verdict that compares with published numbers.
 
-    If the command is stopped, run it again: it continues with the unfinished parts.
+    If the command is stopped, run it again. It does the unfinished parts.
 
     Args:
         name: The experiment (--list shows all names). With --settings it is not needed, because the file names the experiment.

@@ -25,9 +25,7 @@ MEANINGS: dict[str, str] = {
     "wrong signs": (
         "Parameters for which the cost rises with a nudge of this length, although the gradient predicts a fall."
     ),
-    "best single step": (
-        "The move of one parameter alone that lowers the cost more than a move of any other single parameter."
-    ),
+    "best single step": ("The largest fall of the cost that a move of one parameter alone can give."),
     "best step alone": (
         "The move of this one parameter that lowers the cost most. "
         "'fall by the best step' says how much the cost falls."
@@ -81,8 +79,8 @@ MEANINGS: dict[str, str] = {
     "memorized": "The network recognizes this image only because the network was trained on this image.",
     "dead": "Parameters that once had a gradient, but had none in the last 100 steps that were measured.",
     "never lit": (
-        "A pixel that is zero in every training image, or a parameter that had no gradient so far. "
-        "The weights from such a pixel never have a gradient."
+        "A pixel that is zero in every training image, so that its weights have no gradient; "
+        "or a parameter that had no gradient so far."
     ),
     "update / parameters": (
         "The length of the step divided by the length of the parameters: how much one step changes a layer."
