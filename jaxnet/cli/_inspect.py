@@ -98,7 +98,7 @@ def predict(
 
     Remarks about doubtful pictures go to standard error.
 
-    Examples are an empty picture, more than one digit, or an unusual picture.
+    Examples: an empty picture, several digits, a small mark, an unusual picture.
 
     The exit code is 1 if a picture cannot be read or shows no digit.
 
