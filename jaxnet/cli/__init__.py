@@ -1,4 +1,4 @@
-"""The commands for a terminal: each one parses its arguments, calls one function of `jaxnet.commands`, and prints."""
+"""The commands for a terminal. Each command parses its arguments, calls one function of `jaxnet.commands`, and prints."""
 
 from jaxnet.cli._inspect import bang, predict
 from jaxnet.cli._reproduce import add_times, film, reproduce

@@ -1,4 +1,4 @@
-"""The commands that look at a trained network: bang and predict."""
+"""The commands that use a trained network: bang and predict."""
 
 import dataclasses
 import json as json_format
@@ -23,7 +23,7 @@ Device = Annotated[Literal["cpu", "gpu", "tpu"] | None, tyro.conf.arg(metavar="{
 if TYPE_CHECKING:
 
     class Instruments:
-        """A flag for each instrument."""
+        """The command line has a flag for each instrument."""
 else:
     Instruments = dataclasses.make_dataclass(
         "Instruments",
@@ -52,16 +52,16 @@ def bang(
 
     Args:
         run: The run folder that jaxnet train wrote.
-        k: How many of the largest components of the gradient to list.
+        k: The number of components of the gradient to list, the largest first.
         instruments: What to measure besides the gradient and the dead parameters.
         animate: Train again, and make an animation of how the gradient changes.
-        animate_as: The format of the animation in RUN/bang; html is one file with its own player, mp4 needs ffmpeg.
+        animate_as: The format of the animation in RUN/bang. An html file has its own player. The format mp4 needs ffmpeg.
         at: Look at the parameters after training (end) or before training (start).
-        images: How many training images to average over, from the first one on.
-        points: For --credit: the number of points on the training path; if the run has more steps, the result is coarse.
+        images: The number of training images to average over, from the first image on.
+        points: For --credit: the number of points on the training path. If the run has more steps, the result is coarse.
         frames: For --animate: the approximate number of pictures of the animation.
         data: The new path of the run's data, if the file or folder was moved.
-        device: Where to compute; by default jax chooses.
+        device: Where to compute. By default jax chooses.
         json: Print the results as one last line of JSON.
     """
     with progress_bar() as on_progress:
@@ -69,7 +69,7 @@ def bang(
             run, [name for name, wanted in vars(instruments).items() if wanted], k=k, animate=animate, animate_as=animate_as,
             at=at, images=images, points=points, frames=frames, data=data, device=device, on_progress=on_progress,
         )  # fmt: skip
-    print("the gradient of the cost, averaged over training images; dC/dp")
+    print("the gradient of the cost, dC/dp, averaged over training images")
     for rank, nudge in enumerate(found.nudges, start=1):
         print(f"{rank:4d}  {nudge.gradient:+.3e}  {nudge.text}")
     for name, value in found.facts.items():
@@ -92,21 +92,22 @@ def predict(
     device: Device = None,
     json: bool = False,
 ) -> None:
-    """Read photos or scans of single digits with a trained network.
+    """Recognize photos or scans of single digits with a trained network.
 
-    For each picture, the command prints the image that the network read, and the answer.
+    For each picture, the command prints the network's input and its answer.
 
-    Remarks about doubtful pictures go to standard error: an empty picture, more than one digit,
-    a small mark beside the digit, an unusual picture.
+    Remarks about doubtful pictures go to standard error.
 
-    The exit code is 1 if a picture cannot be read or shows nothing.
+    Examples: an empty picture, several digits, a small mark, an unusual picture.
+
+    The exit code is 1 if a picture cannot be read or shows no digit.
 
     Args:
         run: The run folder that jaxnet train wrote.
         files: Pictures of one digit each, dark on light or light on dark, on plain, lined or squared paper.
-        as_is: Only resize the pictures; do not look for a digit in them.
-        out: Also save a PNG with the images that the network read, and its answers.
-        device: Where to compute; by default jax chooses.
+        as_is: Only resize the pictures, and do not look for a digit in them.
+        out: Also save a PNG with the images that the network got, and its answers.
+        device: Where to compute. By default jax chooses.
         json: Print the answers as one last line of JSON.
     """
     from jaxnet import commands

@@ -1,4 +1,4 @@
-"""The commands that ask the film's questions: film for all of them, reproduce for one."""
+"""The commands that do the film's experiments: film does all of them, and reproduce does one."""
 
 import contextlib
 import json as json_format
@@ -17,13 +17,13 @@ Name = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME", help_be
 
 
 def film(quick: bool = False, out: Folder = None, again: bool = False, verbose: bool = False) -> None:
-    """Ask every question of the film, and write one report in its order.
+    """Do the experiments for all questions of the film, and write one report.
 
-    If the command is stopped, run it again: it continues with the unfinished questions.
+    If the command is stopped, run it again. It does the unfinished questions.
 
     Args:
-        quick: Use small settings, which take a few minutes in all. The full settings take an hour or two.
-        out: The folder to write; by default runs/film-quick or runs/film-full.
+        quick: Use small settings. They take a few minutes in all, and the full settings take one or two hours.
+        out: The folder to write. By default it is runs/film-quick or runs/film-full.
         again: Compute everything again, even if the folder already holds results.
         verbose: Print all numbers of each question, instead of one line.
     """
@@ -45,18 +45,18 @@ def reproduce(
     again: bool = False,
     json: bool = False,
 ) -> None:
-    """Ask one of the film's questions, or repeat an experiment of a paper.
+    """Do the experiment for a question of the film, or repeat a paper's experiment.
 
-    The answer has intervals and a verdict.
+    The answer has intervals, and a verdict that compares with published numbers.
 
-    If the command is stopped, run it again: it continues with the unfinished parts.
+    If the command is stopped, run it again. It does the unfinished parts.
 
     Args:
-        name: The experiment; --list shows all of them. Not needed with --settings: the file names the experiment.
-        list: List the experiments, and how long they take.
+        name: The experiment (--list shows all names). With --settings it is not needed, because the file names the experiment.
+        list: List the experiments, with the time that each takes.
         full: Use the full settings instead of the quick ones.
-        settings: A file with your own settings: change an experiment.json that an earlier run wrote.
-        out: The folder to write; by default runs/reproduce/NAME-quick, -full or -own.
+        settings: A file with your own settings. To make one, change an experiment.json that an earlier run wrote.
+        out: The folder to write. By default it is runs/reproduce/NAME-quick, -full or -own.
         again: Compute everything again, even if the folder already holds results.
         json: Print the numbers as one last line of JSON.
     """
@@ -80,7 +80,7 @@ def reproduce(
 
 
 def add_times() -> None:
-    """Put the duration of every experiment into the help of `reproduce`; only this help imports the experiments."""
+    """Put the duration of every experiment into the help of `reproduce`. Only this help imports the experiments."""
     from jaxnet.commands import _reproduce
 
     width = max(map(len, _reproduce.EXPERIMENTS))
@@ -113,5 +113,7 @@ def _resumable() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        print("finished parts are kept; the same command (without --again) continues from there", file=sys.stderr)
+        print(
+            "finished parts are kept; the same command (without --again) computes only the other parts", file=sys.stderr
+        )
         raise

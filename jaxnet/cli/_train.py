@@ -52,22 +52,22 @@ def train(
 ) -> None:
     """Train a network by gradient descent and write a run folder with its report.
 
-    A preset has a value for every setting; options change single settings.
+    A preset has a value for every setting. Options change single settings.
 
     - film: the film's network, cost and plain gradient descent
     - nielsen: the first network of Nielsen's book
-    - modern: the same 13,002 parameters, trained with today's methods
+    - modern: the film's 13,002 parameters, trained with today's methods
     - wide: one hidden layer of 256 neurons, trained in seconds
     - convnet: a small convolutional network
 
     Args:
-        changes: Settings that differ from the preset's.
+        changes: Settings that differ from the settings of the preset.
         preset: The preset to start from.
-        out: The run folder to write; by default the first free of runs/PRESET-1, runs/PRESET-2, ...
+        out: The run folder to write. By default it is the first free of runs/PRESET-1, runs/PRESET-2, ...
         overwrite: Replace the run folder if it exists.
         pictures: Draw the pictures and compose report.html.
-        evaluate_every: Epochs between evaluations during the training; 0 for none; by default there are at most 25 evaluations.
-        watch_every: Show during the training what the gradient does to every layer, once in INT steps. 25 costs 10 % more time.
+        evaluate_every: Epochs between evaluations. 0 means no evaluations. By default there are at most 25 evaluations.
+        watch_every: After every INT steps, show what the gradient does to each layer. With 25, the training takes 10 % longer.
         files: For --data NAME: a folder with the original files of that data set, so that nothing is downloaded.
         json: Print the result as one last line of JSON.
     """
@@ -110,7 +110,7 @@ def train(
 
 
 def note(line: str) -> None:
-    """Print a line on standard error; do nothing if it is closed or the disk is full."""
+    """Print a line on standard error. If standard error is closed or the disk is full, do nothing."""
     with contextlib.suppress(OSError):
         print(line, file=sys.stderr, flush=True)
 
@@ -120,7 +120,7 @@ def kept(out: Any) -> Iterator[None]:
     """If the output cannot be written, add the place of the saved results to the error."""
     try:
         yield
-        if sys.stdout is not None:  # None: the output was closed before Python started
+        if sys.stdout is not None:  # it is None if the output was closed before Python started
             sys.stdout.flush()
     except OSError as error:
         error.add_note(f"everything is kept in {out}")
@@ -158,20 +158,20 @@ def sweep(
 
     There is one network for every combination of values and every seed.
 
-    They are compared on 10,000 held-out training images, see --validation.
+    The networks are compared on 10,000 held-out training images (see --validation).
 
     The test images are not used.
 
     Args:
-        axes: The values to try; by default a quarter to four times the preset's learning rate.
-        rest: Settings that all networks share and that differ from the preset's.
+        axes: The values to try. By default: learning rates of 0.25, 0.5, 1, 2 and 4 times the preset's.
+        rest: Settings that all networks share and that differ from the settings of the preset.
         preset: The preset to start from.
-        widths: Numbers of neurons to try; each is the width of every hidden layer.
-        seeds: Networks for each combination; their seeds are --seed, --seed + 1, ...
-        own_order: Give each network its own order of images. Otherwise all see the same batches, which is faster.
-        at_once: The largest number of networks to train at the same time; fewer networks need less memory.
-        evaluate_every: Epochs between evaluations; 0 for the last epoch alone; by default there are at most 25 evaluations.
-        out: The folder to write; by default the first free of runs/sweep-1, runs/sweep-2, ...
+        widths: Numbers of neurons to try. Each number is tried as the width of every hidden layer.
+        seeds: The number of networks for each combination. Their seeds are --seed, --seed + 1, ...
+        own_order: Give each network its own order of images. Otherwise all networks get the same batches (faster).
+        at_once: The largest number of networks to train at the same time. Fewer networks need less memory.
+        evaluate_every: Epochs between evaluations. 0 means only the last epoch. By default there are at most 25 evaluations.
+        out: The folder to write. By default it is the first free of runs/sweep-1, runs/sweep-2, ...
         overwrite: Replace the folder if it exists.
         files: For --data NAME: a folder with the original files of that data set, so that nothing is downloaded.
         json: Print the comparison as one last line of JSON.
@@ -209,7 +209,7 @@ def sweep(
                 f"({low:.2f} to {high:.2f}){lost}{'  <- lowest' if row is best else ''}"
             )
         results = found.results
-        print(f"{len(results.members)} networks judged by {results.judged_by}, {results.seconds:.1f} s of training")
+        print(f"{len(results.members)} networks evaluated on {results.judged_by}, {results.seconds:.1f} s of training")
         if found.interrupted:
             print("stopped early; the networks are saved as they are")
         if found.failed:

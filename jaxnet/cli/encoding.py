@@ -1,4 +1,4 @@
-"""Output in an encoding other than UTF-8: characters that the encoding lacks become plain ones, and printing never fails."""
+"""Output in an encoding other than UTF-8. Characters that the encoding lacks become plain characters, so printing never fails."""
 
 import codecs
 import sys
@@ -17,7 +17,7 @@ PLAIN = {
     "…": "...",
     "∞": "inf",
 }
-"""The plain text for a character. Any other character loses its accents, or becomes a question mark."""
+"""For some characters: the plain text. Any other character loses its accents, or becomes a question mark."""
 
 
 def plain(text: str) -> str:

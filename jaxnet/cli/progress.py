@@ -1,4 +1,4 @@
-"""The output at a terminal while a command works: a progress bar, and the table of signals."""
+"""The output at a terminal while a command works: a progress bar, and the table of measurements."""
 
 import contextlib
 import math
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 MEASURED = 2.0
-"""Seconds of a phase before the remaining time is estimated."""
+"""The remaining time of a phase is estimated only after this number of seconds."""
 
 
 class Clock(NamedTuple):
@@ -30,7 +30,7 @@ class Clock(NamedTuple):
 
 
 def clock(before: Clock | None, seen: Any, now: float) -> Clock:
-    """Update the clock with one progress report; a new phase, or a phase that begins again, starts at zero.
+    """Update the clock with one progress report. For a new phase, or a phase that begins again, the clock starts at zero.
 
     Args:
         before: The clock so far.
@@ -43,7 +43,7 @@ def clock(before: Clock | None, seen: Any, now: float) -> Clock:
 
 
 def time_words(of: Clock, num_steps: int, now: float) -> str:
-    """The time that a phase has taken and, if it can be estimated, the time left.
+    """The time of a phase so far and, if it can be estimated, the time left.
 
     Examples:
         >>> time_words(Clock("training", 0.0, 0, 250, 10.0), 1000, 10.0)
@@ -69,7 +69,7 @@ def _time(seconds: float) -> str:
 
 
 def show_file(path: Path, console: Any = None) -> None:
-    """Print the path of a file: on a terminal as a link to click on, else as plain text.
+    """Print the path of a file. On a terminal it is a link to click on, else plain text.
 
     Args:
         path: The file.
@@ -88,7 +88,7 @@ def show_file(path: Path, console: Any = None) -> None:
 
 @contextlib.contextmanager
 def progress_bar(console: Any = None) -> Iterator[Callable[[Any], None]]:
-    """Show a progress bar, and above it the table of signals of a watched run; only if standard error is a terminal.
+    """Show a progress bar and, above the bar, the table of measurements. Nothing is shown if standard error is no terminal.
 
     A phase with a known number of steps has a bar and a percentage. Any other phase shows its name and its time so far.
 
@@ -104,7 +104,7 @@ def progress_bar(console: Any = None) -> Iterator[Callable[[Any], None]]:
     from rich.text import Text
 
     class Clocks(ProgressColumn):
-        """The time column; it is drawn again even if the phase sends no report."""
+        """The time column. It is drawn again even if the phase sends no report."""
 
         def render(self, task: Task) -> Text:
             of = task.fields["clock"]
@@ -113,7 +113,7 @@ def progress_bar(console: Any = None) -> Iterator[Callable[[Any], None]]:
             return Text(time_words(of, task.fields["num_steps"], time.monotonic()))
 
     class Percents(ProgressColumn):
-        """The percentage column; it is empty if the number of steps is not known."""
+        """The percentage column. If the number of steps is not known, the column is empty."""
 
         def render(self, task: Task) -> Text:
             return Text(f"{task.percentage:3.0f} %" if task.total else "")
@@ -161,20 +161,21 @@ def progress_bar(console: Any = None) -> Iterator[Callable[[Any], None]]:
 
 
 EXPLAINED = """\
-gradient: its length; update / parameters: how much of an array one step changes
-share of decrease: this array's part of the fall that the gradient predicts
-signal / noise: near 0 the batches disagree about the gradient
-dead: parameters that had a gradient once, none in the last 100 watched steps
-never lit: parameters that had no gradient so far"""
-"""The meaning of the columns of the table of signals; each line has at most 80 characters."""
+gradient: the length of the array's gradient
+update / parameters: the length of one step over the length of the parameters
+share of decrease: the array's part of the fall that the gradient predicts
+signal / noise: if it is near 0, the gradients of the batches disagree
+dead: parameters that once had a gradient, but not in the last 100 measurements
+never lit: parameters that had no gradient in any measurement so far"""
+"""The meaning of the columns of the table of measurements. Each line has at most 80 characters."""
 
 
 def signals_table(signals: Mapping[str, Mapping[str, float]], *, width: int = 120) -> Any:
-    """The latest signals of a watched run as a table: one row for each array of parameters, with a bar for its share.
+    """The latest measurements as a table: one row for each array of parameters, with a bar for the array's share.
 
     Args:
-        signals: By array, then by signal, as in `training.progress.Progress`.
-        width: The width of the terminal in characters; 80 are enough for every number.
+        signals: For each array and each measurement: its value, as in `training.progress.Progress`.
+        width: The width of the terminal in characters. With 80 characters, every number is complete.
     """
     from rich.table import Table
 
@@ -182,13 +183,14 @@ def signals_table(signals: Mapping[str, Mapping[str, float]], *, width: int = 12
 
     long = 24 if width >= 110 else 6 if width >= 76 else 0
     table = Table(
-        title="where the bang is now", title_justify="left", box=None, padding=(0, 2 if width >= 100 else 1, 0, 0),
+        title="what the gradient does to each array now", title_justify="left", box=None,
+        padding=(0, 2 if width >= 100 else 1, 0, 0),
         caption=EXPLAINED, caption_justify="left",
     )  # fmt: skip
     heads = ("array", "gradient", "update / parameters", "share of decrease", "", "signal / noise", "dead", "never lit")
     for name in heads:
         values = {"justify": "left" if name in ("array", "") else "right", "no_wrap": name in ("array", "")}
-        # Headings may break between words; numbers must not break.
+        # Headings may break between words, but numbers must not break.
         least = max((len(word) for word in name.split()), default=0)
         table.add_column(name, min_width=max(least, 8 if name in ("gradient", "update / parameters") else 0), **values)
     told = lambda value, form: "" if value is None or math.isnan(value) else format(value, form)

@@ -1,4 +1,4 @@
-"""The commands as functions that a notebook can call: each one does the work, writes files, and returns numbers."""
+"""The commands as functions that a notebook can call. Each function does the work, writes files, and returns numbers."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ _MODULES = {
     "_sweep": ("Swept", "sweep"),
     "_train": ("train",),
 }
-"""The names that each module defines. A module is imported when one of its names is first used: some import matplotlib."""
+"""The names that each module defines. A module is imported at the first use of its names, as some modules import matplotlib."""
 
 __all__ = [
     "INSTRUMENTS",

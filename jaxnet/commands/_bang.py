@@ -15,11 +15,11 @@ from jaxnet.training.progress import Progress
 
 
 def _require_same(dataset: Dataset, loaded: run_folder.Run, name: str) -> None:
-    """Refuse data that the run was not trained on, if the run records its data: every number would mislead."""
+    """Raise an error if the run records its data and was trained on other data, because every number would be wrong."""
     expected = loaded.result.get("data_sha256")
     if expected is not None and digest(dataset) != expected:
         raise ValueError(
-            f"{name} does not hold the data that the run was trained on: the sha256 differs; give the right data with "
+            f"{name} does not hold the data that the run was trained on: the sha256 differs; name the right data with "
             "--data PATH (data= in Python)"
         )
 
@@ -28,7 +28,7 @@ class Instrument(NamedTuple):
     """An instrument of `jaxnet bang`.
 
     Attributes:
-        module: The module with the function; it is imported when the instrument is used, as it brings matplotlib.
+        module: The module with the function. It imports matplotlib, so it is imported only when the instrument is used.
         function: The name of the function: `function(subject, on_progress) -> BangResults`.
         help: What the instrument does, for the command line.
     """
@@ -41,22 +41,22 @@ class Instrument(NamedTuple):
 INSTRUMENTS = {
     "worth": Instrument(
         "jaxnet.reports.bang_report", "of_worth",
-        "Nudge every parameter alone (of more than 50,000 the most important ones), and measure how the cost changes.",
+        "Nudge every parameter alone (of more than 50,000 only the most important), and measure how the cost changes.",
     ),
     "budget": Instrument(
         "jaxnet.reports.bang_report", "of_budget",
-        "Take a step with only the best parameters, and measure how much of the whole step it buys.",
+        "Take a step with only the best parameters, and measure which part of the whole step's fall of the cost remains.",
     ),
     "examples": Instrument(
         "jaxnet.reports.bang_report", "of_examples",
-        "Compare the gradients of single images: signal to noise, label against label, hardest images, noise scale.",
+        "Compare the gradients of single images: signal to noise, the pull of each label, the hardest images, the noise scale.",
     ),
     "credit": Instrument(
         "jaxnet.reports.replaying", "of_credit",
         "Train again, and add up how much each parameter, layer, pixel and label lowered the cost.",
     ),
 }  # fmt: skip
-"""The instruments by name. The command line, its help and the report follow from this table."""
+"""For each name: an instrument. The command line, its help and the report use this table."""
 
 
 class Inspection(NamedTuple):
@@ -64,9 +64,9 @@ class Inspection(NamedTuple):
 
     Attributes:
         nudges: The components of the gradient with the largest magnitude, the largest first.
-        facts: The most important numbers, by name.
+        facts: For each name: one of the most important numbers.
         report: The page with all results.
-        animation: The file of the animation; None without `animate`.
+        animation: The file of the animation. Without `animate` it is None.
     """
 
     nudges: tuple[bang_for_buck.Nudge, ...]
@@ -98,15 +98,15 @@ def bang(
         run: The run folder.
         instruments: Names from `INSTRUMENTS`, such as ("worth", "credit"). In a network with more than 50,000 parameters "worth"
             nudges only the 200 with the largest gradient (convnet: 20), and the cost is the mean over 500 images.
-        k: How many components to return.
+        k: The number of components to return.
         animate: Train again, and make an animation of the gradient.
-        animate_as: The format of the animation: gif, mp4 or html; mp4 needs ffmpeg.
+        animate_as: The format of the animation: gif, mp4 or html. The format mp4 needs ffmpeg.
         at: Which parameters to look at: the parameters after training ("end") or before training ("start").
-        images: How many training images to average over, from the first one on.
+        images: The number of training images to average over, from the first image on.
         points: For "credit": the number of points on the training path. If the run has more steps, the result is coarse.
         frames: The approximate number of pictures of the animation.
-        data: The present place of the run's data; None uses the place that the run recorded.
-        device: Where to compute; None lets jax choose. The run may have been trained on another device.
+        data: The present place of the run's data. If it is None, the place that the run recorded is used.
+        device: Where to compute. If it is None, jax chooses. The run may have been trained on another device.
         on_progress: Called before each instrument.
 
     Returns:
@@ -166,6 +166,6 @@ def bang(
 
 
 def _measure(name: str) -> Callable[..., Any]:
-    """The function of an instrument, or of the gradient, which every report begins with."""
+    """The function of an instrument, or the function of the gradient. Every report begins with the gradient."""
     module, function, _ = INSTRUMENTS.get(name, Instrument("jaxnet.reports.bang_report", "of_gradient", ""))
     return getattr(importlib.import_module(module), function)

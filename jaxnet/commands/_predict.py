@@ -1,4 +1,4 @@
-"""The command `jaxnet predict` as a function: a trained run reads pictures of your own."""
+"""The command `jaxnet predict` as a function: a trained network recognizes your own pictures."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -20,11 +20,11 @@ class Prediction(NamedTuple):
 
     Attributes:
         file: The file of the picture.
-        answer: The class that the network chose; None if the picture shows nothing to read.
-        confidence: The largest output, 0..1. Logits go through the softmax first; outputs of a sigmoid stay unchanged. 0
-            without an answer.
-        outputs: All outputs, 0..1; empty without an answer.
-        image: The image that the network read, 0..255, with the shape of the training images.
+        answer: The class that the network chose. It is None if the picture shows nothing to recognize.
+        confidence: The largest output, 0..1. Logits go through the softmax first. Outputs of a sigmoid stay unchanged.
+            Without an answer, it is 0.
+        outputs: All outputs, 0..1. Without an answer, the array is empty.
+        image: The image that the network got, 0..255, with the shape of the training images.
         remarks: Reasons to doubt the answer: the picture is empty, shows more than one digit, shows a digit that touches the
             edge, or does not look like the training images.
     """
@@ -53,8 +53,8 @@ def predict(
     """Read photos or scans with a trained network: each digit is cut out and made to look like the training images.
 
     The run records the look of the training images: drawn lines or shaded objects, dark or light, the size and the place of
-    the object, gray or color. A picture that already has their size and background is read unchanged. Old runs do not record
-    the look. Then 28x28 gray images count as MNIST's, and all other pictures are only resized.
+    the object, gray or color. A picture that already has the size and the background of these images is used unchanged. Old
+    runs do not record the look. For an old run, 28x28 gray images count as MNIST's, and all other pictures are only resized.
 
     A picture can get the remark that it is unlike the training images. For this test the picture is blurred and shrunk to at
     most 28 pixels a side. A normal distribution is fitted to one part of the training images (60 principal components, and one
@@ -65,11 +65,11 @@ def predict(
         run: The run folder.
         files: Pictures of one digit each. The ink may be dark on light or light on dark, at any place and of any size.
         as_is: Only resize the pictures to the size of the training images.
-        out: Where to save a picture of the images and the answers; its folder must exist. None saves nothing.
-        device: Where to compute; None lets jax choose. The run may have been trained on another device.
+        out: Where to save a picture of the images and the answers. Its folder must exist. If it is None, nothing is saved.
+        device: Where to compute. If it is None, jax chooses. The run may have been trained on another device.
         on_result: Called with the answers before the picture is saved.
-        unread: Called with the error of a file that is missing, damaged or not a picture; the other files are still read.
-            With None the error is raised.
+        unread: Called with the error if a file is missing, damaged or not a picture. The other files are still read. If
+            `unread` is None, the error is raised.
 
     Returns:
         An answer for each file that is a picture, in the order of the files.
@@ -128,7 +128,7 @@ def _answers(
     seen: list[tuple[str, np.ndarray | None, tuple[str, ...]]],
     device: str | None,
 ) -> tuple[Prediction, ...]:
-    """Let the network read the images. `seen` holds for each file its name, its image (or None) and the remarks."""
+    """Compute the network's answers. For each file, `seen` has the name, the image (or None) and the remarks."""
     images = [image for _, image, _ in seen if image is not None]
     rows, odd = np.zeros((0, len(run.classes))), np.zeros(0, bool)
     if images:
@@ -158,15 +158,17 @@ def _answers(
 def _require_place(out: Path) -> None:
     """Check that the file can be written, before any picture is read."""
     if out.is_dir():
-        raise ValueError(f"{out} is a folder; name the file that is to be written, such as {out / 'seen.png'}")
+        raise ValueError(f"{out} is a folder; name the file to write, such as {out / 'seen.png'}")
     if not out.parent.is_dir():
-        raise FileNotFoundError(f"no folder {out.parent} to write {out.name} into; make it, or choose another --out")
+        raise FileNotFoundError(
+            f"no folder {out.parent} to write {out.name} into; make this folder, or choose another --out"
+        )
     if not os.access(out.parent, os.W_OK):
         raise PermissionError(f"nothing can be written into {out.parent}; choose another --out")
 
 
 def _appearance_of_old(loaded: run_folder.Run) -> Appearance:
-    """The look of the training images of an old run, which did not record the look."""
+    """The look of the training images of an old run. An old run did not record the look."""
     if loaded.image_shape == MNIST.shape and "fashion" not in loaded.settings.data:
         return MNIST
     return MNIST._replace(shape=loaded.image_shape, isolated=False, drawn=False)

@@ -1,4 +1,7 @@
-"""The commands `jaxnet reproduce` and `jaxnet film` as functions: measure an experiment, judge it, and write its report."""
+"""The commands `jaxnet reproduce` and `jaxnet film` as functions.
+
+They measure an experiment, compare its numbers with the published numbers, and write its report.
+"""
 
 import contextlib
 import json
@@ -35,7 +38,7 @@ class Reproduced(NamedTuple):
         name: The name of the experiment.
         answer: The verdict and its numbers.
         folder: The folder with all files of the experiment.
-        seconds: The duration of all measurements, with the parts that an earlier run computed.
+        seconds: The duration of all measurements. The parts that an earlier run computed are included.
         found: The parts that an earlier run computed.
         chapter: The chapter of this experiment in a report.
     """
@@ -60,7 +63,7 @@ def entry_of(name: str) -> Entry:
 
 
 def plan(name: str, *, full: bool = False, settings: Any = None) -> str:
-    """The plan of an experiment in words, and its duration on two CPU cores."""
+    """Describe the plan of an experiment in words, with its duration on two CPU cores."""
     asked = entry_of(name).experiment
     chosen = settings or (asked.full if full else asked.quick)
     length = {asked.quick: asked.seconds[0], asked.full: asked.seconds[1]}.get(chosen)
@@ -91,20 +94,24 @@ def settings_from(name: str, file: str | Path) -> Any:
     """
     known = entry_of(name).experiment
     kind = type(known.quick)
-    takes = f"it takes {', '.join(kind._fields)}"
+    takes = f"the experiment needs the fields {', '.join(kind._fields)}"
     try:
         there = json.loads(Path(file).read_text())
     except OSError as error:
         raise ValueError(f"{file} cannot be read ({error.strerror}); expected an experiment.json") from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} holds no settings of {name}: it is not JSON ({error}); {takes}") from error
+        raise ValueError(f"{file} holds no settings of {name}: the file is not JSON ({error}); {takes}") from error
     values = there.get("settings", there) if isinstance(there, dict) else None
     if not isinstance(there, dict) or not isinstance(values, dict):
-        raise ValueError(f"{file} holds no settings of {name}: expected names with values; {takes}")
+        raise ValueError(f"{file} holds no settings of {name}: the file must have names with values; {takes}")
     if there.get("experiment", name) != name:
-        raise ValueError(f"{file} holds no settings of {name}: it belongs to {there['experiment']}; {takes}")
+        raise ValueError(
+            f"{file} holds no settings of {name}: the file belongs to the experiment {there['experiment']}; {takes}"
+        )
     if set(values) != set(kind._fields):
-        raise ValueError(f"{file} holds no settings of {name}: it has {', '.join(values)}; {takes}")
+        raise ValueError(
+            f"{file} holds no settings of {name}: the file has the fields {', '.join(values)}, but {takes}"
+        )
     chosen = {field: as_tuples(value) for field, value in values.items()}
     for field, annotated in typing.get_type_hints(kind).items():
         if not fits(chosen[field], annotated):
@@ -114,7 +121,8 @@ def settings_from(name: str, file: str | Path) -> Any:
             )
         if finding := _senseless(chosen[field], getattr(known.quick, field), getattr(known.full, field)):
             raise ValueError(
-                f"{file}: {field} {finding}, got {reprlib.repr(values[field])}; {_such_as(known.quick, field)} is quick"
+                f"{file}: {field} {finding}, got {reprlib.repr(values[field])}; "
+                f"the quick settings use {_such_as(known.quick, field)}"
             )
     return kind(**chosen)
 
@@ -124,14 +132,14 @@ def _such_as(settings: Any, field: str) -> str:
 
 
 def _numbers(value: Any) -> list[Any]:
-    """All numbers in a setting, from nested tuples too."""
+    """All numbers in a setting, also the numbers in nested tuples."""
     if isinstance(value, tuple):
         return [number for one in value for number in _numbers(one)]
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
 def _senseless(value: Any, *known: Any) -> str | None:
-    """Say what is wrong with a setting of the right type, compared with its usual values; None if it is valid."""
+    """Say what is wrong with a setting of the right type, compared with its usual values. If it is valid, return None."""
     numbers, usual = _numbers(value), [number for one in known for number in _numbers(one)]
     if not all(math.isfinite(number) for number in numbers):
         return "must be finite"
@@ -153,16 +161,16 @@ def reproduce(
     again: bool = False,
     on_progress: Callable[[Progress], None] = lambda seen: None,
 ) -> Reproduced:
-    """Measure one experiment, judge it, and write its pictures and report.
+    """Measure one experiment, compare its numbers with the published numbers, and write its pictures and report.
 
-    A stopped run can go on: finished parts in the folder are used again if settings and versions are equal. A change in the
-    code of `measure` is not noticed. After such a change, use `again`.
+    A stopped run can be continued: if settings and versions are equal, the finished parts in the folder are used again. The
+    function does not notice a change in the code of `measure`. After such a change, use `again`.
 
     Args:
         name: The name of the experiment.
-        full: Use the full settings, which take minutes. The quick settings take seconds.
+        full: Use the full settings. They take minutes, and the quick settings take seconds.
         settings: Your own settings instead of the quick or full ones.
-        out: The folder; None takes runs/reproduce/NAME-quick, -full or -own.
+        out: The folder. If it is None, it is runs/reproduce/NAME-quick, -full or -own.
         again: Compute everything again, even if the folder already holds results.
         on_progress: Called with the progress.
 
@@ -226,7 +234,7 @@ def _reproduced(
             "Settings": html.table(("setting", "value"), [(name, str(value)) for name, value in chosen._asdict().items()]),
         },
     )  # fmt: skip
-    lead = f"{planned}; it took {duration(seconds)}."
+    lead = f"{planned}; the experiment took {duration(seconds)}."
     page = html.book(asked.question, lead, [chapter])
     folders.write_file(folder / "report.html", page.encode())
     return Reproduced(name, answer, folder, seconds, tuple(shelf.found), chapter)
@@ -234,7 +242,7 @@ def _reproduced(
 
 @contextlib.contextmanager
 def _answering_for(own: Any, name: str) -> Iterator[None]:
-    """If the user chose the settings, turn any error into an error about the settings."""
+    """If the user chose the settings, replace any error by an error about the settings."""
     try:
         yield
     except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, MemoryError, AssertionError) as error:
@@ -273,9 +281,9 @@ def film(
     """Do all experiments in the film's order, and write one report.
 
     Args:
-        quick: Use the quick settings, which take seconds for each experiment.
-        names: Only these experiments; empty for all.
-        out: The folder; None takes runs/film-quick or runs/film-full.
+        quick: Use the quick settings. With them, each experiment takes seconds.
+        names: The experiments to do. If it is empty, all experiments are done.
+        out: The folder. If it is None, it is runs/film-quick or runs/film-full.
         again: Compute everything again.
         on_progress: Called with the progress.
         on_result: Called with each experiment when it is finished.
@@ -287,7 +295,7 @@ def film(
     folder = folders.place(out if out is not None else default, default.name)
     done, asked = [], list(names or FILM)
     expected = {name: entry_of(name).experiment.seconds[0 if quick else 1] for name in asked}
-    computed: dict[str, float] = {}  # seconds of the questions that were computed now
+    computed: dict[str, float] = {}  # seconds for the questions that were computed in this call
     for place, name in enumerate(asked, start=1):
         begun = time.monotonic()
 
@@ -316,7 +324,7 @@ def film(
 def _left(
     expected: Mapping[str, float | int], computed: Mapping[str, float], asked: Sequence[str], spent: float
 ) -> float | None:
-    """The seconds left: the known times on two cores, times the pace of this machine relative to these times."""
+    """The seconds left: the known times on two cores, multiplied by how much longer this machine takes."""
     if not computed:
         return None
     pace = sum(computed.values()) / sum(expected[name] for name in computed)
@@ -327,7 +335,7 @@ HEADS = ("what", "published", "where", "ours, 95 % interval", "networks", "verdi
 
 
 def markdown(done: Sequence[Reproduced]) -> str:
-    """The ledger: one row for each number, with the missed ones."""
+    """The ledger: one row for each number, also for each number that missed the published one."""
     lines = ["| experiment | " + " | ".join(HEADS) + " |", "|---" * (len(HEADS) + 1) + "|"]
     for one in done:
         lines += [f"| `{one.name}` | " + " | ".join(cells(finding)) + " |" for finding in one.answer.findings]
@@ -341,10 +349,10 @@ def cells(finding: Finding) -> tuple[str, ...]:
 
 
 def _counted(findings: Sequence[Finding]) -> str:
-    """The count of the numbers by verdict, in words."""
+    """For each verdict, how many numbers have it, in words."""
     count = lambda verdict: sum(finding.verdict == verdict for finding in findings)
     told = {"as published or better": count("reproduced"), "undecided": count("undecided"), "missed": count("missed")}
-    told |= {"with nothing published to compare": count("measured"), "not run here": count("not run here")}
+    told |= {"without a published number to compare": count("measured"), "not run here": count("not run here")}
     return f"{len(findings)} numbers, " + ", ".join(f"{number} {words}" for words, number in told.items() if number)
 
 

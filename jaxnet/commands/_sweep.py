@@ -19,7 +19,7 @@ from jaxnet.training.progress import Progress
 from jaxnet.training.signals import stoppable, unheeded
 
 HELD_OUT = 10_000
-"""The number of images that a sweep holds out if the settings hold out none; of a small training set a sweep takes a sixth."""
+"""A sweep holds out this number of images if the settings hold out none. Of a small training set it holds out a sixth."""
 
 WRITTEN = frozenset(("sweep.json", "members.csv", "curves.csv", "sweep.npz", "sweep.png", "sweep.html"))
 
@@ -30,11 +30,11 @@ class Swept(NamedTuple):
     Attributes:
         rows: One row for each combination, over all its seeds: the settings that vary, `networks`, `diverged`, and the mean,
             the 95 % interval of the mean and the median of the cost and of the accuracy on the held-out images.
-        results: All the numbers.
+        results: All numbers of the sweep.
         folder: The folder with the files.
         interrupted: Whether a signal ended the training early.
-        signal: The first signal that came before the results were saved; None if none came.
-        failed: How many networks diverged, or are hardly better than the constant answer with the most frequent class; see
+        signal: The first signal that came before the results were saved. If no signal came, it is None.
+        failed: The number of networks that diverged, or are hardly better than always giving the most frequent class. See
             `training.learned`.
     """
 
@@ -64,16 +64,18 @@ def sweep(
     A sweep does not use the test images.
 
     Args:
-        settings: The settings that all networks share. A preset with several candidates trains only one here.
-        axes: The values of each setting, such as `{"learning_rate": [0.5, 1, 2]}`; None takes a quarter to four times the
-            preset's learning rate.
-        seeds: How many seeds each combination gets. The first seed is the seed of the settings.
-        own_order: Whether each network has its own order of images. Otherwise all see the same batches, which is faster.
+        settings: The settings that all networks share. If a preset has several candidates, the sweep trains only one.
+        axes: The values of each setting, such as `{"learning_rate": [0.5, 1, 2]}`. If it is None, five learning
+            rates are tried: 0.25, 0.5, 1, 2 and 4 times the learning rate of the settings.
+        seeds: The number of seeds for each combination. The first seed is the seed of the settings.
+        own_order: Whether each network has its own order of images. Otherwise all networks get the same batches, and the
+            training is faster.
         at_once: The largest number of networks that are trained at the same time.
-        evaluate_every: Epochs between evaluations; 0 for the last epoch alone, None for at most 25 evaluations.
-        out: The folder to write; None takes the first free of runs/sweep-1, runs/sweep-2, ...
+        evaluate_every: The number of epochs between evaluations. If it is 0, only the last epoch is evaluated. If it is None,
+            there are at most 25 evaluations.
+        out: The folder to write. If it is None, it is the first free of runs/sweep-1, runs/sweep-2, ...
         overwrite: Whether an existing folder may be replaced.
-        files: For a data set by name: a folder with its original files, so that nothing is downloaded.
+        files: If the data set is given by name: a folder with its original files, so that nothing is downloaded.
         on_progress: Called with the progress.
 
     Returns:
@@ -83,9 +85,9 @@ def sweep(
     Raises:
         ValueError: If a setting is unknown, not valid, or has no values.
         FileExistsError: If the folder exists, or another process is writing to it.
-        OSError: If the results could not be written to the folder; the message names the place where they are kept.
-        Exception: An error of the evaluation or of the drawing. The numbers and the trained parameters are saved before, and
-            a note names the place.
+        OSError: If the results could not be written to the folder. The message names the place where they are kept.
+        Exception: If the evaluation or the drawing fails. The numbers and the trained parameters are saved before. A note
+            names their place.
     """
     if axes is None:
         axes = {"learning_rate": [settings.learning_rate * factor for factor in (0.25, 0.5, 1, 2, 4)]}
@@ -144,7 +146,7 @@ def sweep(
 
 
 def _failed(results: ensemble.Results, labels: Any, *, ended: bool) -> int:
-    """How many networks diverged or learned nothing; if the training ended early, networks without a score do not count."""
+    """Count networks that diverged or learned nothing. If the training ended early, networks without a score do not count."""
     counts = np.bincount(np.asarray(labels))
     guessing, accuracies = int(counts.max()) / int(counts.sum()), results.accuracies[:, -1]
     unlearned = np.array([not training.learned(float(right), guessing) for right in accuracies])
@@ -210,7 +212,7 @@ def _write(
 
 
 def _draw(folder: Path, results: ensemble.Results, rows: list[dict[str, Any]], names: list[str], failed: int) -> None:
-    """Draw the picture and write the page. The numbers are saved before, so a failure loses only picture and page."""
+    """Draw the picture and write the page. The numbers are already saved, so they are not lost if the drawing fails."""
     told = _told
     x = next((name for name in names if isinstance(getattr(results.members[0], name), int | float)), None)
     others = [name for name in names if name != x]
@@ -219,7 +221,7 @@ def _draw(folder: Path, results: ensemble.Results, rows: list[dict[str, Any]], n
         [", ".join(f"{name} {told(getattr(member, name))}" for name in others) for member in results.members],
         results.costs[:, -1], results.train_costs, setting=(x or "").replace("_", " "),
         cost=f"cost on {results.judged_by}",
-        title=f"{len(results.members)} networks: cost by {(x or others[0]).replace('_', ' ')}, and its scatter over seeds",
+        title=f"{len(results.members)} networks: cost for each {(x or others[0]).replace('_', ' ')}, and its scatter over seeds",
     )  # fmt: skip
     picture = html.png(figure)
     folders.write_file(folder / "sweep.png", picture)
@@ -230,16 +232,14 @@ def _page(results: ensemble.Results, rows: list[dict[str, Any]], names: list[str
     """The page with the comparison."""
     known = [row for row in rows if math.isfinite(row["cost_median"])]
     facts = {"networks": str(len(results.members)), "diverged": str(sum(row["diverged"] for row in rows))}
-    facts["diverged or no better than guessing"] = str(failed)
+    facts["diverged or hardly better than guessing"] = str(failed)
     told = lambda row: ", ".join(f"{name.replace('_', ' ')} {_told(row[name])}" for name in names)
     if known:
         facts["lowest median cost"] = told(min(known, key=lambda row: row["cost_median"]))
     facts["seconds of training"] = f"{results.seconds:.1f}"
-    lead = (
-        f"Every combination was trained from several seeds and judged by {results.judged_by}; no test image was used."
-    )
+    lead = f"Every combination was trained from several seeds and evaluated on {results.judged_by}. No test image was used."
     caption = (
-        "Left: every dot is a network, and the line goes through the medians; the band around the line goes from the lower to "
+        "Left: every dot is a network, and the line goes through the medians. The band around the line goes from the lower to "
         "the upper quartile. Crosses are networks that diverged. Right: the median cost of each combination at every epoch."
     )
     heads = [name.replace("_", " ") for name in rows[0]]
@@ -248,7 +248,7 @@ def _page(results: ensemble.Results, rows: list[dict[str, Any]], names: list[str
         [[_told(value) for value in row.values()] for row in rows],
     )
     shared = html.settings_table(results.members[0], without=(*names, "seed"))
-    tables = {"The combinations": table, "What all networks share": shared}
+    tables = {"The combinations": table, "Settings that all networks share": shared}
     title = f"{len(results.members)} networks compared by {', '.join(name.replace('_', ' ') for name in names)}"
     return html.page(title, lead, facts, {"sweep": (picture, caption)}, tables)
 

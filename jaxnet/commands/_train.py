@@ -38,35 +38,35 @@ def train(
 ) -> dict[str, Any]:
     """Train a network, score the test images once, and write a run folder.
 
-    Ctrl-C, SIGTERM and SIGHUP end the training early; then the network is scored and saved as it is. If such a signal comes
-    while images are loaded, the command ends at once and writes nothing. If it comes while pictures are drawn, the drawing
-    ends; the network is already saved. If an evaluation or the scoring fails, the network is saved without scores: they are
-    None in `result.json`.
+    Ctrl-C, SIGTERM and SIGHUP end the training early, and the network is scored and saved as it is. If the signal comes
+    while images are loaded, the command ends at once and writes nothing. If the signal comes while pictures are drawn, the
+    drawing ends. The network is already saved. If an evaluation or the scoring fails, the network is saved without scores:
+    the scores are None in `result.json`.
 
     Args:
-        settings: The settings of the training; `presets.film._replace(epochs=5)` changes a preset.
-        out: The run folder; None takes the first free of runs/PRESET-1, runs/PRESET-2, ...
+        settings: The settings of the training. For example, `presets.film._replace(epochs=5)` changes a preset.
+        out: The run folder. If it is None, it is the first free of runs/PRESET-1, runs/PRESET-2, ...
         overwrite: Whether an existing run folder may be replaced.
         pictures: Whether to draw the pictures and compose `report.html`.
-        evaluate_every: Epochs between evaluations on held-out images (without held-out images: on training images); 0 for
-            no evaluation, None for at most 25.
-        watch_every: Measure what the gradient does to every array of parameters, once in this many steps, and write
-            `signals.csv`; 0 for never. The training itself does not change.
-        files: For a data set by name: a folder with its original files, so that nothing is downloaded.
-        on_progress: Called with the progress after every chunk of steps; an OSError that it raises is ignored.
+        evaluate_every: The number of epochs between evaluations on held-out images. Without held-out images, training images
+            are used. If it is 0, there is no evaluation. If it is None, there are at most 25 evaluations.
+        watch_every: After this number of steps, measure again what the gradient does to every array of parameters, and write
+            `signals.csv`. If it is 0, nothing is measured. The training itself does not change.
+        files: If the data set is given by name: a folder with its original files, so that nothing is downloaded.
+        on_progress: Called with the progress after every group of steps. If it raises an OSError, the error is ignored.
         on_result: Called with the result when the run is saved, before any picture is drawn.
 
     Returns:
         The numbers in `result.json`: parameters, test_accuracy (a fraction), test_cost, cost (over all training
         images), seconds (of training, with compilation), out, params_sha256 and more. `signal` is the signal that came
-        before the run was saved, even if it did not cut the training short.
+        before the run was saved, also if the training was already finished.
 
     Raises:
         ValueError: If settings and data do not fit together.
         FileExistsError: If the folder exists, or another process is writing to it.
-        Diverged: If the cost becomes NaN or infinite; the last good state is saved before.
-        OSError: If the run could not be written to the folder; the message names the place where the run is kept.
-        Exception: An error of an evaluation or of the scoring, with a note that names the place of the network.
+        Diverged: If the cost becomes NaN or infinite. The last good state is saved before.
+        OSError: If the run could not be written to the folder. The message names the place where the run is kept.
+        Exception: If an evaluation or the scoring fails. A note names the place of the network.
     """
     folders.require_utf8(settings.data, "rename the file")
     settings = training.with_whole_path(settings)
@@ -94,7 +94,7 @@ def train(
                 if failed is None:
                     try:
                         run = _scored(plan, images, run)
-                    except Exception as error:  # a device without free memory may raise any exception
+                    except Exception as error:  # if a device has no free memory, it may raise any exception
                         failed = error
                 if failed is not None:
                     why = f"{type(failed).__name__}: {folders.reason(failed)}"
@@ -114,13 +114,13 @@ def train(
         unread = None
         try:
             on_result(result)
-        except OSError as error:  # the output is closed: draw the pictures anyway
+        except OSError as error:  # the output is closed, but the pictures are still drawn
             unread = error
         if trained.diverged is not None:
             raise trained.diverged
         if pictures and not asked:
             on_progress(Progress("drawing", result["steps"], plan.num_steps))
-            # Imported here because matplotlib takes a quarter of a second to load; by now the accuracy is printed.
+            # The import stands here because matplotlib takes a quarter of a second to load, and the accuracy is printed before.
             from jaxnet.reports.publishing import publish
 
             publish(folder, run, training.member(plan.params, trained.chosen), plan.train, images)
@@ -130,7 +130,7 @@ def train(
 
 
 def _write(run: run_folder.Run, to: Path, out: Path) -> None:
-    """Write a run into a folder. If that is not the requested folder, record the real one in the result."""
+    """Write a run into a folder. If it is not the requested folder, record the real folder in the result."""
     elsewhere = {"out": str(out)} if to == out else {}
     run_folder.write(to, run._replace(result=run.result | elsewhere))
 

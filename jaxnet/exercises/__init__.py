@@ -1,4 +1,4 @@
-"""Exercises for the notebooks: `question` gives the question, and `check` checks an answer and says why it is wrong."""
+"""Exercises for the notebooks. `question` gives the question. `check` checks an answer and says why a wrong answer is wrong."""
 
 from jaxnet.exercises.checking import check, question
 

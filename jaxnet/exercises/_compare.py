@@ -7,11 +7,11 @@ import jax
 import numpy as np
 
 TOLERANCE = 1e-3
-"""Answers count as equal up to this fraction of the largest number; single precision and another order of sums need it."""
+"""Answers count as equal up to this fraction of the largest number. Single precision and other orders of sums cause errors."""
 
 
 COUNTED = 1e-6
-"""The tolerance for whole numbers (counts), also as a fraction of the largest number."""
+"""The tolerance for whole numbers (counts). It is also a fraction of the largest number."""
 
 
 def difference(right: Any, answer: Any, tolerance: float = TOLERANCE) -> str | None:
@@ -23,8 +23,8 @@ def difference(right: Any, answer: Any, tolerance: float = TOLERANCE) -> str | N
         tolerance: The allowed difference, as a fraction of the largest number.
 
     Returns:
-        The difference in kind, shape, sign, length or order, in words that continue a sentence after "your answer"; None if
-        the two agree.
+        The difference in kind, shape, sign, length or order, in words that continue a sentence after "your answer". If the
+        two answers agree, it is None.
 
     Examples:
         >>> difference(2.0, -2.0), difference(2.0, 2), difference(2.0, [2.0])
@@ -49,7 +49,7 @@ def difference(right: Any, answer: Any, tolerance: float = TOLERANCE) -> str | N
 
 
 def described(answer: Any) -> str:
-    """The kind of an answer in words, such as "a number" or "an array of shape (2, 3)"; never raises an error.
+    """Name the kind of an answer, such as "a number" or "an array of shape (2, 3)". The function never raises an error.
 
     Examples:
         >>> described("seven"), described(7), described(None), described(len)
@@ -83,7 +83,7 @@ def _leaves(answer: Any) -> list[Any]:
 
 
 def _array(answer: Any) -> np.ndarray | None:
-    """The answer as float64; None if it does not consist of numbers."""
+    """The answer as float64. If it does not consist of numbers, the result is None."""
     try:
         array = np.asarray(
             float(answer) if isinstance(answer, numbers.Real) and not isinstance(answer, bool) else answer

@@ -9,7 +9,7 @@ class Slip(NamedTuple):
 
     Attributes:
         answer: The wrong answer, of the same kind as the right answer.
-        reason: The message to the student, after "Not yet: "; it ends with a period or a question mark.
+        reason: The message to the student, after "Not yet: ". It ends with a period or a question mark.
     """
 
     answer: Any
@@ -22,9 +22,9 @@ class Exercise(NamedTuple):
     Attributes:
         question: The question in one sentence.
         right: The right answer: a number, a pytree of arrays, one of the `choices`, or, with `probes`, a function.
-        why: The importance of the answer, in one sentence.
+        why: Why the answer matters, in one sentence.
         slips: At least three common wrong answers.
-        probes: A function that draws arguments, one tuple for each call; an answer is compared with the right function there.
+        probes: A function that makes arguments, one tuple for each call. An answer is compared with the right function for them.
         choices: The words to choose from.
     """
 

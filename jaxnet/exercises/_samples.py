@@ -1,4 +1,4 @@
-"""The inputs for the test of answers: real digits, and random numbers from seeds."""
+"""Inputs for testing answers: real digits, and random numbers from seeds."""
 
 import functools
 

@@ -71,15 +71,16 @@ EXERCISES = {
             ),
             Slip(lambda cost, place, rate: place - jax.grad(cost)(place), "you forgot the learning rate."),
             Slip(
-                lambda cost, place, rate: -rate * jax.grad(cost)(place), "that is the step alone; add it to the place."
+                lambda cost, place, rate: -rate * jax.grad(cost)(place),
+                "your answer is only the step; add the step to the place.",
             ),
             Slip(
                 lambda cost, place, rate: place - rate * jnp.sign(jax.grad(cost)(place)),
-                "all your steps have the same length; steps proportional to the slope shrink near the bottom by themselves.",
+                "all your steps have the same length; if steps are proportional to the slope, they become shorter near the bottom.",
             ),
             Slip(
                 lambda cost, place, rate: place - rate * cost(place),
-                "you stepped by the cost itself; its slope says which way is down.",
+                "you used the cost as the step; the slope of the cost says which way is down.",
             ),
         ),
         _descents,
@@ -90,12 +91,12 @@ EXERCISES = {
         0.2,
         "a valley with more curvature needs shorter steps: the limit is 2 divided by the curvature.",
         (
-            Slip(0.1, "with that rate the first step lands exactly at the bottom; try a longer one."),
+            Slip(0.1, "with this learning rate the first step ends exactly at the bottom; try a larger learning rate."),
             Slip(0.4, "you took 5 for the curvature; the second derivative of 5 x^2 is larger."),
-            Slip(2.0, "that would be the limit for a curvature of 1."),
+            Slip(2.0, "your answer is the limit for a curvature of 1."),
             Slip(
                 10.0,
-                "that is the curvature; the limit of the learning rate is inversely proportional to the curvature.",
+                "your answer is the curvature; the limit of the learning rate is inversely proportional to the curvature.",
             ),
         ),
     ),
@@ -119,7 +120,7 @@ EXERCISES = {
     "04-difference": Exercise(
         "Write a function `slope(f, x, h)` that estimates the derivative of f at x from its values at x - h and x + h.",
         lambda f, x, h: (f(x + h) - f(x - h)) / (2 * h),
-        "this needs two costs for every parameter, so 26,004 for the film's network; `jax.grad` takes about the time of three.",
+        "this method computes two costs for every parameter, 26,004 for the film's network; `jax.grad` takes the time of three.",
         (
             Slip(
                 lambda f, x, h: (f(x + h) - f(x)) / h,
@@ -127,11 +128,11 @@ EXERCISES = {
             ),
             Slip(
                 lambda f, x, h: (f(x + h) - f(x - h)) / h,
-                "you divided by h, but the distance of the two places is 2 h.",
+                "you divided by h, but the distance between the two places is 2 h.",
             ),
             Slip(
                 lambda f, x, h: f(x + h) - f(x - h),
-                "that is the change of f; divide by the distance of the two places.",
+                "your answer is the change of f; divide this change by the distance between the two places.",
             ),
             Slip(
                 lambda f, x, h: (f(x - h) - f(x + h)) / (2 * h),
@@ -144,7 +145,7 @@ EXERCISES = {
         "The cost of one neuron is (sigmoid(weight * pixel + bias) - wanted)^2. Work out its derivative by the weight by hand, and "
         "write a function `slope(weight, bias, pixel, wanted)` that gives this derivative.",
         _slope,
-        "the chain rule multiplies one factor for each stage; `jax.grad` does this for any function.",
+        "the chain rule multiplies one factor for each stage; `jax.grad` applies the chain rule to any function.",
         (
             Slip(lambda w, b, pixel, y: _slope(w, b, pixel, y) / 2, "the derivative of a square has a factor 2."),
             Slip(
@@ -153,11 +154,11 @@ EXERCISES = {
             ),
             Slip(
                 lambda w, b, pixel, y: _slope(w, b, pixel, y) / pixel,
-                "that is the derivative by the bias; the derivative by the weight has the pixel as one more factor.",
+                "your answer is the derivative by the bias; the derivative by the weight has the pixel as one more factor.",
             ),
             Slip(
                 lambda w, b, pixel, y: -_slope(w, b, pixel, y),
-                "that is the negative: the difference is the neuron's output minus the wanted output.",
+                "your answer has the wrong sign: the difference is the neuron's output minus the wanted output.",
             ),
         ),
         _neurons,
@@ -166,7 +167,7 @@ EXERCISES = {
         "Write a function `each(loss, params, images)` that gives the gradient of `loss(params, image)` by the params for every "
         "image, along a leading axis.",
         _each,
-        "`vmap` of `grad` gives in one line what each image wants to change.",
+        "`vmap` of `grad` gives in one line the gradient of each image.",
         (
             Slip(
                 lambda loss, params, images: _each(loss, params, images).mean(0),
@@ -174,7 +175,7 @@ EXERCISES = {
             ),
             Slip(
                 lambda loss, params, images: jax.vmap(loss, in_axes=(None, 0))(params, images),
-                "these are the losses; the question asks for the gradient of each loss.",
+                "your answer has the losses; the question asks for the gradient of each loss.",
             ),
             Slip(
                 lambda loss, params, images: jax.vmap(jax.grad(loss, argnums=1), in_axes=(None, 0))(params, images),
@@ -182,11 +183,11 @@ EXERCISES = {
             ),
             Slip(
                 lambda loss, params, images: jnp.broadcast_to(_each(loss, params, images[:1]), images.shape),
-                "all your rows are those of the first image; let vmap run over the images.",
+                "every row of your answer belongs to the first image; let vmap run over the images.",
             ),
             Slip(
                 lambda loss, params, images: _each(loss, params, images).sum(0),
-                "that is the sum over the images; the question asks for the gradient of each image.",
+                "your answer is the sum over the images; the question asks for the gradient of each image.",
             ),
         ),
         _examples,
@@ -198,11 +199,17 @@ EXERCISES = {
         "the sign of each component says which way to move one single parameter.",
         (
             Slip(np.sign, "you took the gradient itself, not its negative."),
-            Slip(np.negative, "that is the whole negative gradient; the question asks for its signs alone."),
-            Slip(np.abs, "that is how much each parameter matters; it does not say which way to nudge."),
+            Slip(
+                np.negative,
+                "your answer is the negative gradient; the question asks only for the signs of its components.",
+            ),
+            Slip(
+                np.abs,
+                "your answer is how much each parameter matters; it does not say which way to nudge the parameter.",
+            ),
             Slip(
                 lambda gradient: np.where(gradient > 0, -1.0, 1.0),
-                "if the gradient is zero, a nudge gains nothing: leave those parameters unchanged.",
+                "if the gradient of a parameter is zero, a nudge gains nothing: leave this parameter unchanged.",
             ),
         ),
         _gradients,
@@ -219,7 +226,10 @@ EXERCISES = {
                 "you compared squares: that is the ratio of the shares of a step, in which each weight moves by its own gradient.",
             ),
             Slip(2.0, "you compared the first weight with the third weight."),
-            Slip(0.25, "that is the ratio of the second weight to the first; the question asks for the other ratio."),
+            Slip(
+                0.25,
+                "your answer is the ratio of the second weight to the first; the question asks for the first to the second.",
+            ),
             Slip(7.5, "you took the difference; the question asks for a ratio."),
         ),
     ),
@@ -227,7 +237,7 @@ EXERCISES = {
         "Write a function `share(gradient)` that gives each parameter's fraction of the fall of the cost in a small step of plain "
         "gradient descent.",
         lambda gradient: gradient**2 / np.sum(gradient**2),
-        "a parameter with three times the slope also moves three times as far, so it buys nine times as much.",
+        "a parameter with three times the slope also moves three times as far, so it lowers the cost nine times as much.",
         (
             Slip(
                 lambda gradient: np.abs(gradient) / np.sum(np.abs(gradient)),
@@ -236,11 +246,11 @@ EXERCISES = {
             Slip(lambda gradient: gradient**2, "these are not fractions yet: divide so that they add up to 1."),
             Slip(
                 lambda gradient: gradient / np.linalg.norm(gradient),
-                "that is the direction with length 1; the fall is slope times step, which is a square.",
+                "your answer is the direction with length 1; the fall is the slope times the step, and this product is a square.",
             ),
             Slip(
                 lambda gradient: np.abs(gradient) / np.linalg.norm(gradient),
-                "you divided the magnitudes by the gradient's length; they do not add up to 1. Slope times step is a square.",
+                "you divided by the gradient's length, so the fractions do not add up to 1. The slope times the step is a square.",
             ),
         ),
         _gradients,

@@ -1,4 +1,4 @@
-"""Check an answer: "Right" and why it matters, or "Not yet" and the reason."""
+"""Check an answer, and give "Right" with why the answer matters, or "Not yet" with the reason."""
 
 import traceback
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ EXERCISES: dict[str, Exercise] = {
     **trained_network.EXERCISES,
     **models_and_ensembles.EXERCISES,
 }
-"""All exercises by name; a name begins with the number of the notebook."""
+"""For each name: an exercise. A name begins with the number of its notebook."""
 
 
 def question(name: str) -> str:
@@ -28,7 +28,7 @@ def question(name: str) -> str:
         name: The name of the exercise, such as "01-parameters".
 
     Raises:
-        ValueError: If no exercise has this name; the message lists all names.
+        ValueError: If no exercise has this name. The message lists all names.
     """
     if name not in EXERCISES:
         raise ValueError(f"there is no exercise {name!r}; choose from {', '.join(sorted(EXERCISES))}")
@@ -40,14 +40,14 @@ def check(name: str, answer: Any) -> str:
 
     Args:
         name: The name of the exercise, such as "01-parameters".
-        answer: A number, arrays, a word or a function; the question says which.
+        answer: A number, arrays, a word or a function, as the question says.
 
     Returns:
-        A sentence: "Right: " and why the answer matters; or "Not yet: " and the reason, for a common mistake; or "Not yet: "
-        and how the answer differs, in kind, shape, sign or size.
+        A sentence. For the right answer, it is "Right: " and why the answer matters. For a common mistake, it is "Not yet: " and
+        the reason. For any other answer, it is "Not yet: " and how the answer differs: in kind, shape, sign or size.
 
     Raises:
-        ValueError: If no exercise has this name; the message lists all names.
+        ValueError: If no exercise has this name. The message lists all names.
 
     Examples:
         >>> check("05-steps", 1875)
@@ -92,7 +92,7 @@ def _of_functions(exercise: Exercise, answer: Any) -> str:
     assert exercise.probes is not None
     try:
         answers = _answers(answer, exercise.probes())
-    except Exception as error:  # a student's function may raise any exception; the message reports it
+    except Exception as error:  # a student's function may raise any exception, and the message reports the exception
         told = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
         return f"Not yet: your function raised {told[:200].rstrip('.')}."
     found = _first_difference([exercise.right(*arguments) for arguments in exercise.probes()], answers)
@@ -107,7 +107,7 @@ def _of_functions(exercise: Exercise, answer: Any) -> str:
 
 
 def _answers(answer: Any, probes: tuple[tuple[Any, ...], ...]) -> list[Any]:
-    """The results of a function for NumPy arrays; if they raise an error, the results for jax arrays."""
+    """The results of a function for NumPy arrays. If NumPy arrays raise an error, jax arrays are tried."""
     try:
         return [answer(*arguments) for arguments in probes]
     except Exception as error:

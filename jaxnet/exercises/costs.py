@@ -45,7 +45,7 @@ EXERCISES = {
         "Write a function `loss(output, label)` that gives the film's cost of one example, for ten outputs and the digit that "
         "the image shows.",
         lambda output, label: np.sum((output - _wanted(label)) ** 2),
-        "this number is small when the network is confidently right, and large when it does not know what it is doing.",
+        "this number is small if the network is right and sure, and large if the network does not know what it is doing.",
         (
             Slip(
                 lambda output, label: np.mean((output - _wanted(label)) ** 2),
@@ -53,11 +53,11 @@ EXERCISES = {
             ),
             Slip(
                 lambda output, label: np.sum((output - _wanted(label)) ** 2) / 2,
-                "that is half of the cost: Nielsen's book has a factor 1/2, the film does not.",
+                "your answer is half of the cost: Nielsen's book has a factor 1/2, but the film has no such factor.",
             ),
             Slip(
                 lambda output, label: np.sqrt(np.sum((output - _wanted(label)) ** 2)),
-                "you took the root at the end; the film adds up the squares and takes no root.",
+                "you took the root at the end; the film only adds up the squares.",
             ),
             Slip(
                 lambda output, label: np.sum(np.abs(output - _wanted(label))),
@@ -65,7 +65,7 @@ EXERCISES = {
             ),
             Slip(
                 lambda output, label: (output[label] - 1) ** 2,
-                "you used the right output alone; the nine others should be 0, and their differences count too.",
+                "you used only the right output; the nine other outputs should be 0, and their differences count too.",
             ),
             Slip(
                 lambda output, label: np.sum((output - label) ** 2),
@@ -87,14 +87,14 @@ EXERCISES = {
                 lambda outputs, labels: np.mean((outputs - _wanted(labels)) ** 2),
                 "you averaged over the ten outputs too; add up the outputs, and average over the images only.",
             ),
-            Slip(_each, "that is the cost of every image; average them to one number."),
+            Slip(_each, "your answer has the cost of every image; average these costs to one number."),
             Slip(
                 lambda outputs, labels: np.mean(_each(outputs, labels)) / 2,
-                "that is half of the cost: Nielsen's book has a factor 1/2, the film does not.",
+                "your answer is half of the cost: Nielsen's book has a factor 1/2, but the film has no such factor.",
             ),
             Slip(
                 lambda outputs, labels: 1 - np.mean(_right(outputs, labels)),
-                "that is the share of misread images; it changes in jumps, and between the jumps its slope is zero.",
+                "your answer is the fraction of mistakes; this fraction changes in jumps, and between the jumps its slope is zero.",
             ),
         ),
         _several,
@@ -111,7 +111,8 @@ EXERCISES = {
             ),
             Slip("labels", "the labels stay fixed while the network learns; they are parameters of the cost."),
             Slip(
-                "outputs", "the outputs are only a step in between; training changes other numbers, which come before."
+                "outputs",
+                "the outputs are only intermediate numbers; training changes other numbers, from which the outputs are computed.",
             ),
             Slip(
                 "learning rate", "the learning rate says how far to step; the cost at one place does not depend on it."
@@ -129,13 +130,16 @@ EXERCISES = {
                 "you counted the images; divide by the number of images.",
             ),
             Slip(
-                lambda outputs, labels: 1 - np.mean(_right(outputs, labels)), "that is the fraction of misread images."
+                lambda outputs, labels: 1 - np.mean(_right(outputs, labels)),
+                "your answer is the fraction of images that are read wrongly.",
             ),
             Slip(
                 lambda outputs, labels: 100 * np.mean(_right(outputs, labels)),
-                "that is in percent; the question asks for a fraction.",
+                "your answer is in percent; the question asks for a fraction.",
             ),
-            Slip(_right, "that says for every image whether it is read correctly; take the mean."),
+            Slip(
+                _right, "your answer says for every image whether it is read correctly; take the mean of these values."
+            ),
             Slip(
                 lambda outputs, labels: np.mean(np.take_along_axis(outputs, labels[:, None], axis=1)),
                 "you averaged the value of the right output; but an image counts as 1 or as 0.",
@@ -150,15 +154,18 @@ EXERCISES = {
         (
             Slip(1875, "that is one epoch; the question is about 25 epochs."),
             Slip(1_500_000, "you counted images; one step uses 32 images."),
-            Slip(25, "that is one step for each epoch, with all 60,000 images in one batch."),
-            Slip(60_000, "that is the number of images in one epoch; a step uses 32 images, and there are 25 epochs."),
+            Slip(25, "your answer has one step for each epoch, with all 60,000 images in one batch."),
+            Slip(
+                60_000,
+                "your answer is the number of images in one epoch; a step uses 32 images, and there are 25 epochs.",
+            ),
         ),
     ),
     "05-worst-mistake": Exercise(
         "Write a function `worst(outputs, labels)` that gives the position of the worst mistake: among all misread images, the "
         "image with the brightest output.",
         _worst,
-        "single mistakes tell more than the average: you forgive some of them, but not all.",
+        "single mistakes tell more than the average: some of them are easy to understand, others are not.",
         (
             Slip(
                 lambda outputs, labels: np.argmax(outputs.max(axis=1)),
@@ -166,11 +173,11 @@ EXERCISES = {
             ),
             Slip(
                 lambda outputs, labels: np.argmin(np.where(_right(outputs, labels), np.inf, outputs.max(axis=1))),
-                "that is the misread image with the darkest answer; search for the brightest.",
+                "your answer is the mistake with the darkest output; search for the mistake with the brightest output.",
             ),
             Slip(
                 lambda outputs, labels: np.max(np.where(_right(outputs, labels), -np.inf, outputs.max(axis=1))),
-                "that is the brightness of the output; the question asks for the position of the image.",
+                "your answer is the brightness of the output; the question asks for the position of the image.",
             ),
             Slip(
                 lambda outputs, labels: metrics.mistakes(outputs, labels)[0],
@@ -178,7 +185,7 @@ EXERCISES = {
             ),
             Slip(
                 lambda outputs, labels: np.argmax(outputs[_worst(outputs, labels)]),
-                "that is the digit that the network answered; the question asks for the position of the image.",
+                "your answer is the digit that the network answered; the question asks for the position of the image.",
             ),
         ),
         _many,

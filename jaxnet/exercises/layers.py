@@ -45,15 +45,15 @@ EXERCISES = {
             ),
             Slip(
                 lambda sizes: sum((before + 1) * after for before, after in _pairs(sizes)) + sizes[0],
-                "you gave biases to the input pixels too; only the later neurons have a bias.",
+                "you counted biases for the input pixels too; only the neurons of later layers have a bias.",
             ),
             Slip(
                 lambda sizes: sum(before * after for before, after in _pairs(sizes)) + len(sizes) - 1,
-                "you counted one bias for each layer; every neuron has its own.",
+                "you counted one bias for each layer; every neuron has its own bias.",
             ),
             Slip(
                 lambda sizes: sum(before * (after + 1) for before, after in _pairs(sizes)),
-                "you gave the biases to the inputs of a layer; they belong to the outputs of the layer.",
+                "you counted a bias for each input of a layer; the biases belong to the outputs of the layer.",
             ),
             Slip(
                 lambda sizes: sum(sizes),
@@ -78,11 +78,11 @@ EXERCISES = {
             Slip(lambda weights, biases, lit: _sigmoid(weights @ lit), "you forgot the biases."),
             Slip(
                 lambda weights, biases, lit: _sigmoid(weights @ lit - biases),
-                "you subtracted the biases; add them. A negative bias makes a neuron hard to light.",
+                "you subtracted the biases; add the biases. A neuron with a negative bias is hard to light.",
             ),
             Slip(
                 lambda weights, biases, lit: _sigmoid(weights @ lit) + biases,
-                "you added the biases after the sigmoid; they belong inside, with the weighted sum.",
+                "you added the biases after the sigmoid; add the biases to the weighted sum, before the sigmoid.",
             ),
             Slip(
                 lambda weights, biases, lit: np.maximum(weights @ lit + biases, 0),
@@ -95,7 +95,7 @@ EXERCISES = {
         "Write a function `answers(outputs)` that gives the digit that the network reads in each image, for outputs of shape "
         "(image, 10).",
         lambda outputs: np.argmax(outputs, axis=1),
-        "the network gives ten numbers; we decide to read the brightest one as its answer.",
+        "the network gives ten numbers; we decide that the brightest output is its answer.",
         (
             Slip(
                 lambda outputs: np.max(outputs, axis=1),
@@ -103,7 +103,7 @@ EXERCISES = {
             ),
             Slip(
                 lambda outputs: np.argmin(outputs, axis=1),
-                "you took the darkest output; the brightest one is the answer.",
+                "you took the darkest output; the brightest output is the answer.",
             ),
             Slip(
                 lambda outputs: np.argmax(outputs, axis=0),
@@ -111,7 +111,7 @@ EXERCISES = {
             ),
             Slip(
                 lambda outputs: np.argmax(outputs, axis=1) + 1,
-                "you count outputs from 1; the first one stands for digit 0.",
+                "you count outputs from 1; the first output stands for digit 0.",
             ),
             Slip(np.argmax, "you searched all images at once; each image has its own answer."),
         ),

@@ -68,8 +68,11 @@ EXERCISES = {
                 "reshape keeps the order of the numbers, so it mixes the neurons; transpose exchanges rows and columns.",
             ),
             Slip(lambda kernel, bias: Layer(kernel.T, np.zeros_like(bias)), "you lost the bias."),
-            Slip(lambda kernel, bias: kernel.T, "these are the weights alone; a layer has biases too."),
-            Slip(lambda kernel, bias: Layer(bias, kernel.T), "you swapped the two: weights come first, biases second."),
+            Slip(lambda kernel, bias: kernel.T, "your answer has only the weights; a layer has biases too."),
+            Slip(
+                lambda kernel, bias: Layer(bias, kernel.T),
+                "you swapped weights and biases: the weights come first, and the biases second.",
+            ),
         ),
         _kernels,
     ),
@@ -77,13 +80,13 @@ EXERCISES = {
         "jaxnet accepts any model with a cost of a batch. Write a function `cost(loss, params, images)` that makes this cost from "
         "any `loss(params, image)` of a single image.",
         lambda loss, params, images: jnp.mean(_each(loss, params, images)),
-        "that is the whole contract: jaxnet can train every model that has such a cost, and every instrument works with it.",
+        "this cost is all that jaxnet needs: it can train every model with such a cost, and every instrument works with the model.",
         (
             Slip(
                 lambda loss, params, images: jnp.sum(_each(loss, params, images)),
                 "that is the sum over the batch, not the mean: steps would be longer with larger batches.",
             ),
-            Slip(_each, "these are the losses of all images; a cost is one number."),
+            Slip(_each, "your answer has the losses of all images; a cost is one number."),
             Slip(lambda loss, params, images: loss(params, images[0]), "you used only the first image."),
             Slip(
                 lambda loss, params, images: loss(params, images.mean(0)),
@@ -91,7 +94,7 @@ EXERCISES = {
             ),
             Slip(
                 lambda loss, params, images: jnp.max(_each(loss, params, images)),
-                "that is the loss of the worst image; take the mean.",
+                "your answer is the loss of the worst image; take the mean of all losses.",
             ),
         ),
         _losses,
@@ -103,8 +106,8 @@ EXERCISES = {
         "its running averages change with every batch, and a pure function cannot store them.",
         (
             Slip("dropout", "its randomness comes from a key, and the key can be a part of the batch."),
-            Slip("convolution", "it is a function of its weights and the image, like a dense layer."),
-            Slip("layer norm", "it averages over the neurons of one image and stores nothing."),
+            Slip("convolution", "a convolution is a function of its weights and the image, like a dense layer."),
+            Slip("layer norm", "layer norm averages over the neurons of one image and stores nothing."),
         ),
         choices=("convolution", "dropout", "layer norm", "batch norm"),
     ),
@@ -118,10 +121,13 @@ EXERCISES = {
                 lambda means, sizes: np.mean(means),
                 "you gave all devices the same weight; a device with fewer images should count less.",
             ),
-            Slip(lambda means, sizes: np.sum(means), "you added the means up."),
+            Slip(
+                lambda means, sizes: np.sum(means),
+                "you added up the means, but the question asks for the mean of all images.",
+            ),
             Slip(
                 lambda means, sizes: np.sum(means * sizes),
-                "that is the sum of all costs; divide by the number of images.",
+                "your answer is the sum of all costs; divide this sum by the number of images.",
             ),
             Slip(
                 lambda means, sizes: np.sum(means * sizes) / len(sizes),
@@ -166,16 +172,16 @@ EXERCISES = {
             ),
             Slip(
                 lambda scores: np.std(scores) / np.sqrt(len(scores)),
-                "without ddof=1, numpy's std divides by n, and the result is too small for a few seeds.",
+                "without ddof=1, numpy's std divides by n, and for a few seeds the result is too small.",
             ),
             Slip(
                 lambda scores: np.std(scores, ddof=1) / len(scores), "divide by the square root of the number of seeds."
             ),
             Slip(
                 lambda scores: np.var(scores, ddof=1) / len(scores),
-                "that is the square of the standard error; take the root.",
+                "your answer is the square of the standard error; take the root.",
             ),
-            Slip(lambda scores: np.mean(scores), "that is the mean; how precise is it?"),
+            Slip(lambda scores: np.mean(scores), "your answer is the mean; how precise is this mean?"),
         ),
         _scores,
     ),

@@ -56,7 +56,7 @@ EXERCISES = {
             ),
             Slip(
                 lambda weights, neuron: weights[neuron],
-                "these are the right weights, but as one long row; reshape them into 28 rows.",
+                "your answer has the right weights, but as one long row; reshape the weights into 28 rows.",
             ),
             Slip(
                 lambda weights, neuron: _map(weights, neuron)[::-1],
@@ -74,7 +74,7 @@ EXERCISES = {
             Slip(lambda logits: np.max(logits, axis=1), "that is the largest logit; first make probabilities by softmax."),
             Slip(
                 lambda logits: _softmax(logits, axis=1),
-                "these are all ten probabilities; take the largest one for each image.",
+                "your answer has all ten probabilities; take the largest probability for each image.",
             ),
             Slip(
                 lambda logits: np.max(_softmax(logits, axis=0), axis=1),
@@ -82,7 +82,7 @@ EXERCISES = {
             ),
             Slip(
                 lambda logits: np.argmax(logits, axis=1),
-                "that is the answer; the question asks how sure the network is of the answer.",
+                "your answer is the digit; the question asks how sure the network is of the digit.",
             ),
             Slip(
                 lambda logits: np.max(1 / (1 + np.exp(-logits)), axis=1),
@@ -114,9 +114,9 @@ EXERCISES = {
         (
             Slip(1.0, "that is the score on the images learned by heart; shuffled labels teach nothing about new images."),
             Slip(0.0, "to be wrong every time, a network would have to know the right answer and avoid it."),
-            Slip(0.5, "that is chance with two answers; there are ten answers."),
-            Slip(0.9, "that is the fraction of wrong answers."),
-            Slip(10.0, "that is in percent; a fraction is between 0 and 1."),
+            Slip(0.5, "your answer is right if there are two classes; there are ten digits."),
+            Slip(0.9, "your answer is the fraction of images that are read wrongly."),
+            Slip(10.0, "your answer is in percent; a fraction is between 0 and 1."),
         ),
     ),
     "08-twins": Exercise(
@@ -125,8 +125,8 @@ EXERCISES = {
         144,
         "every minimum has this many twins; for 16 and 16 neurons there are 4e26, so two solutions rarely look alike.",
         (
-            Slip(24, "that is the first hidden layer alone; for each of its orders, the second layer can have any order."),
-            Slip(6, "that is the second hidden layer alone; for each of its orders, the first layer can have any order."),
+            Slip(24, "you counted only the first hidden layer; for each of its orders, the second layer can have any order."),
+            Slip(6, "you counted only the second hidden layer; for each of its orders, the first layer can have any order."),
             Slip(30, "you added the orders of the two layers; but every order of one layer goes with every order of the other."),
             Slip(12, "you multiplied the numbers of neurons; 4 neurons alone have 24 orders."),
             Slip(5040, "you mixed all 7 neurons; a neuron cannot leave its layer."),
@@ -139,12 +139,14 @@ EXERCISES = {
         _wall,
         "a wall of zero means that the straight way between the two solutions has no hill.",
         (
-            Slip(lambda costs: np.max(costs), "that is the highest cost; measure from the line between the two ends."),
+            Slip(lambda costs: np.max(costs), "your answer is the highest cost; measure from the line between the two ends."),
             Slip(lambda costs: np.max(costs) - np.min(costs), "you measured from the lowest cost; the two ends need not be equal."),
             Slip(lambda costs: np.max(costs) - np.mean([costs[0], costs[-1]]),
                  "you measured from the mean of the ends; if the ends differ, the line between them is not level."),
-            Slip(lambda costs: np.max(costs) - costs[0], "you measured from the first end alone."),
-            Slip(lambda costs: np.max(costs) - max(costs[0], costs[-1]), "you measured from the higher end alone."),
+            Slip(lambda costs: np.max(costs) - costs[0],
+                 "you measured only from the first end; measure from the line between the two ends."),
+            Slip(lambda costs: np.max(costs) - max(costs[0], costs[-1]),
+                 "you measured only from the higher end; measure from the line between the two ends."),
         ),
         _walls,
     ),

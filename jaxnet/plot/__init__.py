@@ -1,4 +1,7 @@
-"""From arrays to matplotlib Figures. No function shows, saves or prints; notebooks show figures after `%matplotlib inline`."""
+"""Functions that draw arrays and return a matplotlib Figure.
+
+No function shows, saves or prints a figure. A notebook shows figures after `%matplotlib inline`.
+"""
 
 from jaxnet.plot.animation import animate
 from jaxnet.plot.attribution import gradient_by_label, loss_change_allocation, signals

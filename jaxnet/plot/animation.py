@@ -27,29 +27,31 @@ def animate(
 ) -> FuncAnimation:
     """Animate one value for every parameter, drawn as in `plot.edges`.
 
-    Every frame has its own scale and shows *where* the values are large. The largest value stands above. The curve at the
-    bottom shows the cost by step; a dot marks the step of the frame.
+    Every frame has its own scale and shows *where* the values are large. The largest value stands in the headline. The curve
+    at the bottom shows the cost at every step. A dot on the curve marks the step of the frame.
 
     Args:
-        frames: Layers of values, one set for each frame; for example negative gradients.
+        frames: For each frame: one value for every parameter, layer by layer, such as the negative gradient.
         steps: The step of each frame, increasing from 0.
         costs: The cost at each step.
-        title: The headline; step and largest value are added.
+        title: The headline. The step and the largest value are written after it.
         unit: The unit of the values.
         image: The image on the input plane.
         image_shape: The shape of the input plane.
         classes: The names of the outputs.
-        fps: Frames a second.
+        fps: The number of frames in a second.
         theme: DARK or LIGHT.
 
     Returns:
         A matplotlib animation: `.save("bang.gif")`, or `.save("bang.mp4")` if ffmpeg is installed.
 
     Raises:
-        ValueError: If there is no frame, or a frame has no step or no cost.
+        ValueError: If there is no frame, or the numbers of frames, steps and costs differ.
     """
     if not len(frames) or not len(frames) == len(steps) == len(costs):
-        raise ValueError(f"{len(frames)} frames need as many steps and costs, got {len(steps)} and {len(costs)}")
+        raise ValueError(
+            f"{len(frames)} frames need as many steps and costs, got {len(steps)} steps and {len(costs)} costs"
+        )
     frames = [[Layer(*(np.asarray(part, np.float64) for part in layer)) for layer in layers] for layers in frames]  # pyright: ignore[reportArgumentType]
     look = {"unit": unit, "image": image, "image_shape": image_shape, "classes": classes, "theme": theme}
     figure = edges(frames[0], title=title, **look)

@@ -1,4 +1,7 @@
-"""Which parameters and labels change the cost: loss change allocation, gradient by label, and the signals of a watched run."""
+"""Pictures of which parameters and labels change the cost.
+
+They show the loss change allocation, the gradient by label, and the measurements that `--watch-every` makes during a run.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +16,7 @@ from jaxnet.bang.selection import in_words
 from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, key, largest_classes, legible, lettering, quiet
 
 MOST_NAMED = 20
-"""The largest number of lines with a name; with more labels, only those with the largest part are named."""
+"""At most this many lines get a name. If there are more labels, only the labels with the largest part get a name."""
 
 
 def loss_change_allocation(
@@ -28,15 +31,15 @@ def loss_change_allocation(
 
     Args:
         ledger: From `bang.loss_change_allocation`.
-        steps: The step at the end of each segment; None numbers the segments.
-        classes: The names of the labels; None numbers the labels.
+        steps: The step at the end of each segment of the run. If it is None, the segments are numbered 1, 2, 3, ...
+        classes: The names of the labels. If it is None, the labels are numbered 0, 1, 2, ...
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure. Left: the thick line is the fall of the cost, and each thin line is the part that one array earned, in
-        units of the cost. Right: the parts earned on the examples of each label. A falling line raises the cost. Steps are
-        on a logarithmic scale, and every line has its name at its end.
+        The figure. Left: the thick line is the fall of the cost. Each thin line is the part of this fall that comes from one
+        array, in units of the cost. Right: each line is the part of the fall on the examples of one label. Where a line falls,
+        the array or the label raises the cost. The scale of the steps is logarithmic. Every line has its name at its end.
     """
     figure = canvas(13.0, 5.2, theme)
     axes = [quiet(part, theme) for part in figure.subplots(1, 2)]
@@ -58,16 +61,16 @@ def loss_change_allocation(
         axes[1].plot(steps, by_label[:, label], color=shade, linewidth=1.6)
     most = np.argsort(-np.abs(by_label[-1]), kind="stable")[:MOST_NAMED]
     _beside(axes[1], float(steps[-1]), [(names[i], float(by_label[-1, i]), shades[i]) for i in most])
-    for part, name in zip(axes, ("earned by each array", "earned on each label's examples"), strict=True):
+    for part, name in zip(axes, ("part of each array", "part of each label's examples"), strict=True):
         part.set_xscale("log")
-        grid(part, theme, "step, on a logarithmic scale: most happens in the first ones", f"{name} (units of the cost)")
+        grid(part, theme, "step (logarithmic scale)", f"{name} in the fall of the cost")
         part.axhline(0, color=theme.faint, linewidth=1)
     headline(figure, title, theme)
     return figure
 
 
 def _beside(axes: Any, x: float, lines: Sequence[tuple[str, float, Any]]) -> None:
-    """Write the names beside the ends of their lines, moved apart to avoid overlaps, each connected to its line."""
+    """Write each name beside the end of its line. Names that would overlap move apart, and a thin line connects name and line."""
     low, high = axes.get_ylim()
     heights = np.array([height for _, height, _ in lines])
     places = apart(heights, 0.048 * (high - low))
@@ -80,10 +83,10 @@ def _beside(axes: Any, x: float, lines: Sequence[tuple[str, float, Any]]) -> Non
 
 
 def apart(heights: Any, room: float) -> np.ndarray:
-    """Places near the heights, with the given room between neighbors; of two close neighbors both move.
+    """Find a place near each height, so that no two places are closer than `room`. If two heights are too close, both move.
 
     Args:
-        heights: The preferred place of each name.
+        heights: For each name: its preferred place.
         room: The smallest distance between two places.
 
     Examples:
@@ -92,7 +95,9 @@ def apart(heights: Any, room: float) -> np.ndarray:
     """
     heights = np.asarray(heights, np.float64)
     order = np.argsort(heights, kind="stable")
-    groups: list[list[float]] = []  # groups of touching neighbors: the place of the first one, and their number
+    groups: list[
+        list[float]
+    ] = []  # groups of touching names: the place of a group's first name, and the number of its names
     for height in heights[order]:
         start, count = float(height), 1
         while groups and groups[-1][0] + groups[-1][1] * room > start:
@@ -108,10 +113,10 @@ def apart(heights: Any, room: float) -> np.ndarray:
 def gradient_by_label(
     pulls: Any, names: Sequence[str], *, classes: Sequence[str], unit: str = "", title: str = "", theme: Theme = DARK
 ) -> Figure:
-    """Draw which labels pull a parameter up and which pull it down: the film's tug of war.
+    """Draw which labels pull a parameter up and which labels pull it down. The film describes this competition of the labels.
 
     Args:
-        pulls: (parameter, label), the part of the *negative* gradient from each label; positive means up.
+        pulls: (parameter, label), the part of the *negative* gradient that comes from each label. A positive value means up.
         names: The names of the parameters.
         classes: The names of the labels.
         unit: The unit of a pull.
@@ -120,8 +125,9 @@ def gradient_by_label(
 
     Returns:
         The figure: one row for each parameter. Each block with a name is the pull of one label. Blocks on the right pull the
-        parameter up, blocks on the left pull it down; the strongest block is nearest to the middle. With more than 40
-        labels, all labels beyond the 40 strongest share one gray block. The small triangle marks the sum of the pulls.
+        parameter up, and blocks on the left pull it down. The strongest block is nearest to the middle. If there are more than
+        40 labels, the 40 labels with the strongest pull have a block of their own, and all other labels share a gray block on
+        each side. The small triangle marks the sum of the pulls.
     """
     pulls = np.asarray(pulls, np.float64)
     if pulls.shape != (len(names), len(classes)):
@@ -163,28 +169,29 @@ def gradient_by_label(
 
 
 def signals(columns: Mapping[str, Any], leaves: Sequence[str], *, title: str = "", theme: Theme = DARK) -> Figure:
-    """Draw the signals of every array of parameters in a watched run, step by step.
+    """Draw what `--watch-every` measured for every array of parameters, step by step.
 
     Args:
-        columns: `step`, and `SIGNAL/LEAF` such as `ratio/0/weights`: the columns of a run folder's `signals.csv`.
+        columns: The columns of a run folder's `signals.csv`: `step`, and for each measurement and each array a column such as
+            `ratio/0/weights`.
         leaves: The names of the arrays.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one panel for each signal, with one line for each array. The length of the gradient, the ratio of update
-        to parameters, and signal to noise are on logarithmic scales.
+        The figure: one panel for each measurement, with one line for each array. Logarithmic scales show the length of the
+        gradient, the ratio of update to parameters, and signal to noise.
     """
     told = {
         "gradient": "length of the gradient (cost per unit)",
-        "ratio": "update / parameters (length over length)",
-        "share": "part of the step's decrease (%)",
+        "ratio": "length of the update / length of the parameters",
+        "share": "part of the fall of the cost in this step (%)",
         "clarity": "signal to noise of mini-batches",
     }
     shown = [name for name in told if f"{name}/{leaves[0]}" in columns]
     if not shown:
         raise ValueError(
-            f"there is no signal to draw; expected columns such as gradient/{leaves[0]}, got {', '.join(columns)}"
+            f"there is no measurement to draw; expected columns such as gradient/{leaves[0]}, got {', '.join(columns)}"
         )
     rows = -(-len(shown) // 2)
     figure = canvas(12.0, 3.4 * rows + 0.8, theme)

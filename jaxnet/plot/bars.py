@@ -1,4 +1,4 @@
-"""Bar charts of gradients: one by layer, and one of the largest components in order."""
+"""Two bar charts of gradients: one compares the layers, and one shows the largest components in order."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,13 +14,13 @@ def by_layer(columns: Mapping[str, Mapping[str, float]], *, title: str = "", the
     """Draw bars of one or more quantities for every array of parameters.
 
     Args:
-        columns: By quantity (the legend), the value of every leaf (the rows), as `bang.by_leaf` returns it. The values
-            are fractions; the figure shows percentages.
+        columns: For each quantity (its name stands in the legend): the value of every array (its name stands at the row), as
+            `bang.by_leaf` returns it. The values are fractions. The figure shows percentages.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one group of bars for each leaf, with one bar for each quantity.
+        The figure: one group of bars for each array, with one bar for each quantity.
     """
     names = list(next(iter(columns.values())))
     figure = canvas(9.0, 1.2 + 0.36 * len(names) * max(1, len(columns)), theme)
@@ -41,7 +41,7 @@ def by_layer(columns: Mapping[str, Mapping[str, float]], *, title: str = "", the
 
 
 def ranking(nudges: Sequence[Nudge], *, title: str = "", theme: Theme = DARK) -> Figure:
-    """Draw the largest components of the gradient in order, each with the nudge that lowers the cost.
+    """Draw the largest components of the gradient in order, each with the direction of the nudge that lowers the cost.
 
     Args:
         nudges: From `bang.top`.

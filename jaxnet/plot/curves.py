@@ -1,4 +1,4 @@
-"""The training curve: the cost and the error of a run by step."""
+"""The training curve: the cost and the error of a run at every step."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,14 +14,14 @@ def history(
     """Draw a run: the cost of every step's batch, and the error at every evaluation.
 
     Args:
-        steps: Columns step and cost. The thin line shows every step; the thick line is the running mean.
+        steps: Columns step and cost. The thin line shows every step. The thick line shows means over equal blocks of steps.
         evaluations: Columns step, cost and accuracy.
-        judged_by: The name of the images that the evaluations used.
+        judged_by: The name of the images that the network was evaluated on.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure. Left: the cost. Right: the percentage of misread images. Both scales are logarithmic.
+        The figure. Left: the cost. Right: the percentage of wrong answers. Both scales are logarithmic.
     """
     figure = canvas(11.0, 4.4, theme)
     left, right = (quiet(axes, theme) for axes in figure.subplots(1, 2))

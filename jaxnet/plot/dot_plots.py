@@ -1,4 +1,4 @@
-"""Dot plots of numbers of many networks: one dot for each network, and the mean with its interval."""
+"""Dot plots for many networks: one dot for the number of each network, and the mean with its interval."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, quiet
 
 
 def dots(axes: Axes, values: Any, place: float | int, color: str, theme: Theme, *, height: float | int = 0.3) -> None:
-    """Draw numbers as dots along a horizontal line, with mean and interval; close dots are spread in height.
+    """Draw numbers as dots along a horizontal line, with mean and interval. Dots with close values get different heights.
 
     Args:
         axes: The axes to draw on.
@@ -27,13 +27,10 @@ def dots(axes: Axes, values: Any, place: float | int, color: str, theme: Theme, 
     if not len(values):
         axes.text(0.5, place, "none", color=theme.ink, transform=axes.get_yaxis_transform(), ha="center", va="center")
         return
-    # Van der Corput's sequence: dots with close values get very different heights, and the picture is always the same.
+    # Van der Corput's sequence gives dots with close values very different heights, and every call gives equal heights.
     turns = np.array([int(f"{i:010b}"[::-1], 2) / 1024 for i in range(1, len(values) + 1)]) - 0.5
     spaced = height * turns if len(values) > 1 else [0.0]
-    size, few = (
-        5 if len(values) <= 40 else 3.5,
-        len(values) <= 10,
-    )  # up to ten dots are drawn over the interval, not under it
+    size, few = 5 if len(values) <= 40 else 3.5, len(values) <= 10  # up to ten dots are drawn on top of the interval
     look: Any = {"alpha": 1.0, "zorder": 4} if few else {"alpha": 0.65}
     axes.plot(values, place + np.asarray(spaced), "o", color=color, markersize=size, markeredgewidth=0, **look)
     found = spread(values)
@@ -53,14 +50,14 @@ def seeds(
     """Draw numbers of many networks, with one line for each group.
 
     Args:
-        groups: The numbers of each group by its name, (network,).
-        marks: Numbers to compare with, one for each group, drawn as dashed lines; empty for no lines.
+        groups: For each group: its name, and the numbers of its networks, (network,).
+        marks: Numbers to compare with, one for each group. Each is drawn as a dashed line. If it is empty, no line is drawn.
         unit: The label of the axis.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: each dot is a network, the tick is the mean, and the thick bar is the 95 % interval of the mean.
+        The figure. Each dot is a network. The short vertical line is the mean, and the thick bar is its 95 % interval.
 
     Raises:
         ValueError: If there are no groups.
@@ -84,20 +81,20 @@ def ladder(
     names: Sequence[str], values: Any, lost: Any, *, mark: float | int | None = None, unit: str = "", title: str = "",
     theme: Theme = DARK,
 ) -> Figure:  # fmt: skip
-    """Draw a start with improvements added one after the other, and the loss when one improvement is left out.
+    """Draw numbers of networks that get one more improvement at each rung, and what is lost if one improvement is left out.
 
     Args:
-        names: The names of the rungs, the start first.
-        values: (rung, network).
-        lost: (improvement, network), the loss when this improvement alone is left out.
-        mark: A number to compare with; None for no number.
+        names: The names of the rungs. The first rung has no improvement, and each later rung adds one.
+        values: (rung, network), the number of each network.
+        lost: (improvement, network), how much smaller the number is if only this improvement is left out.
+        mark: A number to compare with, drawn as a dashed line. If it is None, no line is drawn.
         unit: The unit of the values.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure. Left: the rungs from the top down, with one dot for each network. Right: the loss when one improvement is
-        left out.
+        The figure. Left: the rungs from the top down, with one dot for each network. Right: for each improvement, what is lost
+        if only this improvement is left out.
 
     Raises:
         ValueError: If the numbers of names, rungs and improvements do not fit together.
@@ -105,7 +102,8 @@ def ladder(
     values, lost = np.asarray(values, np.float64), np.asarray(lost, np.float64)
     if not len(names) == len(values) == len(lost) + 1:
         raise ValueError(
-            f"{len(names)} names need as many rungs and one loss less, got {len(values)} rungs and {len(lost)} losses"
+            f"{len(names)} names need {len(names)} rows of values and {len(names) - 1} rows of lost points, "
+            f"got {len(values)} and {len(lost)}"
         )
     figure = canvas(12.5, 1.3 + 0.6 * len(names), theme)
     left, right = (quiet(axes, theme) for axes in figure.subplots(1, 2, sharey=True, width_ratios=[1.5, 1]))
@@ -120,7 +118,7 @@ def ladder(
     if mark is not None:
         left.axvline(mark, color=theme.ink, linewidth=1.2, linestyle="--", alpha=0.7)
     grid(left, theme, unit, "")
-    grid(right, theme, "points lost when this alone is left out", "")
+    grid(right, theme, "points lost if only this one is left out", "")
     headline(figure, title, theme)
     return figure
 
@@ -128,21 +126,22 @@ def ladder(
 def sizes(
     parameters: Any, values: Any, names: Sequence[str], *, unit: str = "", title: str = "", theme: Theme = DARK
 ) -> Figure:
-    """Draw numbers of networks of several shapes against the number of parameters.
+    """Draw numbers of networks of several sizes against their numbers of parameters.
 
     Args:
-        parameters: (shape,), the number of parameters.
-        values: (shape, network).
-        names: The names of the shapes, such as 64-64. Shapes with equal depth (equal number of dashes) share color and line.
+        parameters: (size,), the number of parameters.
+        values: (size, network), the number of each network.
+        names: The hidden layers of each size, such as 64-64. Networks with the same number of hidden layers share a color and a
+            line.
         unit: The unit of the values.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one dot for each network; a line connects the means of the shapes with equal depth.
+        The figure: one dot for each network. A line connects the means of the networks with the same number of hidden layers.
 
     Raises:
-        ValueError: If there is not one name and one row of values for each shape.
+        ValueError: If there is not one name and one row of values for each size.
     """
     parameters, values = np.asarray(parameters, np.float64), np.asarray(values, np.float64)
     if not len(parameters) == len(values) == len(names):

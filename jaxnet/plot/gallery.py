@@ -1,4 +1,4 @@
-"""Pictures of the network's answers: digits read before and after training, mistakes, one image's cost, and inputs."""
+"""Pictures of a network's answers: digits before and after training, mistakes, the cost of one image, and the inputs."""
 
 import math
 from collections.abc import Sequence
@@ -58,8 +58,8 @@ def digits_read(
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: images above, outputs of the untrained network in the middle, outputs of the trained network below. The
-        strongest output is blue if it is right and orange if it is wrong.
+        The figure. The images are at the top, the outputs of the untrained network in the middle, and the outputs of the trained
+        network at the bottom. The strongest output is blue if it is right and orange if it is wrong.
     """
     classes = legible(classes)
     figure, axes = sheet(1.25 * (1.15 * len(images) + 0.2), 1.25 * 3.8 + 0.45, theme)
@@ -99,20 +99,20 @@ def cost_of_one(
     image: Any, label: int, output: Any, *, classes: Sequence[str], loss: float | None = None, title: str = "",
     theme: Theme = DARK,
 ) -> Figure:  # fmt: skip
-    """Draw the cost of one image, split over the outputs: the output, the wanted output, and the square of the difference.
+    """Draw the cost of one image as a sum over the outputs: each output, the wanted output, and the square of their difference.
 
     Args:
         image: The image.
         label: The label of the image.
         output: The network's outputs, in 0..1.
         classes: The names of the labels.
-        loss: The training loss of this image, if the network is trained with another loss; it is named in the title.
+        loss: The training loss of this image, if the network is trained with another loss than the film's. The title shows it.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: bars for the outputs, with rings at the wanted outputs. On the right: the squared differences; their sum
-        is the film's cost.
+        The figure. Left: the image. Middle: bars for the outputs, with rings at the wanted outputs. Right: the squared
+        differences. The sum of the squared differences is the film's cost.
 
     Source: the film's "Cost functions".
     """
@@ -160,10 +160,10 @@ def mistakes_gallery(
     title: str = "",
     theme: Theme = DARK,
 ) -> Figure:
-    """Draw misread images with label, answer and confidence.
+    """Draw images that the network recognized wrongly, with label, answer and confidence.
 
     Args:
-        images: The misread images, in the order of the picture.
+        images: The wrongly recognized images, in the order of the picture.
         labels: The labels of the images.
         answers: The answers of the network.
         confidences: The largest output for each image, 0..1.
@@ -172,7 +172,7 @@ def mistakes_gallery(
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: a grid of images; above each "label → answer" and the confidence in percent.
+        The figure: a grid of images. Above each image stand "label → answer" and the confidence in percent.
     """
     classes = legible(classes)
     space, size = ("  ", 8) if max(map(len, classes)) < 4 else ("\n", 6)
@@ -214,7 +214,7 @@ def captioned(
 
 
 def brightest(image: Any) -> float:
-    """The value to show as white: 255 for uint8; for floats 1, or the largest value if it is above 1."""
+    """The value to show as white. For uint8 it is 255. For floats it is 1, or the largest value if this value is above 1."""
     image = np.asarray(image)
     return 255.0 if image.dtype == np.uint8 else max(1.0, float(image.max()))
 
@@ -229,8 +229,8 @@ def confusion(counts: Any, *, classes: Sequence[str], title: str = "", theme: Th
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: the numbers of images. The brightness shows mistakes only; otherwise the diagonal would be much brighter.
-        With more than 40 classes, the figure shows the 40 with the most mistakes.
+        The figure: the numbers of images. The brightness shows only mistakes, because the diagonal would be much brighter.
+        If there are more than 40 classes, the figure shows the 40 classes with the most mistakes.
     """
     counts, classes = np.asarray(counts), legible(classes)
     if len(counts) > MOST_CLASSES:
@@ -266,12 +266,12 @@ def network_inputs(
     classes: Sequence[str],
     theme: Theme = DARK,
 ) -> Figure:
-    """Draw each picture of `jaxnet predict`, the image that the network read, and the outputs.
+    """Draw each picture of `jaxnet predict`, the image that the network got, and the outputs.
 
     Args:
         pages: The original pictures.
-        images: The images that the network read.
-        outputs: (pictures, classes), in 0..1; all 0 for a picture with nothing to read.
+        images: The images that the network got.
+        outputs: (pictures, classes), in 0..1. If a picture shows nothing to recognize, all its outputs are 0.
         names: The names of the pictures.
         classes: The names of the labels.
         theme: DARK or LIGHT.

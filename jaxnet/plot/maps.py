@@ -18,20 +18,21 @@ def pixel_maps(
     most: int = 36,
     theme: Theme = DARK,
 ) -> Figure:
-    """Draw each neuron's weights (or their gradients) as an image: blue positive, orange negative, dark zero.
+    """Draw each neuron's weights (or their gradients) as an image.
 
-    All maps share one scale, so a faint map is a weak neuron.
+    Positive values are blue, negative values are orange, and zero has the color of the background. All maps share one scale,
+    so a faint map belongs to a neuron with small weights.
 
     Args:
         weights: (neurons, pixels), such as `params[0].weights` or `grads[0].weights`.
-        image_shape: (height, width) of one image; with a channel axis the channels are summed.
+        image_shape: (height, width) of one image. If the images have a channel axis too, the channels are added.
         title: The headline.
         unit: The meaning of the color.
-        most: The largest number of neurons to draw, from the first one on; the title of each is its number.
+        most: Draw at most this many neurons, from the first neuron on. The title of each map is the number of its neuron.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one image for each neuron; the array of the image holds the values.
+        The figure: one image for each neuron. The array of this image has the values.
 
     Raises:
         ValueError: If the number of pixels does not fit the shape.

@@ -15,10 +15,10 @@ from jaxnet.core.network import Layer
 from jaxnet.plot.style import DARK, Theme, headline, legend, legible, lettering, sheet, signed, signed_power
 
 MOST_EDGES = 100_000
-"""The most edges of a picture; with more edges drawing takes minutes, and only a block of color is visible."""
+"""A picture has at most this many edges. With more edges, drawing takes minutes, and single edges are not visible."""
 
 TALLEST = 32
-"""The most neurons in one column."""
+"""At most this many neurons stand in one column."""
 
 SHEAR, DEPTH, HEIGHT = 0.12, 0.55, 1.7
 """The input plane, seen from the side: its slant, its visible depth and its height."""
@@ -35,22 +35,23 @@ def edges(
     exponent: float | int = 0.5,
     theme: Theme = DARK,
 ) -> Figure:
-    """Draw one value for every parameter of a fully connected network; no parameter is left out.
+    """Draw one value for every parameter of a fully connected network. No parameter is left out.
 
     Each edge is a weight. It starts at a pixel of the plane on the left, or at a neuron, and ends at a neuron of the next
     layer. Each ring is the bias of a neuron. Blue is positive, orange is negative. The brightness grows with the magnitude,
-    as (|value| / largest) ** exponent, with one scale for all layers. The thickness grows in the same way, but edges are
-    thinner in a layer with many edges. The largest values are drawn last, on top; zeros are invisible.
+    as (|value| / largest) ** exponent, with one scale for all layers. The thickness grows by the same formula, but edges are
+    thinner in a layer with many edges. The largest values are drawn last, on top. Zeros are invisible.
 
     Args:
         values: Layers of gradients, weights, updates or other values, with the shapes of the parameters.
         title: The headline.
         unit: The unit of the values, for the legend.
-        image: The image on the input plane; None leaves the plane empty.
-        image_shape: The shape of the input plane. Channels share a place. If the number of inputs does not fit, the inputs
-            form a column.
+        image: The image on the input plane. If it is None, the plane stays empty.
+        image_shape: The shape of the input plane. The channels of a pixel share one place. If the number of inputs
+            does not fit, the inputs form a column.
         classes: The names of the outputs.
-        exponent: 1 draws magnitudes in proportion, so that only few edges are visible; 0.5 makes small values visible.
+        exponent: The exponent of the brightness. If it is 1, only few edges are visible. If it is 0.5, small values are visible
+            too.
         theme: DARK or LIGHT.
 
     Returns:
@@ -65,7 +66,7 @@ def edges(
     if count > MOST_EDGES:
         raise ValueError(f"{count:,} edges are more than the {MOST_EDGES:,} that a picture can show; see plot.by_layer")
     if not all(np.isfinite(array).all() for layer in layers for array in layer):
-        raise ValueError("there are NaN or infinite values; a picture needs finite numbers")
+        raise ValueError("some values are NaN or infinite, but a picture needs finite numbers")
     figure, axes = sheet(13.0, 7.6, theme, below=0.75)
     places = _places([layers[0].weights.shape[1], *(len(layer.biases) for layer in layers)], image_shape)
     largest = max((np.abs(array).max(initial=0) for layer in layers for array in layer), default=0) or 1.0
@@ -87,7 +88,7 @@ class _Arrays(NamedTuple):
 
 
 def _places(sizes: Sequence[int], image_shape: Sequence[int]) -> list[Float[np.ndarray, "neuron 2"]]:
-    """The place of every neuron: inputs on a slanted plane, all other layers in columns."""
+    """Find the place of every neuron. The inputs lie on a slanted plane, and all other layers stand in columns."""
     height, width = image_shape[:2] if math.prod(image_shape) == sizes[0] else (1, sizes[0])
     row, column = np.divmod(np.arange(sizes[0]) // max(1, sizes[0] // (height * width)), width)
     across, down = (column + 0.5) / width, (row + 0.5) / height
@@ -100,7 +101,7 @@ def _places(sizes: Sequence[int], image_shape: Sequence[int]) -> list[Float[np.n
 
 
 def _column(size: int, x: float) -> Float[np.ndarray, "neuron 2"]:
-    """The places of a layer's neurons, in one or more columns; further columns avoid overlaps."""
+    """Find the places of a layer's neurons. If they would overlap in one column, they stand in several columns."""
     high = min(size, TALLEST)
     wide = math.ceil(size / high)
     across, down = np.divmod(np.arange(size), high)
@@ -173,7 +174,7 @@ def _rings(
 
 
 def _names(axes: Axes, places: list[Any], classes: Sequence[str] | None, theme: Theme) -> None:
-    # No names if the outputs need several columns: a name could not stand beside its output.
+    # If the outputs need several columns, they get no names, because a name could not stand beside its output.
     names = legible(classes or []) if len(places[-1]) <= TALLEST else []
     for name, (x, y) in zip(names, places[-1], strict=False):
         axes.text(x + 0.08, y, name, color=theme.ink, va="center", fontsize=12, **lettering([name]))
@@ -196,18 +197,18 @@ def activations(
     classes: Sequence[str] | None = None,
     theme: Theme = DARK,
 ) -> Figure:
-    """Draw one image on its way through the network; the brightness of a neuron is its activation.
+    """Draw the activations of all neurons for one image. The brightness of a neuron is its activation.
 
     Args:
-        lit: One array for each layer, the pixels first, as `network.forward` returns them. If a layer has values above 1,
-            its brightness is relative to its largest value. The outputs have their numbers beside them.
+        lit: The activations of each layer, from the pixels to the outputs, as `network.forward` returns them. If a layer has
+            values above 1, the brightness is relative to the largest value of the layer. Beside each output stands its value.
         title: The headline.
         image_shape: The shape of the input plane, as in `edges`.
         classes: The names of the outputs.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one column of disks for each layer. Brightness is activation, and a ring marks the largest output.
+        The figure: one column of disks for each layer. A brighter disk has a higher activation. A ring marks the largest output.
     """
     layers = [np.asarray(layer, np.float64).ravel() for layer in lit]
     places = _places([len(layer) for layer in layers], image_shape)

@@ -1,4 +1,4 @@
-"""Is the gradient true? Predicted against measured falls of the cost, and the budget curve with measured steps."""
+"""Pictures that test the gradient: predicted against measured falls of the cost, and the budget curve with measured steps."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, key, quiet
 
 
 def predicted_measured(worth: Worth, *, title: str = "", theme: Theme = DARK) -> Figure:
-    """Draw every nudge as a dot: the fall of the cost that the gradient predicts against the measured fall.
+    """Draw every nudge as a dot: its measured fall of the cost against the fall that the gradient predicts.
 
     Args:
         worth: From `bang.worth`.
@@ -19,9 +19,10 @@ def predicted_measured(worth: Worth, *, title: str = "", theme: Theme = DARK) ->
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: one panel for each nudge size; both axes are logarithmic, in units of the cost. On the line the prediction
-        is exact. Blue dots are off by at most 10 %, orange dots by more. Crosses at the bottom are nudges that raised the
-        cost, against the prediction. Parameters with zero gradient are not drawn; the label tells their number.
+        The figure: one panel for each nudge size. Both axes are logarithmic, in units of the cost. On the line the prediction
+        is exact. For blue dots the prediction is off by at most 10 %, and for orange dots by more. Crosses at the bottom are
+        nudges that raised the cost although the gradient predicted a fall. Parameters with zero gradient are not drawn. The
+        label of the axis tells how many they are.
 
     Raises:
         ValueError: If all gradients are zero.
@@ -68,18 +69,19 @@ def predicted_measured(worth: Worth, *, title: str = "", theme: Theme = DARK) ->
 
 
 def partial_step(curve: Lorenz, spent: PartialStep | None = None, *, title: str = "", theme: Theme = DARK) -> Figure:
-    """Draw the budget curve: the part of a step's fall of the cost that the best parameters buy.
+    """Draw the budget curve: the part of a step's fall of the cost that remains if only the best parameters move.
 
     Args:
         curve: From `bang.lorenz`.
-        spent: The measured steps, from `bang.take_partial_step`; None draws the curve alone.
+        spent: The measured steps, from `bang.take_partial_step`. If it is None, only the curve is drawn.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: the number of moving parameters (logarithmic, the best first) against the percentage of the fall. The
-        faint curve is the case that all parameters buy the same. Rings are measured steps with only this many parameters,
-        as a percentage of the predicted fall of the whole step.
+        The figure. The horizontal axis is the percentage of parameters that move, the best parameters first, on a logarithmic
+        scale. The vertical axis is the percentage of the fall that the gradient predicts for the whole step. The faint curve
+        is the case that all parameters lower the cost equally. Rings are measured steps in which only the best parameters
+        move.
     """
     figure = canvas(8.2, 4.8, theme)
     axes = quiet(figure.add_subplot(), theme)
@@ -96,13 +98,13 @@ def partial_step(curve: Lorenz, spent: PartialStep | None = None, *, title: str 
         100 * curve.kept[1:],
         color=theme.faint,
         linewidth=1.5,
-        label="if all parameters bought the same",
+        label="if all parameters lowered the cost equally",
     )
     if spent is not None:
         bought = 100 * spent.measured / (spent.predicted[-1] / np.interp(spent.fractions[-1], curve.kept, curve.bought))
         axes.scatter(
             100 * spent.fractions, bought, s=70, facecolors="none", edgecolors=theme.negative, linewidths=2, zorder=3,
-            label="measured: a step with only these",
+            label="measured: a step with only the best parameters",
         )  # fmt: skip
         for fraction, kept, part in zip(spent.fractions, spent.kept, bought, strict=True):
             axes.annotate(
@@ -130,20 +132,23 @@ def two_readings(
     """Draw the two readings of the gradient of two variables: as a direction, and as the importance of each variable.
 
     Args:
-        gradient: The two components; in the film (3, 1).
+        gradient: The two components of the gradient. In the film they are 3 and 1.
         names: The names of the variables.
         title: The headline.
         theme: DARK or LIGHT.
 
     Returns:
-        The figure. Left: lines of equal cost, the gradient as an arrow in the steepest uphill direction, and its two
-        components. Right: a bar for the magnitude of each component, with its share of a small step's fall of the cost.
+        The figure. Left: lines of equal cost, the gradient as an arrow in the steepest uphill direction, and the two
+        components of the gradient. Right: a bar for the magnitude of each component, with
+        the component's share of a small step's fall of the cost.
 
     Source: the film's "More on the gradient vector".
     """
     g = np.asarray(gradient, np.float64).ravel()
     if g.shape != (2,) or not np.any(g):
-        raise ValueError(f"two readings need a gradient of two components, not both zero; got {gradient!r}")
+        raise ValueError(
+            f"the gradient must have two components, and one of them must differ from zero; got {gradient!r}"
+        )
     figure = canvas(10.0, 4.8, theme)
     left, right = (quiet(axes, theme) for axes in figure.subplots(1, 2, width_ratios=(1.1, 1)))
     reach = 1.35 * np.abs(g).max()
@@ -166,17 +171,17 @@ def two_readings(
     )
     left.text(g[0] + 0.04 * reach, g[1] / 2, f"{g[1]:g}", color=theme.series[1], va="center", fontsize=13)
     left.set_aspect("equal")
-    left.set_title("a direction: walk against it to go down fastest", color=theme.ink, fontsize=11)
+    left.set_title("as a direction: the cost falls fastest against the arrow", color=theme.ink, fontsize=11)
     left.set(xlabel=names[0], ylabel=names[1])
     shares = 100 * g**2 / (g @ g)
     bars = right.bar(names, np.abs(g), 0.6, color=theme.series[:2])
     right.bar_label(
-        bars, [f"{abs(part):g}\nearns {share:.0f} % of a small step" for part, share in zip(g, shares, strict=True)],
+        bars, [f"{abs(part):g}\n{share:.0f} % of the fall in a small step" for part, share in zip(g, shares, strict=True)],
         color=theme.ink, padding=4,
     )  # fmt: skip
     right.set_ylim(0, 1.3 * np.abs(g).max())
     right.set_ylabel("change of the cost per unit nudge", color=theme.ink)
     ratio = np.abs(g).max() / np.abs(g).min() if np.all(g) else np.inf
-    right.set_title(f"what matters: one nudge has {ratio:.3g} times the bang", color=theme.ink, fontsize=11)
+    right.set_title(f"as importance: one nudge matters {ratio:.3g} times as much", color=theme.ink, fontsize=11)
     headline(figure, title, theme)
     return figure

@@ -23,10 +23,10 @@ class Theme(NamedTuple):
         ground: The background.
         ink: Text and outlines.
         faint: Grid lines and other less important marks.
-        positive: Values above zero: a blue that color-blind readers can tell from the orange.
+        positive: Values above zero: blue. Color-blind readers can tell it from the orange.
         negative: Values below zero: orange.
         gray: The colormap of pixels, from 0 to 1.
-        series: The colors of lines with different meanings; color-blind readers can tell them apart.
+        series: The colors of lines with different meanings. Color-blind readers can tell these colors apart.
     """
 
     ground: str
@@ -57,14 +57,14 @@ FALLBACKS = (
     "Noto Sans", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil",
     "Noto Sans Thai", "Arial", "Segoe UI", "Nirmala UI", "Leelawadee UI", "Arial Unicode MS", "Symbola",
 )  # fmt: skip
-"""Font families for letters that matplotlib's own font lacks; the first family with the letters is used."""
+"""Font families for letters that matplotlib's own font lacks. The first family that has the letters is used."""
 
 SHAPES_TEXT = matplotlib.__version_info__ >= (3, 11)
 """Whether matplotlib joins Arabic letters and writes from right to left."""
 
 
 def legible(names: Iterable[str]) -> list[str]:
-    r"""Prepare names for a picture: escape dollar signs, and replace a class name by its number if no font has its letters.
+    r"""Prepare names for a picture: escape dollar signs, and replace names whose letters no font has.
 
     Draw the names with `lettering(names)`, which chooses the fonts.
 
@@ -72,8 +72,8 @@ def legible(names: Iterable[str]) -> list[str]:
         names: The names of the classes, in their order.
 
     Returns:
-        Names to draw. `$` is escaped, so that matplotlib does not read mathematics. A name without a font becomes its
-        number, such as `#3`.
+        Names to draw. `$` is escaped, so that matplotlib does not read mathematics. If no font
+        has the letters of a name, the number of the class replaces the name, for example `#3`.
 
     Examples:
         >>> legible(["a", "$5", "\uffff"])
@@ -84,11 +84,11 @@ def legible(names: Iterable[str]) -> list[str]:
 
 
 MOST_CLASSES = 40
-"""The most classes of one picture: the classes with the largest values."""
+"""A picture shows at most this many classes: the classes with the largest values."""
 
 
 def largest_classes(values: Any, *always: int) -> np.ndarray:
-    """The positions of the classes to show, in order: `always` and the largest values if there are more than 40 classes."""
+    """The positions of the classes to show, in order. If there are more than 40, `always` and the largest values are shown."""
     values = np.asarray(values)
     if len(values) <= MOST_CLASSES:
         return np.arange(len(values))
@@ -97,7 +97,7 @@ def largest_classes(values: Any, *always: int) -> np.ndarray:
 
 
 def lettering(texts: Iterable[str]) -> dict[str, Any]:
-    """The argument `family` for texts with letters that matplotlib's own font lacks; empty for other texts.
+    """Find the argument `family` for texts with letters that matplotlib's own font lacks. For other texts it is empty.
 
     Args:
         texts: The texts to draw.
@@ -111,7 +111,7 @@ def lettering(texts: Iterable[str]) -> dict[str, Any]:
 
 
 LEFT_TO_RIGHT = "\u200e"
-"""An invisible mark: the text beside this mark is written from left to right."""
+"""An invisible mark. The text beside this mark is written from left to right."""
 
 
 def _from_the_right(name: str) -> bool:
@@ -119,7 +119,7 @@ def _from_the_right(name: str) -> bool:
 
 
 def _kept_apart(name: str) -> str:
-    """Put marks around a right-to-left name, so that the words around it keep their order."""
+    """Put marks around a right-to-left name, so that the words around the name keep their order."""
     return f"{LEFT_TO_RIGHT}{name}{LEFT_TO_RIGHT}" if _from_the_right(name) else name
 
 
@@ -131,14 +131,14 @@ def _can_draw(name: str) -> bool:
 
 
 def _lacking(text: str) -> set[int]:
-    """The letters of a text that matplotlib's own font lacks; line breaks do not count."""
+    """The letters of a text that matplotlib's own font lacks. Line breaks do not count as letters."""
     return {ord(letter) for letter in text if letter not in ("\n", LEFT_TO_RIGHT)} - _letters_in(
         findfont(FontProperties())
     )
 
 
 def _letters_of(family: str) -> frozenset[int]:
-    """The letters of a font family; empty if this machine does not have the family."""
+    """The letters of a font family. If this machine does not have the family, the set is empty."""
     if family not in _families():
         return frozenset()
     return _letters_in(findfont(FontProperties(family=[family])))
@@ -153,7 +153,7 @@ def _letters_in(path: str) -> frozenset[int]:
 def _families() -> frozenset[str]:
     """The font families that matplotlib can use."""
     known = {font.fname for font in fontManager.ttflist}
-    # Matplotlib caches its list of fonts; fonts installed later are not on the list.
+    # Matplotlib caches its list of fonts. Fonts that were installed later are not on the list.
     for path in sorted(set(findSystemFonts()) - known):
         with contextlib.suppress(OSError, RuntimeError, ValueError, KeyError):  # skip a font that cannot be read
             fontManager.addfont(path)
@@ -161,19 +161,19 @@ def _families() -> frozenset[str]:
 
 
 def canvas(width: float, height: float, theme: Theme) -> Figure:
-    """An empty figure with this width and height in inches, on the theme's background; its layout makes room for labels."""
+    """An empty figure with this width and height in inches, on the theme's background. Its layout makes room for labels."""
     return Figure(figsize=(width, height), facecolor=theme.ground, layout="constrained")
 
 
 def sheet(width: float, height: float, theme: Theme, *, below: float = 0.0) -> tuple[Figure, Axes]:
-    """A figure with one picture without a frame, a headline, and `below` inches for a legend."""
+    """A figure with one picture without a frame. It has a headline, and `below` inches for a legend."""
     figure = Figure(figsize=(width, height), facecolor=theme.ground)
     top = 0.45 / height
     return figure, quiet(figure.add_axes((0, below / height, 1, 1 - top - below / height)), theme, frame=False)
 
 
 def quiet(axes: Axes, theme: Theme, *, frame: bool = True) -> Axes:
-    """Give axes the theme's colors; `frame=False` hides everything except the picture."""
+    """Give axes the theme's colors. If `frame` is False, everything except the picture is hidden."""
     axes.set_facecolor(theme.ground)
     axes.tick_params(colors=theme.ink, which="both", labelsize=9)
     for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
@@ -187,14 +187,14 @@ def quiet(axes: Axes, theme: Theme, *, frame: bool = True) -> Axes:
 
 
 def headline(figure: Figure, text: str, theme: Theme) -> None:
-    """Write the headline, the one idea of the picture, above the picture."""
+    """Write the headline above the picture. It tells the main idea of the picture."""
     # A canvas makes room for the headline only if no place is given.
     place = {} if figure.get_layout_engine() else {"y": 1 - 0.1 / figure.get_figheight()}
     figure.suptitle(text, color=theme.ink, fontsize=14, fontweight="bold", **place, **lettering([text]))
 
 
 def signed(theme: Theme, *, floor: float = 0.0) -> LinearSegmentedColormap:
-    """A colormap from the negative color (opaque) to the positive color (opaque), with the opacity `floor` at zero."""
+    """A colormap from the negative color to the positive color. Both ends are opaque, and zero has the opacity `floor`."""
     minus, plus = to_rgb(theme.negative), to_rgb(theme.positive)
     stops = [(0, (*minus, 1)), (0.5, (*minus, floor)), (0.5, (*plus, floor)), (1, (*plus, 1))]
     return LinearSegmentedColormap.from_list("minus-plus", stops, N=1024)

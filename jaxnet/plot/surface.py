@@ -20,9 +20,9 @@ def relief(axes: Any, x: Any, y: Any, z: Any, theme: Theme, *, names: tuple[str,
 
     Args:
         axes: Axes made with `projection="3d"`.
-        x: (column,).
-        y: (row,).
-        z: (row, column).
+        x: (column,), the places along the first axis.
+        y: (row,), the places along the second axis.
+        z: (row, column), the heights.
         theme: DARK or LIGHT.
         names: The names of the three axes.
     """
@@ -42,7 +42,7 @@ def relief(axes: Any, x: Any, y: Any, z: Any, theme: Theme, *, names: tuple[str,
 
 
 def contours(axes: Axes, x: Any, y: Any, z: Any, theme: Theme, *, levels: Any = None) -> Any:
-    """Draw a surface as filled contours with fine lines; low levels are dark, and every level has its own color."""
+    """Draw a surface as filled contours with fine lines. Low levels are dark, and every level has its own color."""
     levels = np.linspace(np.min(z), np.max(z), 19) if levels is None else np.asarray(levels)
     colors = heights(theme)
     drawn = axes.contourf(x, y, z, levels=levels, cmap=colors, norm=BoundaryNorm(levels, colors.N), alpha=0.85)
@@ -51,6 +51,6 @@ def contours(axes: Axes, x: Any, y: Any, z: Any, theme: Theme, *, levels: Any = 
 
 
 def deep_levels(z: Any, number: int = 18) -> np.ndarray:
-    """Levels that are closer together near the bottom, so that the bottom of a steep valley is visible."""
+    """Choose levels that are closer together near the bottom, so that the bottom of a steep valley is visible."""
     z = np.asarray(z, np.float64)
     return z.min() + (z.max() - z.min()) * np.linspace(0, 1, number + 1) ** 3

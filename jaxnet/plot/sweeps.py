@@ -1,4 +1,4 @@
-"""The picture of a sweep: the cost of many networks by a setting, and its scatter over seeds."""
+"""The picture of a sweep: the cost of many networks for each value of a setting, and its scatter over seeds."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,12 +15,12 @@ def sweep(
     values: Any, series: Sequence[str], costs: Any, curves: Any, *, setting: str, cost: str, title: str = "",
     theme: Theme = DARK,
 ) -> Figure:  # fmt: skip
-    """Draw the cost against a setting, and the cost by epoch.
+    """Draw the cost against a setting, and the cost at every epoch.
 
     Args:
-        values: (member,), the values of the setting; the scale is logarithmic if all are positive.
-        series: (member,), the other settings in words; each combination has a line.
-        costs: (member,), the final cost of each network; NaN for a network that diverged.
+        values: (member,), the values of the setting. If all values are positive, the scale is logarithmic.
+        series: (member,), the other settings in words. Each combination of settings has a line.
+        costs: (member,), the final cost of each network. If a network diverged, its cost is NaN.
         curves: (member, epoch), the cost of each epoch.
         setting: The name of the setting.
         cost: The name of the cost.
@@ -29,8 +29,8 @@ def sweep(
 
     Returns:
         The figure. Left: each dot is a network, and crosses at the upper edge are networks that diverged. The line goes
-        through the medians, and the band goes from the lower to the upper quartile. Right: median and band by epoch, for at
-        most seven combinations, those with the lowest final median.
+        through the medians, and the band goes from the lower to the upper quartile. Right: the median and the band at every
+        epoch, for the combinations with the lowest final median (at most seven combinations).
 
     Raises:
         ValueError: If the arrays do not have one entry for each network.
@@ -91,6 +91,6 @@ def sweep(
 
 
 def _quartiles(values: np.ndarray) -> np.ndarray:
-    """The quartiles of the costs. A network that diverged counts as infinity; NaN (not drawn) replaces infinite quartiles."""
+    """The quartiles of the costs. A diverged network counts as infinite cost. NaN (not drawn) replaces an infinite quartile."""
     found = spread(values).quantiles[1:4]
     return np.where(np.isfinite(found), found, np.nan)

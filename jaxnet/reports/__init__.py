@@ -1,1 +1,1 @@
-"""Reports: the pictures and numbers of a run in one HTML file, which needs no other file."""
+"""Reports: the pictures and numbers of a run in one HTML file. This file needs no other file."""

@@ -21,13 +21,13 @@ QUALITY = 70
 
 
 def require(kind: str) -> None:
-    """Check that an animation of this kind can be written, before the long computation starts.
+    """Check that an animation can be written in this format, before the long computation starts.
 
     Raises:
-        ValueError: If the kind is unknown, or ffmpeg is missing.
+        ValueError: If the format is unknown, or ffmpeg is missing.
     """
     if kind not in ("gif", "mp4", "html"):
-        raise ValueError(f"a film is a gif, mp4 or html, got {kind!r}")
+        raise ValueError(f"the format of an animation must be gif, mp4 or html, got {kind!r}")
     if kind == "mp4" and not FFMpegWriter.isAvailable():
         raise ValueError("an mp4 needs ffmpeg, which is not on the PATH; install ffmpeg, or choose gif or html")
 
@@ -35,12 +35,12 @@ def require(kind: str) -> None:
 def write(
     animation: FuncAnimation, path: Path, *, on_progress: Callable[[int, int], None] = lambda frame, of: None
 ) -> Frames:
-    """Draw every frame and write the animation. The file is complete, or there is no file.
+    """Draw every frame and write the animation. If the writing fails, no incomplete file is left.
 
     Args:
         animation: The animation, from `plot.animate`.
-        path: Ends in .gif, .mp4 or .html.
-        on_progress: Called with the number of frames drawn and the number of all frames.
+        path: The file to write. Its name ends in .gif, .mp4 or .html.
+        on_progress: A function that is called after every frame with the number of drawn frames and the number of all frames.
 
     Returns:
         The frames of the animation, for a page.

@@ -20,11 +20,11 @@ from jaxnet.training import run_folder
 from jaxnet.training.functions import build
 
 MOST_MEASURED = 50_000
-"""In a larger network only the parameters with the largest gradient are nudged."""
+"""If a network has more parameters than this, only the parameters with the largest gradient are nudged."""
 
 
 Counted = Callable[[int, int], None]
-"""Called by an instrument while it works, with how much is done and how much there is."""
+"""A function that an instrument calls while it works, with the number of finished parts and the number of all parts."""
 
 
 def uncounted(done: int, total: int) -> None:
@@ -39,7 +39,7 @@ class Subject(NamedTuple):
         plan: The plan of its training.
         params: The parameters to measure.
         grads: The gradient of the cost at these parameters.
-        batch: The training images that the cost is averaged over.
+        batch: The training images. The cost is the average over these images.
         classes: The names of the labels.
         moment: "after training" or "before training".
         points: For the loss change allocation: the number of points on the training path.
@@ -59,11 +59,11 @@ class BangResults(NamedTuple):
     """The results of one or more instruments.
 
     Attributes:
-        pictures: Pictures by name.
-        columns: Columns by name, with one value for each parameter.
-        facts: The most important numbers, by name.
-        arrays: Arrays by name, to be loaded again later.
-        tables: Tables by heading: the names of the columns, and the rows.
+        pictures: For each name: a picture.
+        columns: For each name: a column of the table, with one value for each parameter.
+        facts: For each name: one of the most important numbers.
+        arrays: For each name: an array that is saved, so that it can be loaded later.
+        tables: For each heading: the names of a table's columns, and the rows of the table.
     """
 
     pictures: dict[str, Picture]
@@ -81,15 +81,15 @@ def subject(
     Args:
         run: From `run_folder.load`.
         images: The data set of the run.
-        count: How many training images to use, from the first one on; at most all.
+        count: Use this number of training images, from the first image on. If it is too large, all training images are used.
         at: "end" for the trained parameters, "start" for the parameters before training.
         points: For the loss change allocation: the number of points on the training path.
 
     Raises:
-        ValueError: If `at` is neither, or count is below 2.
+        ValueError: If `at` is not "start" or "end", or `count` is below 2.
     """
     if at not in ("start", "end"):
-        raise ValueError(f"at must be start or end, got {at!r}")
+        raise ValueError(f"at must be 'start' or 'end', got {at!r}")
     if count < 2:
         raise ValueError(f"images must be at least 2, got {count}")
     plan = training.plan(run.settings, images)
@@ -117,18 +117,19 @@ def of_gradient(of: Subject, on_progress: Counted = uncounted) -> BangResults:
         **_edges(of, "gradient", jax.tree.map(np.negative, grads), "decrease of the cost per unit of the parameter",
                  "Every component of the negative gradient",
                  "Every weight is a line, every bias is a ring. Blue (the right end of the bar): move the parameter up. "
-                 f"Orange (the left end): move it down. The average over {len(of.batch.labels):,} training images."),
+                 f"Orange (the left end): move it down. The gradient is the mean over {len(of.batch.labels):,} training images."),
         **_edges(of, "parameters", of.params, "value of the parameter", "Every weight and bias",
-                 "The network itself. Blue parameters are positive, orange ones are negative; the bar has the scale."),
+                 "The parameters of the network. Blue parameters are positive, and orange parameters are negative. The bar shows "
+                 "the scale."),
         "ranking": Picture(
             plot.ranking(top, title=f"The most bang for the buck, {of.moment}"),
-            "The twenty largest components of the gradient: which parameter to nudge, and which way. The number behind each "
-            "bar is its ratio to the next bar.",
+            "The twenty largest components of the gradient. Each row says which parameter to nudge, and in which direction. The "
+            "number behind each bar is the ratio of this bar to the next bar.",
         ),
         "readings": Picture(
             plot.two_readings(title="How to read a gradient: the film's (3, 1)"),
-            "Two ways to read the gradient (3, 1). Left: as the direction in which the cost rises fastest. Right: a nudge "
-            "of x matters three times as much as a nudge of y.",
+            "Two ways to read the gradient (3, 1). Left: the gradient is the direction in which the cost rises fastest. Right: a "
+            "nudge of x changes the cost three times as much as a nudge of y.",
         ),
     }  # fmt: skip
     updates = _next_update(of)
@@ -147,7 +148,7 @@ def of_gradient(of: Subject, on_progress: Counted = uncounted) -> BangResults:
 def _without_gradient(of: Subject) -> int:
     """Count the parameters whose gradient is exactly zero.
 
-    Dense networks are computed in double precision: single precision rounds some small gradients to zero.
+    Dense networks are computed in double precision, because single precision rounds some small gradients to zero.
     """
     if of.run.settings.model != "dense":
         return int(sum(np.sum(leaf == 0) for leaf in jax.tree.leaves(of.grads)))
@@ -157,7 +158,7 @@ def _without_gradient(of: Subject) -> int:
 
 
 def of_worth(of: Subject, on_progress: Counted = uncounted) -> BangResults:
-    """Nudge parameters one by one: compare prediction and measurement, and find the radius of trust and the best step alone."""
+    """Nudge parameters one by one. Compare prediction and measurement, and find the radius of trust and the best step alone."""
     total = sum(leaf.size for leaf in jax.tree.leaves(of.params))
     batch, entries = of.batch, None
     if total > MOST_MEASURED:
@@ -166,29 +167,42 @@ def of_worth(of: Subject, on_progress: Counted = uncounted) -> BangResults:
     found = bang.worth(_double(of), entries=entries, on_progress=on_progress)(of.params, batch)
     wrong = bang.wrong_signs(found)
     spread = lambda values: bang.scatter(values, of.params, found.entries)
-    measured = {"radius of trust": found.radius, "best step alone": found.best_step, "it buys": found.best_fall}
-    measured["a nudge of 0.1 buys"] = found.measured[2]
+    measured = {
+        "radius of trust": found.radius,
+        "best step alone": found.best_step,
+        "fall by the best step": found.best_fall,
+    }
+    measured["fall by a nudge of 0.1"] = found.measured[2]
     columns = {name: flattened(spread(values)).tolist() for name, values in measured.items()}
-    which = "All" if entries is None else f"The {len(entries)} largest of"
+    who = (
+        f"{total:,} parameters"
+        if entries is None
+        else f"{len(entries)} parameters with the largest gradient (of {total:,})"
+    )
     pictures = {}
     if found.gradient.any():
         pictures["predicted"] = Picture(
             plot.predicted_measured(found, title=f"Is the gradient true, {of.moment}?"),
-            f"{which} {total:,} parameters were nudged one by one, with four sizes of nudge, in float64. The cost is the mean "
-            f"over {len(batch.labels):,} images. A dot on the diagonal: the cost fell as the gradient predicted. The longer the "
-            "nudge, the worse the prediction. Crosses: the gradient predicted a fall, but the cost rose.",
+            f"The {who} were nudged one by one, with four sizes of nudge, in float64. The cost is the mean over "
+            f"{len(batch.labels):,} images. For a dot on the diagonal, the cost fell as the gradient predicted. The longer the "
+            "nudge is, the worse the prediction is. For a cross, the gradient predicted a fall, but the cost rose.",
         )
     if entries is None:
         pictures |= _edges(
             of, "worth", spread(found.best_fall), "fall of the cost by the parameter's best step alone",
-            "What every parameter could buy alone", "The stronger the color, the more the cost falls if only that parameter moves.",
+            "How much every parameter alone could lower the cost",
+            "The stronger the color of a parameter, the more the cost falls if only this parameter moves.",
         )  # fmt: skip
     finite = found.radius[np.isfinite(found.radius)]
-    facts = {} if entries is None else {"nudged": f"{len(entries)} of {total:,}, over {len(batch.labels)} images"}
+    facts = (
+        {}
+        if entries is None
+        else {"nudged": f"{len(entries)} of {total:,} parameters, with {len(batch.labels)} images"}
+    )
     facts |= {
         "median radius of trust": f"{np.median(finite):.3g}" if len(finite) else "none",
         "wrong signs at nudges of 1": f"{int(wrong[-1].sum()):,}",
-        "best single step buys": f"{100 * found.best_fall.max() / found.cost:.3g} % of the cost",
+        "fall by the best single step": f"{100 * found.best_fall.max() / found.cost:.3g} % of the cost",
     }
     return BangResults(
         pictures, columns, facts, {f"worth/{name}": np.asarray(value) for name, value in found._asdict().items()}
@@ -196,27 +210,29 @@ def of_worth(of: Subject, on_progress: Counted = uncounted) -> BangResults:
 
 
 def of_budget(of: Subject, on_progress: Counted = uncounted) -> BangResults:
-    """Compute the part of a step's fall of the cost that the best parameters buy, and check it with real steps."""
+    """Compute the part of a step's fall of the cost that the best parameters give, and check this part with real steps."""
     updates = jax.tree.map(lambda g: -0.01 * g, of.grads)
     curve = bang.lorenz(bang.earned(of.grads, updates))
     spent = bang.take_partial_step(_double(of), on_progress=on_progress)(of.params, of.batch, updates)
     bought = 100 * np.interp(0.05, curve.kept, curve.bought)
     picture = Picture(
         plot.partial_step(
-            curve, spent, title=f"The best 5 % of the parameters buy {bought:.1f} % of a small step, {of.moment}"
+            curve,
+            spent,
+            title=f"The best 5 % of the parameters give {bought:.1f} % of a small step's fall, {of.moment}",
         ),
-        "A step of 0.01 times the negative gradient in which only the best parameters move. The line: the fall of the cost that "
-        f"the gradient predicts. The rings: the measured fall. Gini {curve.gini:.3f}.",
+        "The step is 0.01 times the negative gradient, and only the best parameters move. The line shows the fall of the cost "
+        f"that the gradient predicts, and the rings show the measured fall. Gini {curve.gini:.3f}.",
     )
     arrays = {f"budget/{name}": value for name, value in spent._asdict().items()}
     arrays |= {"budget/curve_kept": curve.kept, "budget/curve_bought": curve.bought}
     return BangResults(
-        {"budget": picture}, {}, {"bought by the best 5 %": f"{bought:.1f} %", "Gini": f"{curve.gini:.3f}"}, arrays
+        {"budget": picture}, {}, {"part of the best 5 %": f"{bought:.1f} %", "Gini": f"{curve.gini:.3f}"}, arrays
     )
 
 
 def of_examples(of: Subject, on_progress: Counted = uncounted) -> BangResults:
-    """Compute gradients of single images: signal to noise, the tug of war, the hardest images, the noise scale."""
+    """Use gradients of single images for the signal to noise, the pull of each label, the hardest images and the noise scale."""
     cost, labels = of.run.functions.cost, len(of.classes)
     found = bang.gradient_moments(cost)(of.params, of.batch)
     on_progress(1, 6)
@@ -235,41 +251,41 @@ def of_examples(of: Subject, on_progress: Counted = uncounted) -> BangResults:
     named = [f"{classes[int(of.batch.labels[i])]}   {lengths[i]:.2f}" for i in hardest]
     pictures = {
         "tug_of_war": Picture(
-            plot.gradient_by_label(pulls, words, classes=of.classes, unit="part of -dC/dp by the images' label",
-                            title=f"Who pulls the strongest knobs which way, {of.moment}"),
-            "Each row is one of the parameters with the largest gradient. Each block is a label: blocks on the right want the "
-            "parameter up, blocks on the left want it down. The triangle marks the sum, the way the parameter goes. Colors only "
-            "tell the labels apart.",
+            plot.gradient_by_label(pulls, words, classes=of.classes, unit="part of -dC/dp from the images of each label",
+                            title=f"Which labels pull the most important parameters up or down, {of.moment}"),
+            "Each row is one of the parameters with the largest gradient. Each block is a label. Blocks on the right pull the "
+            "parameter up, and blocks on the left pull it down. The triangle marks the sum, and so the direction in which the "
+            "parameter moves. The colors only separate the labels.",
         ),
         "hardest": Picture(
             plot.captioned(of.batch.images[hardest], named, title=f"The images that pull hardest, {of.moment}"),
-            "Above each image: its label, and the length of the gradient of this image's cost. These images change the network "
+            "Above each image stand its label and the length of the gradient of its cost. These images change the network "
             "most.",
         ),
     }  # fmt: skip
     rows, scales = [], []
     ways: dict[str, bang.Method] = {
         "every image's own gradient": "examples",
-        "batches of 32, their scatter": "batches",
-        "batches of 32 and of a twentieth of all": "two_sizes",
+        "the scatter of batches of 32 images": "batches",
+        "batches of 32 images, and batches of 5 % of all images": "two_sizes",
     }
     for done, (name, method) in enumerate(ways.items() if len(of.batch.labels) >= 1280 else (), start=4):
         noise = bang.noise_scale(cost, method=method)(of.params, of.batch)
         on_progress(done, 6)
-        bounded = np.isfinite(noise.high)  # if not: the gradient cannot be told from zero, so no scale is shown
+        bounded = np.isfinite(noise.high)  # if it is infinite, the gradient may be zero, and no scale is shown
         shown = noise.scale if bounded else "not bounded"
         rows.append((name, shown, noise.low, noise.high, noise.trace, noise.squared_norm))
         scales.append(f"{noise.scale:,.0f} images" if bounded else f"at least {noise.low:,.0f} images")
     heads = (
         "measured by",
         "images",
-        "95 % from",
+        "95 % interval from",
         "to",
         "variance of one image's gradient",
         "squared length of the gradient",
     )
     tables = (
-        {"The gradient noise scale: in much smaller batches, the gradient is mostly noise": (heads, rows)}
+        {"The gradient noise scale: in batches much smaller than it, the gradient is mostly noise": (heads, rows)}
         if rows
         else {}
     )
@@ -297,7 +313,7 @@ def _double(of: Subject) -> Cost:
 
 
 def _next_update(of: Subject) -> Params | None:
-    """The optimizer's next update; None if the update is zero, as at the end of a falling schedule."""
+    """The optimizer's next update. If the update is zero, as at the end of a falling schedule, the result is None."""
     optimizer = of.run.functions.optimizer
     memory = of.run.state.opt_state if of.moment == "after training" else optimizer.init(of.params)
     updates = jax.jit(optimizer.update)(of.grads, memory, of.params)[0]
@@ -312,7 +328,7 @@ def drawable(of: Subject) -> bool:
 
 
 def _edges(of: Subject, name: str, values: Any, unit: str, title: str, sentence: str) -> dict[str, Picture]:
-    """A picture of the network with one value for each parameter; no picture if the network is too large."""
+    """A picture of the network with one value for each parameter. If the network is too large, no picture is drawn."""
     if not drawable(of):
         return {}
     figure = plot.edges(

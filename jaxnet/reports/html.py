@@ -1,4 +1,4 @@
-"""Figures and numbers as one HTML page, which needs no other file and can be sent to other people."""
+"""Figures and numbers as one HTML page. The page needs no other file, so it can be sent to other people."""
 
 import html
 import io
@@ -20,7 +20,7 @@ from jaxnet.training.config import meanings as meanings_of_settings
 DPI = 110
 
 LOSSLESS = 80_000
-"""The largest number of bytes of a lossless picture on a page. A larger picture is compressed with loss; its file is not."""
+"""A page has only pictures up to this number of bytes without loss. Larger pictures are compressed with loss on the page."""
 
 PHOTOGRAPHS = "photographs"
 """The comment in the file of a picture whose colors must not be inverted on a light page."""
@@ -40,7 +40,7 @@ def _shows_photographs(figure: Figure) -> bool:
 
 
 def webp(image: bytes) -> bytes:
-    """Convert a picture's file to WebP, a quarter to a half of its size; without loss if the result is small enough."""
+    """Convert a picture's file to WebP, to 25 to 50 % of its size. If the result is small enough, nothing is lost."""
     picture, lossless, lossy = Image.open(io.BytesIO(image)).convert("RGB"), io.BytesIO(), io.BytesIO()
     picture.save(lossless, "WEBP", lossless=True)
     if lossless.tell() <= LOSSLESS:
@@ -50,7 +50,7 @@ def webp(image: bytes) -> bytes:
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[object]], *, explained: bool = True) -> str:
-    """Rows as an HTML table with numbers aligned to the right; with `explained`, the meaning of its words stands below."""
+    """Rows as an HTML table, with numbers aligned to the right. If `explained` is True, the meanings of its words stand below."""
     rows = [tuple(row) for row in rows]
     numbers = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(names))]
     head = "".join(
@@ -65,7 +65,7 @@ def table(names: Sequence[str], rows: Iterable[Sequence[object]], *, explained: 
 
 
 def settings_table(settings: TrainConfig, without: Sequence[str] = ()) -> str:
-    """The settings of a run as an HTML table, each with its meaning.
+    """The settings of a run as an HTML table. Each setting has its meaning beside it.
 
     Args:
         settings: The settings of the run.
@@ -81,12 +81,12 @@ def settings_table(settings: TrainConfig, without: Sequence[str] = ()) -> str:
 
 
 def _scrolled(content: str) -> str:
-    """Put a table into a box that scrolls on a narrow screen, also by keyboard."""
+    """Put a table into a box. On a narrow screen the reader can scroll the box, also by keyboard."""
     return f'<div class="scroll" tabindex="0" role="group" aria-label="table">{content}</div>'
 
 
 def terms(text: str, known: set[str] | None = None, *, basics: bool = False) -> str:
-    """The unfamiliar words of a text, each with one sentence, as HTML; empty if the text has no such words."""
+    """The unfamiliar words of a text and their meanings, as HTML. If the text has no unfamiliar words, the result is empty."""
     found = meanings(text, known, basics=basics)
     told = " ".join(f"<b>{html.escape(word)}</b>: {html.escape(meaning)}" for word, meaning in found.items())
     return f'<p class="terms">{told}</p>' if told else ""
@@ -105,17 +105,18 @@ def _cell(value: object) -> str:
 
 
 def sortable(names: Sequence[str], columns: Sequence[Sequence[object]]) -> str:
-    """A long table that a reader can sort by any column (click its name) and search.
+    """A long table for sorting and searching. A click on the name of a column sorts the rows by this column.
 
-    A search finds the rows that contain all its words. A number must match completely and follow the same word, so "layer 2
-    neuron 7" finds one neuron. The complete text of a row's first column finds this row alone.
+    A search finds the rows that contain all words of the search. A number must match completely and must follow the same
+    word as in the search, so "layer 2 neuron 7" finds one neuron. The complete text of a row's first column finds only this
+    row.
 
     Args:
         names: The names of the columns.
-        columns: The values of each column: text, numbers, or None for an unknown value.
+        columns: The values of each column: text or numbers. An unknown value is None.
 
     Returns:
-        HTML with its own script. The page shows two hundred rows at a time; a printed page shows forty.
+        HTML with its own script. The page shows 200 rows at a time. A printed page shows 40 rows.
     """
     rows = [[_plain(value) for value in row] for row in zip(*columns, strict=True)]
     data = json.dumps(rows, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
@@ -125,14 +126,14 @@ def sortable(names: Sequence[str], columns: Sequence[Sequence[object]]) -> str:
         f'{terms(" ; ".join(names))}<p class="told" role="status"></p>'
         f"{_scrolled(f'<table><thead><tr>{head}</tr></thead><tbody></tbody></table>')}"
         f'<button type="button" class="more">more</button>'
-        '<p class="paper">The first forty rows; on a screen the page shows all rows, to sort and to search.</p>'
+        '<p class="paper">These are the first 40 rows. On a screen the page shows all rows, to sort and to search.</p>'
         f'<script type="application/json">{data}</script>'
         f"<script>{asset('table.js')}jaxnetTable(document.currentScript.parentElement);</script></div>"
     )
 
 
 def _plain(value: object) -> object:
-    """A value for JSON: numbers with six digits, None for NaN, and infinity as a word."""
+    """Prepare a value for JSON. A number gets six digits, NaN becomes None, and infinity becomes a word."""
     if isinstance(value, float):
         if math.isnan(value):
             return None
@@ -152,12 +153,12 @@ def page(
     Args:
         title: The headline.
         lead: One or two sentences about the content.
-        facts: The most important numbers, by name; the page explains each name below the number.
-        pictures: By name, a PNG or the frames of an animation, and its caption.
-        tables: By heading, HTML from `table`.
+        facts: For each name: one of the most important numbers. The page explains the name below the number.
+        pictures: For each name: a PNG or the frames of an animation, and a caption.
+        tables: For each heading: HTML from `table`.
 
     Returns:
-        HTML with style and pictures inside; the page loads no other file.
+        HTML that contains the style and the pictures. The page loads no other file.
     """
     known: set[str] = set()
     parts = [f"<h1>{html.escape(title)}</h1>", f'<p class="lead">{html.escape(lead)}</p>']
@@ -179,10 +180,10 @@ class Chapter(NamedTuple):
     Attributes:
         name: The name for links to the chapter.
         heading: The question.
-        said: The statement of the film or paper.
-        words: The answer.
-        pictures: By name, a PNG or the frames of an animation, and its caption.
-        tables: By heading, HTML from `table`.
+        said: The statement of the film or of the paper.
+        words: The answer in words.
+        pictures: For each name: a PNG or the frames of an animation, and a caption.
+        tables: For each heading: HTML from `table`.
     """
 
     name: str
@@ -200,10 +201,10 @@ def book(title: str, lead: str, chapters: Sequence[Chapter], tables: Mapping[str
         title: The headline.
         lead: One or two sentences about the content.
         chapters: The chapters, in the order of the page.
-        tables: The tables before the first chapter, by heading.
+        tables: For each heading: a table that stands before the first chapter.
 
     Returns:
-        HTML with style and pictures inside, as from `page`.
+        HTML that contains the style and the pictures, as in `page`.
     """
     known: set[str] = set()
     links = "".join(f'<li><a href="#{c.name}">{html.escape(c.heading)}</a></li>' for c in chapters)

@@ -1,4 +1,4 @@
-"""The parts that all HTML pages share: style, scripts, and a player for animations, all inside the page."""
+"""The parts that all HTML pages share: style, scripts, and a player for animations. The page contains all of them."""
 
 import base64
 import html
@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 
 class Frames(NamedTuple):
-    """An animation as single pictures.
+    """The frames of an animation, as single pictures.
 
     Attributes:
         images: The pictures as bytes of WebP files.
-        fps: Frames a second.
+        fps: The number of frames in a second.
     """
 
     images: tuple[bytes, ...]
@@ -33,7 +33,9 @@ def embedded(image: bytes, kind: str) -> str:
 
 
 def player(frames: Frames, alt: str) -> str:
-    """An animation with a button and a slider, as HTML with its own script; it does not start if the reader wants less motion.
+    """An animation with a button and a slider, as HTML with its own script.
+
+    If the reader's system asks for less motion, the animation does not start by itself.
 
     Args:
         frames: The frames of the animation. A printed page shows the frame that is on the screen.
@@ -50,7 +52,7 @@ def player(frames: Frames, alt: str) -> str:
 
 
 def whole(title: str, parts: Iterable[str]) -> str:
-    """Join parts that are already HTML into a complete page, with the style inside."""
+    """Join parts that are already HTML into a complete page. The page contains the style."""
     head = (
         f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{html.escape(title)}</title>"

@@ -18,7 +18,7 @@ from jaxnet.reports.page import Frames
 from jaxnet.training import run_folder
 
 MOST_ROWS = 20_000
-"""The most rows of a table on a page; a page with a longer table opens slowly."""
+"""A table on a page has at most this many rows. A page with a longer table opens slowly."""
 
 
 def publish(folder: Path, run: run_folder.Run, start: Params, train: Batch, images: Dataset) -> None:
@@ -29,7 +29,7 @@ def publish(folder: Path, run: run_folder.Run, start: Params, train: Batch, imag
         run: The run in this folder.
         start: The parameters before training.
         train: The training images of the run.
-        images: The data set, for test images and names of classes.
+        images: The data set. It has the test images and the names of the classes.
     """
     found = run_report.gradients(run.functions, start, run.params, train)
     outputs = metrics.predict(run.functions.apply, run.params, images.test.images)
@@ -54,32 +54,32 @@ def _write(folder: Path, run: run_folder.Run, pictures: Mapping[str, Picture], n
     result, settings = run.result, run.settings
     right = 100 * result["test_accuracy"]
     facts = {
-        "right on test images": f"{right:.2f} %",
+        "right answers on test images": f"{right:.2f} %",
         "parameters": f"{result['parameters']:,}",
         "steps": f"{result['steps']:,}",
         "average cost": "not finite" if result["cost"] is None else f"{result['cost']:.4g}",
         "seconds of training": f"{result['seconds']:.1f}",
         "seed": str(settings.seed),
     }
-    ended = " It was stopped early." if result["interrupted"] else ""
+    ended = " The training was stopped early." if result["interrupted"] else ""
     if not result.get("learned", True):
         ended += (
             f" The training failed: always answering {result['most_frequent']} would be right for "
             f"{100 * result['most_frequent_share']:.2f} %."
         )
     lead = (
-        f"A network with {result['parameters']:,} parameters started at random and took {result['steps']:,} steps downhill "
-        f"on {result['train_images']:,} images. Now it reads {right:.2f} % of {result['test_images']:,} "
-        f"test images that it has never seen.{ended}"
+        f"A network with {result['parameters']:,} random parameters was trained with {result['steps']:,} steps downhill on "
+        f"{result['train_images']:,} images. Now it recognizes {right:.2f} % of {result['test_images']:,} test images that it "
+        f"has never seen.{ended}"
     )
     ranking = [(i, *_told(nudge)) for i, nudge in enumerate(nudges, start=1)]
     heads = ("rank", "what to do", "array", "position", "dC/dp", "times the next")
-    if settings.model == "dense":  # the column "what to do" names array and position in words
+    if settings.model == "dense":  # the column "what to do" already names the array and the position
         heads, ranking = (*heads[:2], *heads[4:]), [(*row[:2], *row[4:]) for row in ranking]
     tables = {
-        "The fifty largest components of the gradient, before training": html.table(heads, ranking),
+        "The 50 largest components of the gradient, before training": html.table(heads, ranking),
         **_classes(run.classes),
-        "Settings, enough to repeat the run": html.settings_table(settings),
+        "All settings of the run (with them it can be repeated)": html.settings_table(settings),
         "Versions": html.table(("package", "version"), run.versions.items()),
     }
     page = html.page(f"jaxnet: {settings.preset} on {settings.data}", lead, facts, shown, tables)
@@ -90,7 +90,7 @@ def publish_bang(
     folder: Path, run: run_folder.Run, found: BangResults, *, title: str, lead: str, animation: Path | None = None,
     frames: Frames | None = None,
 ) -> Path:  # fmt: skip
-    """Write the results of the instruments into a run's folder: `bang.html`, and `bang/` with pictures, table and arrays.
+    """Write the results of the instruments into a run's folder: `bang.html`, and `bang/` with pictures, a table and arrays.
 
     Args:
         folder: The run folder.
@@ -98,7 +98,7 @@ def publish_bang(
         found: Pictures, columns, facts and arrays.
         title: The page's headline.
         lead: One or two sentences about the content.
-        animation: The file of the animation in `bang/`; None if there is no animation.
+        animation: The file of the animation in `bang/`. If it is None, the page has no animation.
         frames: The frames of the animation, for the page.
 
     Returns:
@@ -108,8 +108,8 @@ def publish_bang(
     drawn: dict[str, tuple[bytes | Frames, str]] = {}
     if frames is not None:
         told = (
-            "The negative gradient from the start of the run to its end. Blue (the right end of the bar): move the parameter up. "
-            "Orange (the left end): move it down. Every frame has its own scale; the small curve shows the cost."
+            "The negative gradient from the start to the end of the run. Blue (the right end of the bar): move the parameter up. "
+            "Orange (the left end): move it down. Every frame has its own scale. The small curve shows the cost."
         )
         drawn["animation"] = (frames, told)
     columns = {name: list(values) for name, values in found.columns.items()}
@@ -121,7 +121,7 @@ def publish_bang(
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     folders.write_file(folder / "bang" / "parameters.csv", table.getvalue().encode())
-    # The numbers took minutes to measure. They are already saved, so a failure of the drawing does not lose them.
+    # The numbers took minutes to measure. They are already saved, so they are not lost if the drawing fails.
     for name, (figure, caption) in found.pictures.items():
         image = html.png(figure)
         drawn[name] = (image, caption)
@@ -133,10 +133,10 @@ def publish_bang(
     heading = (
         "Every parameter"
         if count <= MOST_ROWS
-        else f"The {MOST_ROWS:,} with the largest gradient of {count:,} parameters"
+        else f"The {MOST_ROWS:,} parameters with the largest gradient (of {count:,})"
     )
     tables = {name: html.table(heads, rows) for name, (heads, rows) in found.tables.items()}
-    tables |= {f"{heading}, by the size of its gradient": html.sortable(list(shown), list(shown.values()))}
+    tables |= {f"{heading}, sorted by the size of the gradient": html.sortable(list(shown), list(shown.values()))}
     tables |= _classes(run.classes)
     tables |= {"Settings of the run": html.settings_table(run.settings)}
     kept = {
@@ -154,7 +154,7 @@ def publish_bang(
 
 
 def _classes(classes: Sequence[str]) -> dict[str, str]:
-    """A table of class names, unless they are only numbers; pictures show a number where the font lacks the letters."""
+    """A table of class names, for pictures that show a number because no font has the letters. Numbers need no table."""
     if all(name == str(i) for i, name in enumerate(classes)):
         return {}
     return {"Classes": html.table(("number of the class", "name"), list(enumerate(classes)))}

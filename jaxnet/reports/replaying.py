@@ -1,4 +1,4 @@
-"""Train a run again: compute the loss change allocation, or make an animation of the gradient."""
+"""Train a run again, to compute the loss change allocation or to make an animation of the gradient."""
 
 import itertools
 from collections.abc import Iterator
@@ -23,24 +23,27 @@ def of_credit(of: Subject, on_progress: Counted = uncounted) -> BangResults:
     fall = ledger.cost[0] - ledger.cost[-1]
     total = int(of.run.result["steps"])
     told = (
-        "along every step" if len(steps) == total + 1 else f"coarse: along {len(steps) - 1} chords of {total:,} steps"
+        "along every step"
+        if len(steps) == total + 1
+        else f"coarse: along {len(steps) - 1} chords instead of {total:,} steps"
     )
     pictures = {
         "credit": Picture(
             plot.loss_change_allocation(
-                ledger, steps=steps[1:], classes=of.classes, title="Who earned the fall of the cost"
+                ledger, steps=steps[1:], classes=of.classes, title="Which parameters and labels lowered the cost"
             ),
-            "Left: the part of the fall of the cost that each array of parameters has earned so far. Right: the part earned on the "
-            f"images of each label. The parts are gradients, added up along the run ({told}) on {len(of.batch.labels):,} training "
-            f"images; the sum misses {abs(ledger.gap):.2g} of {fall:.3g}.",
+            "Left: how much each array of parameters has lowered the cost so far. Right: the part of the fall of the cost that "
+            f"comes from the images of each label. All parts are computed from gradients along the run ({told}), on "
+            f"{len(of.batch.labels):,} training images. The sum of all parts and the fall of {fall:.3g} differ by "
+            f"{abs(ledger.gap):.2g}.",
         )
     }
     if of.run.settings.model == "dense":
         pictures["credit_by_pixel"] = Picture(
-            plot.pixel_maps(ledger.credit[0].weights.sum(0), image_shape=of.run.image_shape, title="Which pixels earned it",
-                            unit="fall of the cost earned by the weight"),
-            "The part of the fall that each weight of a first-layer neuron earned, drawn at the pixel of the weight. Blue weights "
-            "lowered the cost, orange weights raised it.",
+            plot.pixel_maps(ledger.credit[0].weights.sum(0), image_shape=of.run.image_shape,
+                            title="Which pixels' weights lowered the cost", unit="fall of the cost by the weight"),
+            "How much each weight of a first-layer neuron lowered the cost over the run, drawn at the pixel of the weight. Blue "
+            "weights lowered the cost, and orange weights raised the cost.",
         )  # fmt: skip
     flat = flattened(jax.tree.map(lambda leaf: leaf.sum(0), ledger.credit))
     facts = {"fall of the cost": f"{fall:.4g}", "not accounted for": f"{100 * abs(ledger.gap) / abs(fall):.2g} %"}
@@ -73,7 +76,7 @@ def animate(of: Subject, *, frames: int = 40, on_progress: Counted = uncounted) 
 
 
 def require_animation(of: Subject) -> None:
-    """Refuse a network that cannot be drawn edge by edge.
+    """Raise an error if a network cannot be drawn edge by edge.
 
     Raises:
         ValueError: If the network has too many edges, or is not fully connected.
@@ -92,7 +95,7 @@ def _replayed(of: Subject, on_progress: Counted) -> Iterator[tuple[int, Params]]
 
 
 def _require_same_end(of: Subject, params: Params) -> None:
-    """Check that the repeated training ends at the parameters of the run; another machine or jax version rounds differently.
+    """Check that the repeated training ends at the parameters of the run. Another machine or jax version rounds differently.
 
     Raises:
         ValueError: If the two ends differ by more than 5 % of the parameters' length.
@@ -101,15 +104,17 @@ def _require_same_end(of: Subject, params: Params) -> None:
     apart = float(np.linalg.norm(flattened(params) - wanted) / np.linalg.norm(wanted))
     if not apart <= 0.05:
         raise ValueError(
-            f"this run, trained again, ends at other parameters (difference: {100 * apart:.1f} % of their length); credit and "
-            f"animation need the machine and the versions of the run: {of.run.versions}"
+            f"this run, trained again, ends at other parameters (difference: {100 * apart:.1f} % of their length); the instrument "
+            f"credit and the animation need the machine and the versions of the run: {of.run.versions}"
         )
 
 
 def _chosen_steps(total: int, points: int, *, dense: int = 100) -> list[int]:
-    """Step 0, the last step, and at most `points` steps between: first every step, then with growing distances."""
+    """Choose step 0, the last step and at most `points` steps between. First every step is chosen, later the distances grow."""
     if total < 1:
-        raise ValueError("this run took no step, so it has no training to repeat; train it for at least one epoch")
+        raise ValueError(
+            "this run took no step, so it has no training to repeat; train the network for at least one epoch"
+        )
     if total <= points:
         return list(range(total + 1))
     first = min(dense, points // 2)

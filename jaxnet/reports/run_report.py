@@ -1,4 +1,4 @@
-"""The pictures of one run: from parameters and data to figures, each with its caption."""
+"""The pictures of one run: figures of its parameters and data, each with a caption."""
 
 import functools
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from jaxnet.training.records import Columns
 from jaxnet.training.tables import ACTIVATIONS
 
 GRADIENT_IMAGES = 10_000
-"""The number of training images that the cost is averaged over, for the gradients of the report."""
+"""The gradients of the report are averages over this number of training images."""
 
 
 class Gradients(NamedTuple):
@@ -28,7 +28,7 @@ class Gradients(NamedTuple):
         start: The gradient at the random start.
         end: The gradient at the trained parameters.
         first_updates: The optimizer's first step from the random start.
-        images: The number of images that the cost is averaged over.
+        images: The number of images. The cost is the average over these images.
     """
 
     start: Params
@@ -38,12 +38,12 @@ class Gradients(NamedTuple):
 
 
 def gradients(functions: Functions, start: Params, end: Params, train: Batch) -> Gradients:
-    """Differentiate the cost over the first training images at both ends of a run."""
+    """Compute the gradient of the cost before and after training. The cost is the mean over the first training images."""
     count = min(GRADIENT_IMAGES, len(train.labels))
     grad = jax.jit(jax.grad(functions.cost))
 
     def average(params: Params) -> Params:
-        """The average gradient, in a Python loop: inside a compiled loop XLA's convolutions are very slow on a CPU."""
+        """The average gradient. The loop is a Python loop: in a compiled loop, XLA's convolutions are very slow on a CPU."""
         total = None
         for start in range(0, count, 1000):
             cut = slice(start, min(start + 1000, count))
@@ -82,14 +82,15 @@ def of_gradients(
                 "bang",
                 Picture(
                     plot.edges(down, title=f"{first}, before training", **look),
-                    f"Every weight is a line and every bias is a ring; all of them are drawn. {told}",
+                    f"Every weight is a line, and every bias is a ring. No parameter is left out. {told}",
                 ),
             )
             yield (
                 "bang_trained",
                 Picture(
                     plot.edges(down_end, title=f"{first}, after training", **look),
-                    "The negative gradient after training. This picture has another scale: see the numbers at the bar.",
+                    "The negative gradient after training. The scale is not the scale of the picture before "
+                    "training: see the numbers at the bar.",
                 ),
             )
             yield (
@@ -102,23 +103,25 @@ def of_gradients(
         yield (
             "weights",
             Picture(
-                plot.pixel_maps(params[0].weights, image_shape=shape, title="What each first-layer neuron looks for"),
+                plot.pixel_maps(
+                    params[0].weights, image_shape=shape, title="Which pixels each first-layer neuron looks for"
+                ),
                 "The weights into each neuron of the first hidden layer, each at its pixel. Where the weight is blue "
-                "(positive), a lit pixel raises the neuron's sum; where it is orange (negative), a lit pixel lowers it.",
+                "(positive), a lit pixel raises the neuron's sum. Where it is orange (negative), a lit pixel lowers the sum.",
             ),
         )
         yield (
             "gradient_maps",
             Picture(
                 plot.pixel_maps(
-                    down[0].weights, image_shape=shape, title="Which pixels' weights want to move", unit=unit
+                    down[0].weights, image_shape=shape, title="Which pixels' weights would lower the cost", unit=unit
                 ),
-                f"The negative gradient of these weights before training ({average}): blue weights want to rise, orange weights "
-                "want to fall. Pixels that are zero in every image have no gradient.",
+                f"The negative gradient of these weights before training ({average}). The cost falls if blue weights rise "
+                "and orange weights fall. Weights from pixels that are zero in every image have no gradient.",
             ),
         )
     shares = {"plain gradient descent": bang.by_leaf(jax.jit(bang.share)(found.start))}
-    title = "Which layers earn the decrease of the first step"
+    title = "Which layers lower the cost in the first step"
     if settings.optimizer != "sgd":
         bought = bang.by_leaf(jax.jit(bang.earned)(found.start, found.first_updates))
         total = sum(bought.values()) or 1.0
@@ -138,8 +141,8 @@ def of_gradients(
                 bang.top(found.start, 15, image_shape=shape),
                 title="The most bang for the buck, before training",
             ),
-            "The fifteen largest components of the gradient: which parameter to nudge, and which way. The number behind each "
-            "bar is its ratio to the next bar.",
+            "The fifteen largest components of the gradient. Each row says which parameter to nudge, and in which direction. The "
+            "number behind each bar is the ratio of this bar to the next bar.",
         ),
     )
 
@@ -163,7 +166,7 @@ def of_reading(
                 title="Random start, trained network",
             ),
             "The first test images, with the outputs of the untrained network (middle) and of the trained network (below). The "
-            "strongest output is blue if it is right, orange if it is wrong.",
+            "strongest output is blue if it is right, and orange if it is wrong.",
         ),
     )
     lost = (
@@ -183,7 +186,7 @@ def of_reading(
                 title="The cost of one image, before training",
             ),
             "Left: the image. Middle: the network's outputs as bars, and the wanted outputs as rings. Right: the square of the "
-            "distance between bar and ring, which each output adds to the cost.",
+            "distance between bar and ring. The cost is the sum of these squares.",
         ),
     )
     if settings.model == "dense":
@@ -203,7 +206,7 @@ def of_reading(
         )
     wrong = metrics.mistakes(outputs, labels)
     answers = after.argmax(-1)
-    share = f"{len(wrong):,} of {len(labels):,} test images are misread"
+    share = f"{len(wrong):,} of {len(labels):,} test images get a wrong answer"
     yield (
         "mistakes",
         Picture(
@@ -223,9 +226,9 @@ def of_reading(
     yield (
         "confusion",
         Picture(
-            plot.confusion(judged.confusion, classes=classes, title="What is read as what"),
-            "Test images, counted by label (row) and answer (column). The diagonal counts right answers. Only mistakes are shaded; "
-            "a stronger shade means more mistakes.",
+            plot.confusion(judged.confusion, classes=classes, title="Which label gets which answer"),
+            "Test images, counted by label (row) and answer (column). The diagonal counts right answers. Only mistakes are shaded. "
+            "A stronger shade means more mistakes.",
         ),
     )
 
@@ -234,14 +237,15 @@ def of_history(history: Columns, evaluations: Columns, judged_by: str) -> Pictur
     """The training curve."""
     return Picture(
         plot.history(history, evaluations, judged_by=judged_by, title="Downhill"),
-        "Left: the cost of every step's batch, and the cost at every evaluation. Right: the images misread at every evaluation.",
+        "Left: the cost of every step's batch, and the cost at every evaluation. Right: the percentage of wrong answers.",
     )
 
 
 def of_signals(signals: Columns, params: Params) -> Picture:
-    """The signals of every array of parameters during a watched run."""
+    """What `--watch-every` measured for every array of parameters during the run."""
     names = [name for name, _ in bang.named_leaves(params)]
     return Picture(
         plot.signals(signals, names, title="What every layer was doing"),
-        "Length of the gradient, length of the update relative to the parameters, part of the decrease earned, signal to noise.",
+        "For every array: the length of the gradient, the length of the update relative to the parameters, the part of the fall "
+        "of the cost, and signal to noise.",
     )

@@ -33,8 +33,8 @@ def test_every_number_of_a_watched_run_is_whole(width):
     assert "…" not in text
     for line in progress.EXPLAINED.splitlines():
         assert line in text, "every explanation stands on one line"
-    assert "dead: parameters that had a gradient once" in text
-    assert "never lit: parameters that had no gradient so far" in " ".join(text.split())
+    assert "dead: parameters that once had a gradient" in text
+    assert "never lit: parameters that had no gradient in any measurement so far" in " ".join(text.split())
 
 
 def test_arrays_are_named_as_everywhere_else():

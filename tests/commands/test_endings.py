@@ -663,13 +663,17 @@ def test_a_damaged_run_is_refused_with_the_files_name(spoil, found, trained, tmp
         ("minima", {"learning_rate": float("nan")}, "s.json: learning_rate must be finite"),
         ("minima", {"widths": []}, "s.json: widths must not be empty"),
         ("downhill", {"side": 0}, "s.json: side must be more than 0, got 0"),
-        ("nielsen", {"more": 1}, "s.json holds no settings of nielsen: it has networks, seeds, choose, more"),
+        (
+            "nielsen",
+            {"more": 1},
+            "s.json holds no settings of nielsen: the file has the fields networks, seeds, choose, more",
+        ),
     ],
 )
 def test_settings_changed_by_hand_are_refused_with_file_field_and_remedy(name, change, found, tmp_path):
     settings = _reproduce.entry_of(name).experiment.quick._asdict() | change
     (tmp_path / "s.json").write_text(json.dumps({"experiment": name, "settings": settings}))
-    with pytest.raises(ValueError, match=r"is quick|such as|it takes") as told:
+    with pytest.raises(ValueError, match=r"the quick settings use|such as|needs the fields") as told:
         _reproduce.settings_from(name, tmp_path / "s.json")
     assert found in str(told.value)
 
@@ -677,7 +681,7 @@ def test_settings_changed_by_hand_are_refused_with_file_field_and_remedy(name, c
 @pytest.mark.parametrize("content", ["", "[1]", "[" * 100_000, "\udcff", '{"settings": 3}'])
 def test_settings_that_are_none_are_refused(content, tmp_path):
     (tmp_path / "s.json").write_bytes(content.encode(errors="surrogateescape"))
-    with pytest.raises(ValueError, match=r"s\.json holds no settings of noise: .*it takes seeds"):
+    with pytest.raises(ValueError, match=r"s\.json holds no settings of noise: .*needs the fields seeds"):
         _reproduce.settings_from("noise", tmp_path / "s.json")
 
 

@@ -108,10 +108,12 @@ def test_kept_settings_repeat_an_experiment_and_wrong_ones_are_refused(tmp_path)
 def test_settings_of_another_experiment_or_with_a_field_too_few_are_refused(tmp_path):
     other = tmp_path / "other.json"
     other.write_text(json.dumps({"experiment": "minima", "settings": {"numbers": [1], "fail": False}}))
-    with pytest.raises(ValueError, match="it belongs to minima"):
+    with pytest.raises(ValueError, match="the file belongs to the experiment minima"):
         _reproduce.settings_from("numbers", other)
     other.write_text(json.dumps({"settings": {"numbers": [1]}}))
-    with pytest.raises(ValueError, match="it has numbers; it takes numbers, fail"):
+    with pytest.raises(
+        ValueError, match="the file has the fields numbers, but the experiment needs the fields numbers, fail"
+    ):
         _reproduce.settings_from("numbers", other)
 
 

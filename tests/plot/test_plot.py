@@ -198,7 +198,7 @@ def test_both_readings_of_three_to_one():
     left, right = plot.two_readings((3, 1)).axes
     assert [bar.get_height() for bar in right.patches] == [3, 1]
     texts = [text.get_text() for text in right.texts]
-    assert texts == ["3\nearns 90 % of a small step", "1\nearns 10 % of a small step"]
+    assert texts == ["3\n90 % of the fall in a small step", "1\n10 % of the fall in a small step"]
     arrow = left.texts[0]
     assert (arrow.xy, tuple(arrow.xyann)) == ((3, 1), (0, 0))
     with pytest.raises(ValueError, match="two components"):
@@ -353,7 +353,7 @@ def test_every_frame_of_the_film_holds_its_own_values_where_they_belong(params):
     animation._func(0)
     np.testing.assert_allclose(lines.get_array(), artists(plot.edges(params), LineCollection)[0].get_array())
     animation._draw_was_started = True
-    with pytest.raises(ValueError, match="2 frames need as many steps and costs, got 1 and 2"):
+    with pytest.raises(ValueError, match="2 frames need as many steps and costs, got 1 steps and 2 costs"):
         plot.animate([params, later], [0], [1.0, 2.0])
 
 

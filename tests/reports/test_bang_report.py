@@ -160,7 +160,7 @@ def test_nonsense_is_refused_before_anything_is_computed(finished, monkeypatch):
             commands.bang(finished, **{name: value})
     with pytest.raises(ValueError, match="there is no instrument 'wroth', only worth, budget, examples, credit"):
         commands.bang(finished, ["wroth"])
-    with pytest.raises(ValueError, match="at must be start or end, got 'middle'"):
+    with pytest.raises(ValueError, match="at must be 'start' or 'end', got 'middle'"):
         commands.bang(finished, at="middle")
     with pytest.raises(ValueError, match="images must be at least 2"):
         commands.bang(finished, images=1)
