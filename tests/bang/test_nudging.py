@@ -227,7 +227,7 @@ def test_nonsense_is_refused(tiny):
         bang.worth(film_cost, entries=np.array([89]))(params, batch)
     with pytest.raises(ValueError, match="still computes in float32"):
         bang.worth(lambda p, b: film_cost(p, b).astype(jnp.float32))(params, batch)
-    with pytest.raises(ValueError, match="not a mean over examples: 12 of them"):
+    with pytest.raises(ValueError, match="not a mean over examples: 12 examples"):
         bang.worth(lambda p, b: film_cost(p, b) * len(b.labels))(params, batch)
     with pytest.raises(ValueError, match="at least one example"):
         bang.worth(film_cost)(params, Batch(batch.images[:0], batch.labels[:0]))

@@ -76,9 +76,9 @@ def test_networks_surer_of_noise_than_of_digits_are_called_so():
         arrays["auroc"][0, 0, :, 1] = auroc
         return measurement.answer(TINY, arrays).words
 
-    assert "surer of digits than of noise most of the time: in 85 of 100" in said(0.85)
-    assert "about as sure of noise as of digits: in 45 of 100" in said(0.45)
-    assert "surer of noise than of digits most of the time: in 10 of 100" in said(0.10)
+    assert "more confident on digits than on noise most of the time: in 85 of 100" in said(0.85)
+    assert "about as confident on noise as on digits: in 45 of 100" in said(0.45)
+    assert "more confident on noise than on digits most of the time: in 10 of 100" in said(0.10)
 
 
 def test_blind_weights_are_to_blame_only_where_confidence_falls_without_them():
