@@ -330,7 +330,7 @@ def test_the_command_line_trains_ranks_and_predicts(npz, tmp_path, mnist):
     files = ["blank.png", "notes.png", "none.png", "digit.png"]
     done = jaxnet("predict", "runs/film-1", *files, "--json", cwd=tmp_path, check=False)
     assert done.returncode == 1
-    assert re.findall(r"^jaxnet: (\w+\.png): ", done.stderr, re.M)[:3] == ["notes.png", "none.png", "blank.png"]
+    assert re.findall(r"^jaxnet: (\w+\.png):? ", done.stderr, re.M)[:3] == ["notes.png", "none.png", "blank.png"]
     assert "Traceback" not in done.stderr
     answers = json.loads(done.stdout.splitlines()[-1])
     assert [answer["answer"] is None for answer in answers] == [True, False]
