@@ -39,7 +39,9 @@ def test_every_path_that_contributing_names_exists():
 
 def test_every_entry_of_the_package_has_a_sentence():
     table = re.search(r"### Directly in `jaxnet/`\n(.*?)\n### ", TEXT, re.S).group(1)
-    entries = {path.name + "/" * path.is_dir() for path in (ROOT / "jaxnet").iterdir() if path.name != "__pycache__"}
+    entries = {path.name for path in (ROOT / "jaxnet").iterdir() if path.is_file()} | {
+        f"{path.name}/" for path in PACKAGES
+    }
     assert entries == set(re.findall(r"^\| `([^`]+)` \| [A-Z].*\. \|$", table, re.M))
 
 
@@ -86,6 +88,7 @@ def of_length(of: Subject, on_progress: Counted = uncounted) -> BangResults:
 """
 
 
+@pytest.mark.slow
 def test_an_instrument_of_the_command_is_one_module_and_one_line(tmp_path):
     assert "`INSTRUMENTS`" in re.search(r"### An instrument of `bang`\n(.*?)\n### ", TEXT, re.S).group(1)
     shutil.copytree(ROOT / "jaxnet", tmp_path / "jaxnet", ignore=shutil.ignore_patterns("__pycache__"))

@@ -118,3 +118,12 @@ def test_nobody_is_told_to_install_what_the_index_calls_jaxnet():
                 r"pip install\b[^\n`&]*(?<![/\w])jaxnet\b(?!')|['\"]jaxnet\[", path.read_text(encoding="utf-8")
             )
             assert not found, f"{path}: {found.group()}"
+
+
+def test_the_questions_of_the_film_are_those_that_the_experiments_ask():
+    from jaxnet.experiments.registry import FILM
+
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8"), re.M)
+    )
+    assert {name: rows[name] for name in FILM} == {name: entry.question for name, entry in FILM.items()}

@@ -11,7 +11,7 @@ from jaxnet.core.devices import arithmetic
 from jaxnet.core.types import Dataset
 from jaxnet.data.checks import digest
 from jaxnet.training import run_folder
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, Progress, no_progress
 
 
 def _require_same(dataset: Dataset, loaded: run_folder.Run, name: str) -> None:
@@ -88,7 +88,7 @@ def bang(
     frames: int = 40,
     data: str | Path | None = None,
     device: str | None = None,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
 ) -> Inspection:
     """Look at a finished run with the instruments of `jaxnet.bang`, and write `bang.html` and `bang/` into its folder.
 

@@ -25,7 +25,7 @@ from jaxnet.plot import style
 from jaxnet.reports import animation, html
 from jaxnet.reports.page import Frames
 from jaxnet.training import run_folder
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, Progress, no_progress
 from jaxnet.training.signals import unheeded
 
 WRITTEN = frozenset((cache.TOLD, "parts", "pictures", "answer.json", "report.html"))
@@ -159,7 +159,7 @@ def reproduce(
     settings: Any = None,
     out: str | Path | None = None,
     again: bool = False,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
 ) -> Reproduced:
     """Measure one experiment, compare its numbers with the published numbers, and write its pictures and report.
 
@@ -198,7 +198,7 @@ def _reproduced(
     planned: str,
     again: bool,
     own: Any,
-    on_progress: Callable[[Progress], None],
+    on_progress: OnProgress,
 ) -> Reproduced:
     name, on_progress = asked.name, unheeded(on_progress)
     if again:
@@ -275,7 +275,7 @@ def film(
     names: Sequence[str] = (),
     out: str | Path | None = None,
     again: bool = False,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
     on_result: Callable[[Reproduced], None] = lambda reproduced: None,
 ) -> Filmed:
     """Do all experiments in the film's order, and write one report.

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from jaxnet.core.json_types import without_nan
 from jaxnet.reports import html
 from jaxnet.training import ensemble, presets, records, run_folder
 from jaxnet.training.config import TrainConfig
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, Progress, no_progress
 from jaxnet.training.signals import stoppable, unheeded
 
 HELD_OUT = 10_000
@@ -57,7 +57,7 @@ def sweep(
     out: str | Path | None = None,
     overwrite: bool = False,
     files: str | Path | None = None,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
 ) -> Swept:
     """Train a network for every combination of settings and seed, and compare them on held-out training images.
 

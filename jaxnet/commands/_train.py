@@ -20,7 +20,7 @@ from jaxnet.data.checks import digest
 from jaxnet.training import config, presets, run_folder
 from jaxnet.training.config import TrainConfig
 from jaxnet.training.fitting import TrainResult, fit_and_record
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, Progress, no_progress
 from jaxnet.training.signals import stoppable, unheeded
 
 
@@ -33,7 +33,7 @@ def train(
     evaluate_every: int | None = None,
     watch_every: int = 0,
     files: str | Path | None = None,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
     on_result: Callable[[dict[str, Any]], None] = lambda result: None,
 ) -> dict[str, Any]:
     """Train a network, score the test images once, and write a run folder.

@@ -90,10 +90,10 @@ def _ordinal(number: int) -> str:
 
 
 def _run_chunk(
-    update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any, traced: bool = False
+    update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batches: Any, noted: bool = False
 ) -> tuple[Any, Any]:
     """Take one step for each entry along the batches' first axis, or all steps of an epoch, in one compiled program."""
-    if not traced:
+    if not noted:
         _note_tracing(update, state=state, batches=batches)
     if isinstance(batches, Epoch):
         cut = batches.cut()
@@ -110,8 +110,8 @@ def _run_chunk(
     return state, jax.tree.map(lambda leaf: leaf[None], info)
 
 
-run_chunk = jax.jit(_run_chunk, static_argnames=("update", "traced"))
-_run_chunk_in_place = jax.jit(_run_chunk, static_argnames=("update", "traced"), donate_argnames="state")
+run_chunk = jax.jit(_run_chunk, static_argnames="update")
+_run_chunk_in_place = jax.jit(_run_chunk, static_argnames="update", donate_argnames="state")
 
 
 def _chunks(descent: Descent, state: Any, batches: Iterable[Any], stacked: bool | None) -> Iterator[Any]:

@@ -142,7 +142,7 @@ def _in_words(path: Path) -> Iterator[None]:
         zlib.error,
         zipfile.BadZipFile,
         OverflowError,
-        NotImplementedError,
+        NotImplementedError,  # zipfile raises it for a compression that it does not know
         RuntimeError,
     ) as error:
         raise CorruptFile(

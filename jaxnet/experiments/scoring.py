@@ -1,7 +1,7 @@
 """Functions that experiments share: one counts parameters, one trains networks and scores each once on the test images."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from jaxnet import training
 from jaxnet.core import metrics
 from jaxnet.core.types import Dataset
 from jaxnet.training import config, ensemble
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress
 
 
 def parameters(hidden: Sequence[int]) -> int:
@@ -24,7 +24,7 @@ def parameters(hidden: Sequence[int]) -> int:
 
 
 def trained(
-    members: Sequence[config.TrainConfig], dataset: Dataset, on_progress: Callable[[Progress], None]
+    members: Sequence[config.TrainConfig], dataset: Dataset, on_progress: OnProgress
 ) -> tuple[ensemble.Results, Float[np.ndarray, "member"]]:
     """Train networks with the same layers; each network has its own order of the images.
 

@@ -18,7 +18,7 @@ from jaxnet.core.loop import Diverged, retraced, train
 from jaxnet.core.types import Apply, Batch, Loss, Params
 from jaxnet.training import records
 from jaxnet.training.planning import Plan
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, Progress, no_progress
 
 
 class Snapshot(NamedTuple):
@@ -156,7 +156,7 @@ def fit_and_record(
     *,
     evaluate_every: int | None = None,
     watch_every: int = 0,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
     asked: Sequence[int] = (),
 ) -> TrainResult:
     """Train to the end, or until a signal or NaN stops the training, and record the training.

@@ -1,6 +1,7 @@
 """The progress of a run, for display while it works."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -28,3 +29,11 @@ class Progress(NamedTuple):
     examples_per_second: float = 0.0
     signals: dict[str, dict[str, float]] | None = None
     left: float | None = None
+
+
+OnProgress = Callable[[Progress], None]
+"""A function that is called with the progress of a run."""
+
+
+def no_progress(progress: Progress) -> None:
+    """Show nothing."""

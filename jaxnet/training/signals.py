@@ -3,13 +3,13 @@
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, Progress
 
 
-def unheeded(on_progress: Callable[[Progress], None]) -> Callable[[Progress], None]:
+def unheeded(on_progress: OnProgress) -> OnProgress:
     """Wrap a progress function, so that neither a closed terminal nor a log on a full disk ends the training."""
 
     def told(seen: Progress) -> None:

@@ -88,7 +88,7 @@ FAMILIES = {f.__name__[3:]: f for f in (in_linen, in_nnx, in_equinox, in_haiku, 
 
 @pytest.mark.parametrize(
     "family",
-    [pytest.param(name, marks=pytest.mark.slow if name not in ("plain_arrays", "nnx") else ()) for name in FAMILIES],
+    [pytest.param(name, marks=() if name == "nnx" else pytest.mark.slow) for name in FAMILIES],
 )
 def test_every_instrument_gives_a_hand_written_gradients_numbers(family):
     apply, params, (first, last), flax_way = FAMILIES[family]()

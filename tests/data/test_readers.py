@@ -96,7 +96,9 @@ def test_an_archive_is_known_by_its_content_not_its_name(order, compressed, tmp_
     (np.savez_compressed if compressed else np.savez)(tmp_path / "own.npz", **stored)
     (tmp_path / "own.npz").rename(tmp_path / "OWN.NPZ.download")
     (tmp_path / "link").symlink_to("OWN.NPZ.download")
-    same(data.from_file(tmp_path / "link"))
+    found = data.from_file(tmp_path / "link")
+    same(found)
+    assert found.test.labels.tolist() == list(GOOD["test_labels"])
 
 
 def test_npy_files_side_by_side_are_one_data_set(tmp_path):

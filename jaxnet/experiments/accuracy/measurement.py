@@ -1,6 +1,6 @@
 """How well does the network read? The film's network from many seeds, with tweaks, with other layers; and shared mistakes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from jaxnet.core.types import Dataset
 from jaxnet.experiments.findings import Answer, Arrays, Experiment, Finding, Keep, at_once, mean, share
 from jaxnet.experiments.scoring import parameters, trained
 from jaxnet.training import config, ensemble, presets
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, no_progress
 
 TWEAKS: dict[str, dict[str, Any]] = {
     "128 + 128 hidden": {"sizes": (128, 128)},
@@ -63,7 +63,7 @@ def measure(
     dataset: Dataset,
     *,
     keep: Keep = at_once,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
 ) -> Arrays:
     """Train the networks, and score them on all test images.
 
@@ -100,7 +100,7 @@ def measure(
     }
 
 
-def _many_seeds(settings: AccuracySettings, dataset: Dataset, on_progress: Callable[[Progress], None]) -> Arrays:
+def _many_seeds(settings: AccuracySettings, dataset: Dataset, on_progress: OnProgress) -> Arrays:
     members = ensemble.grid(presets.film._replace(epochs=settings.epochs), seed=range(settings.seeds))
     results = ensemble.train_together(members, dataset, shared=False, evaluate_every=0, on_progress=on_progress)
     functions = training.plan(members[0], dataset, drawn=False).functions
@@ -122,9 +122,7 @@ def _many_seeds(settings: AccuracySettings, dataset: Dataset, on_progress: Calla
     }
 
 
-def _scores(
-    which: Sequence[config.TrainConfig], seeds: int, dataset: Dataset, on_progress: Callable[[Progress], None]
-) -> np.ndarray:
+def _scores(which: Sequence[config.TrainConfig], seeds: int, dataset: Dataset, on_progress: OnProgress) -> np.ndarray:
     """Train the networks of several settings, and return their accuracy on test images in percent, (settings, seed)."""
     return np.stack([trained(ensemble.grid(s, seed=range(seeds)), dataset, on_progress)[1] for s in which])
 

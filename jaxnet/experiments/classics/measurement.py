@@ -1,6 +1,5 @@
 """Classic fully connected networks on MNIST with their own protocols: LeCun 1998, Hinton 2005, Simard 2003, Ciresan 2010."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +8,7 @@ from jaxnet.core.types import Dataset
 from jaxnet.experiments.findings import Answer, Arrays, Experiment, Finding, Keep, at_once, mean
 from jaxnet.experiments.scoring import trained
 from jaxnet.training import config, ensemble, presets
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, no_progress
 
 
 class Protocol(NamedTuple):
@@ -127,7 +126,7 @@ def measure(
     dataset: Dataset,
     *,
     keep: Keep = at_once,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
 ) -> Arrays:
     """Train the networks, and score them on the test images.
 

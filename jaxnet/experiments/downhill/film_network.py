@@ -20,7 +20,7 @@ from jaxnet.core.types import Batch, Cost, Dataset
 from jaxnet.experiments.findings import Arrays
 from jaxnet.training import presets
 from jaxnet.training.functions import build
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, Progress
 
 SHARPNESS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, math.inf)
 """The values of k in the activation sigmoid(k z) between the layers. Infinity means the step function."""
@@ -44,7 +44,7 @@ def some(dataset: Dataset, images: int) -> Batch:
     return Batch(np.asarray(dataset.train.images[:images]), np.asarray(dataset.train.labels[:images]))
 
 
-def walk(seeds: int, epochs: int, dataset: Dataset, on_progress: Callable[[Progress], None]) -> Arrays:
+def walk(seeds: int, epochs: int, dataset: Dataset, on_progress: OnProgress) -> Arrays:
     """Train the film's network from several random starts on the same batches.
 
     Returns:
@@ -188,9 +188,7 @@ def sharp_cost(sharpness: Any) -> Cost:
     return losses.average(sharp_apply(sharpness), losses.squared_error)
 
 
-def on_or_off(
-    seeds: int, epochs: int, dataset: Dataset, batch: Batch, on_progress: Callable[[Progress], None]
-) -> Arrays:
+def on_or_off(seeds: int, epochs: int, dataset: Dataset, batch: Batch, on_progress: OnProgress) -> Arrays:
     """Train networks with steeper and steeper activations, and with the step, in one compiled program.
 
     Returns:

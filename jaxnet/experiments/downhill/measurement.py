@@ -1,6 +1,5 @@
 """How does gradient descent find its way down? Functions of one and two numbers, and the film's cost of 13,002 numbers."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +8,7 @@ from jaxnet.analysis import landscape
 from jaxnet.core.types import Dataset
 from jaxnet.experiments.downhill import film_network, toy_functions
 from jaxnet.experiments.findings import Answer, Arrays, Experiment, Finding, Keep, at_once, mean, number, share
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, no_progress
 
 LARGE = ("starts", "ends", "path")
 """Arrays of parameters. Other parts need these arrays, but no picture shows them."""
@@ -44,7 +43,7 @@ def measure(
     dataset: Dataset,
     *,
     keep: Keep = at_once,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
 ) -> Arrays:
     """Compute all descents.
 

@@ -1,7 +1,6 @@
 """What did the first layer learn: random pixels, blobs or edges? The measure of structure is tested first."""
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from jaxnet.experiments.findings import Answer, Arrays, Experiment, Finding, Kee
 from jaxnet.experiments.first_layer.controls import AMPLITUDES, found_in_blobs, found_planted, random_networks
 from jaxnet.experiments.first_layer.networks import FILTER, first_weights, sliding_filters
 from jaxnet.training import config, presets
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, no_progress
 
 LEVEL = 0.05
 """A p-value up to this level counts as a detection."""
@@ -72,7 +71,7 @@ def measure(
     dataset: Dataset,
     *,
     keep: Keep = at_once,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
 ) -> Arrays:
     """Test the measure on maps with known content, then apply it to trained networks.
 

@@ -1,7 +1,7 @@
 """The networks of the experiment: the film's network, its variations, and a convolutional network with small filters."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,14 +16,14 @@ from jaxnet.core.loop import train
 from jaxnet.core.network import Layer
 from jaxnet.core.types import Dataset
 from jaxnet.training import config, ensemble
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress
 
 FILTER, STRIDE, FILTERS = 5, 2, 16
 """The sizes of the convolutional network: the side of a filter and the distance between filters in pixels; their number."""
 
 
 def first_weights(
-    which: Sequence[config.TrainConfig], seeds: int, dataset: Dataset, on_progress: Callable[[Progress], None]
+    which: Sequence[config.TrainConfig], seeds: int, dataset: Dataset, on_progress: OnProgress
 ) -> tuple[np.ndarray, np.ndarray]:
     """Train networks with different seeds. `jaxnet train --seed K` with these settings trains the network of seed K.
 

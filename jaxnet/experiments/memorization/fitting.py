@@ -17,7 +17,7 @@ from jaxnet.core.loop import train
 from jaxnet.core.types import Batch, Params
 from jaxnet.training import config
 from jaxnet.training.functions import build
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, Progress, no_progress
 
 FITTED = 99.5
 """A network has fitted its labels if it has at least this percentage right."""
@@ -93,7 +93,7 @@ def fit(
     seeds: Sequence[int],
     *,
     enough: float | int = 100,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
 ) -> Fits:
     """Train until the labels are fitted, or until the epochs of the settings end.
 

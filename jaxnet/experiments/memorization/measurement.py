@@ -1,6 +1,5 @@
 """Does a network understand or memorize? It learns true labels, shuffled labels and meaningless pixels."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from jaxnet.experiments.memorization.fitting import FITTED, fit, judge, steps_to
 from jaxnet.experiments.memorization.verdict import judge_all
 from jaxnet.experiments.scoring import parameters
 from jaxnet.training import config, presets
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress
 
 MODERN = presets.film._replace(
     activation="relu", output="identity", loss="cross_entropy", initializer="he", optimizer="adam", schedule="constant"
@@ -58,7 +57,7 @@ class MemorizationSettings(NamedTuple):
     shares: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
-Show = Callable[[Progress], None]
+Show = OnProgress
 
 
 def measure(

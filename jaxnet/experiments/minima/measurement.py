@@ -15,7 +15,7 @@ from jaxnet.core.types import Batch, Dataset, Params
 from jaxnet.experiments.findings import Answer, Arrays, Experiment, Finding, Keep, at_once, judged, mean, share
 from jaxnet.training import config, ensemble, presets
 from jaxnet.training.functions import Functions
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, no_progress
 
 SIDE = 10
 """The side of an image in pixels. Choromanska et al. shrank the digits to 10 x 10 pixels."""
@@ -74,7 +74,7 @@ def measure(
     dataset: Dataset,
     *,
     keep: Keep = at_once,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
 ) -> Arrays:
     """Train the networks, and measure the cost of each network and the cost between two networks.
 
@@ -104,7 +104,7 @@ def measure(
     return {"widths": np.array(settings.widths), **{name: np.stack([p[name] for p in parts]) for name in parts[0]}}
 
 
-def _of_width(settings: MinimaSettings, width: int, small: Dataset, on_progress: Callable[[Progress], None]) -> Arrays:
+def _of_width(settings: MinimaSettings, width: int, small: Dataset, on_progress: OnProgress) -> Arrays:
     begin = trained_by(settings, width)
     params, each = [], -(-settings.networks // settings.orders)
     for first in range(0, settings.networks, each):

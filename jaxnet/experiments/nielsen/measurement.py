@@ -1,7 +1,6 @@
 """The networks of Nielsen's book, with the settings of the book, scored by the rule of the book and by the mean of all runs."""
 
 import itertools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ from jaxnet.core.types import Dataset
 from jaxnet.experiments.findings import Answer, Arrays, Experiment, Finding, Keep, at_once, judged, mean
 from jaxnet.experiments.scoring import trained
 from jaxnet.training import config, ensemble, presets
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, no_progress
 
 BOOK = presets.nielsen._replace(validation=10_000)
 """The settings of the book: 50,000 images for training, 10,000 for validation, and batches of 10."""
@@ -57,7 +56,7 @@ def measure(
     dataset: Dataset,
     *,
     keep: Keep = at_once,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
 ) -> Arrays:
     """Train the networks, and score them on test and validation images.
 

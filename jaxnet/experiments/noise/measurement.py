@@ -1,7 +1,7 @@
 """The answers of networks to nonsense (images without a digit), the reasons, and the remedies."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ from jaxnet.experiments.noise import networks as noise_training
 from jaxnet.experiments.noise.networks import HELD_OUT, NETWORKS, PAPER, Kind
 from jaxnet.experiments.noise.verdict import answer
 from jaxnet.experiments.noise.view import BASIC
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, no_progress
 
 SURE = 0.9
 """An answer is sure if the strongest output is at least this. (`view.CONFIDENT` is a lower limit, 50 %.)"""
@@ -68,7 +68,7 @@ def measure(
     dataset: Dataset,
     *,
     keep: Keep = at_once,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
 ) -> Arrays:
     """Train the networks, draw images of nonsense, and measure the answers.
 
@@ -166,7 +166,7 @@ def _scores(outputs: Mapping[str, np.ndarray], labels: np.ndarray, seeds: int) -
 
 def _untaught(
     settings: NoiseSettings, kind: Kind, dataset: Dataset, sets: Mapping[str, np.ndarray], labels: Any,
-    on_progress: Callable[[Progress], None],
+    on_progress: OnProgress,
 ) -> Arrays:  # fmt: skip
     """Compute the scores of one kind of network: as trained, with a temperature, in ensembles, and with erased weights."""
     seeds, independent = settings.seeds, kind.settings.output == "sigmoid"
@@ -225,9 +225,7 @@ def _reliability(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.stack([*map(np.asarray, calibration.reliability(calibration.confidence(outputs).ravel(), right.ravel()))])
 
 
-def _taught(
-    kind: Kind, family: str, sets: Mapping[str, np.ndarray], labels: Any, on_progress: Callable[[Progress], None]
-) -> Arrays:
+def _taught(kind: Kind, family: str, sets: Mapping[str, np.ndarray], labels: Any, on_progress: OnProgress) -> Arrays:
     """Compute the scores of the networks that were also trained on one family of nonsense."""
     params, independent = noise_training.taught(kind, family, on_progress), kind.settings.output == "sigmoid"
     outputs = {
@@ -242,7 +240,7 @@ def _paper(
     dataset: Dataset,
     sets: Mapping[str, np.ndarray],
     labels: Any,
-    on_progress: Callable[[Progress], None],
+    on_progress: OnProgress,
 ) -> Arrays:
     """Compute the scores of networks with the settings of Hendrycks and Gimpel, on two kinds of noise."""
     kind = noise_training.kind(PAPER._replace(epochs=settings.paper_epochs), settings.paper_seeds, dataset)

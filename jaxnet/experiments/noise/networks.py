@@ -1,7 +1,6 @@
 """The networks of the noise experiment. They are trained from many seeds, with and without nonsense."""
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +15,7 @@ from jaxnet.core.loop import train
 from jaxnet.core.types import Apply, Batch, Dataset, Params
 from jaxnet.training import config, ensemble, presets
 from jaxnet.training.functions import Functions, build
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, Progress
 from jaxnet.training.tables import ACTIVATIONS
 
 HELD_OUT = 5600
@@ -84,9 +83,7 @@ def _sums(activation: str) -> Apply:
     return functools.partial(network.apply, activation=ACTIVATIONS[activation], output=network.identity)
 
 
-def plain(
-    settings: config.TrainConfig, seeds: int, dataset: Dataset, on_progress: Callable[[Progress], None]
-) -> Params:
+def plain(settings: config.TrainConfig, seeds: int, dataset: Dataset, on_progress: OnProgress) -> Params:
     """Train the network from many seeds, all on the same batches. The arrays have one more axis at the front, for the seeds."""
     members = ensemble.grid(settings, seed=range(seeds))
     return (
@@ -96,7 +93,7 @@ def plain(
     )
 
 
-def taught(which: Kind, family: str, on_progress: Callable[[Progress], None]) -> Params:
+def taught(which: Kind, family: str, on_progress: OnProgress) -> Params:
     """Train the networks with the same starts and batches as `plain`, and one image of nonsense for every four digits.
 
     The nonsense is new at every step. The networks learn to answer nonsense with 0 from every sigmoid, or with equal probabilities

@@ -1,7 +1,6 @@
 """Are some real digits easier than others, and is noise different? Learning in one epoch, and loss-sensitivity."""
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +16,7 @@ from jaxnet.core.types import Batch, Dataset
 from jaxnet.experiments.findings import Arrays, Experiment, Keep, at_once
 from jaxnet.experiments.memorization.controls import noise, shuffled
 from jaxnet.experiments.sensitivity.verdict import CHECKED, KINDS, answer
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, Progress, no_progress
 
 SIZES = (196, 16, 16, 10)
 """The layers of the network of Arpit et al., for digits of 14x14 pixels: two hidden layers of 16 neurons."""
@@ -89,7 +88,7 @@ def measure(
     dataset: Dataset,
     *,
     keep: Keep = at_once,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
 ) -> Arrays:
     """Train on digits and on noise, and measure the role of single examples.
 
@@ -123,7 +122,7 @@ def measure(
     return arrays
 
 
-def _easy(settings: SensitivitySettings, dataset: Dataset, on_progress: Callable[[Progress], None]) -> Arrays:
+def _easy(settings: SensitivitySettings, dataset: Dataset, on_progress: OnProgress) -> Arrays:
     """Train networks for one epoch, and return the share of networks that recognize each example."""
 
     def one(key: Array, images: Array, labels: Array) -> Array:
@@ -155,7 +154,7 @@ def orders(examples: int, batch_size: int, epochs: int, seed: int) -> Int[np.nda
     return np.stack(mixed).reshape(epochs, steps, batch_size)
 
 
-def _sensitivities(settings: SensitivitySettings, dataset: Dataset, on_progress: Callable[[Progress], None]) -> Arrays:
+def _sensitivities(settings: SensitivitySettings, dataset: Dataset, on_progress: OnProgress) -> Arrays:
     measured = loss_sensitivity(cost, settings.learning_rate)
     together = jax.jit(jax.vmap(lambda key, images, labels, order: measured(start(key), Batch(images, labels), order)))
     keys = jax.random.split(jax.random.key(0), settings.seeds)

@@ -26,7 +26,7 @@ from jaxnet.training.ensemble.results import Group, Results, Unjudged
 from jaxnet.training.fitting import evaluate, fit
 from jaxnet.training.functions import build_optimizer
 from jaxnet.training.planning import Plan
-from jaxnet.training.progress import Progress
+from jaxnet.training.progress import OnProgress, Progress, no_progress
 
 
 def train_together(
@@ -37,7 +37,7 @@ def train_together(
     at_once: int = 64,
     evaluate_every: int | None = None,
     stopped: Callable[[], bool] = lambda: False,
-    on_progress: Callable[[Progress], None] = lambda seen: None,
+    on_progress: OnProgress = no_progress,
 ) -> Results:
     """Train many networks. Networks that differ only in settings such as seed and learning rate are trained together.
 
@@ -106,7 +106,7 @@ class Notes:
         base: Plan,
         evaluate_every: int,
         stopped: Callable[[], bool],
-        on_progress: Callable[[Progress], None],
+        on_progress: OnProgress,
     ):
         """Start with empty results."""
         count, epochs = len(members), base.settings.epochs
