@@ -537,7 +537,7 @@ def _same_size(files: Sequence[Path]) -> tuple[np.ndarray, int]:
         sizes = list(pool.map(_size, files))
         (width, height), _ = collections.Counter(sizes).most_common(1)[0]
         _require_small(f"{len(files):,} pictures of {width}x{height}", 3 * width * height * len(files))
-        found = list(pool.map(lambda file: _picture(file, (width, height)), files))
+        found = list(pool.map(lambda file, own: _picture(file, own, (width, height)), files, sizes))
     color = any(picture.mode == "RGB" and _is_colored(np.asarray(picture)) for picture in found)
     mode: Any = "RGB" if color else "L"
     images = np.stack([np.asarray(picture.convert(mode)) for picture in found])
@@ -555,11 +555,19 @@ def _size(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def _picture(path: Path, size: tuple[int, int]) -> Any:
-    """Read one picture with 8 bits, gray or RGB. Transparent parts become black if the rest is bright, otherwise white."""
+def _picture(path: Path, own: tuple[int, int], size: tuple[int, int]) -> Any:
+    """Read one picture with 8 bits, gray or RGB. Transparent parts become black if the rest is bright, otherwise white.
+
+    Args:
+        path: The file.
+        own: The picture's width and height.
+        size: The width and height to scale the picture to. A much larger picture is shrunk during decoding, to at
+            least twice this size, so that it needs little memory.
+    """
     from PIL import Image
 
-    planes = pictures.decode(path)
+    factor = max(1, min(side // (2 * goal) for side, goal in zip(own, size, strict=True)))
+    planes = pictures.decode(path, longest=-(-max(own) // factor))
     if planes.dtype != np.uint8:
         levels = planes.astype(np.float64)
         scale = 255 / 65535 if levels.max(initial=0) > 255 else 1.0

@@ -134,9 +134,8 @@ def test_what_changes_while_it_reads_is_refused_with_the_remedy(module, name):
     assert apply(params, jnp.ones(4)).shape == (4,)
 
 
-@pytest.mark.parametrize(
-    "shape", [pytest.param((28, 28), marks=pytest.mark.slow), pytest.param((32, 32, 3), marks=pytest.mark.slow), (9, 7)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(28, 28), (32, 32, 3), (9, 7)])
 def test_the_convnet_reads_any_images(shape):
     init, apply = flax_nnx.convnet(image_shape=shape, classes=4)
     params = init(jax.random.key(0))

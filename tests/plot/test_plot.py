@@ -232,14 +232,14 @@ def test_names_lie_on_the_ends_of_their_lines():
 
 
 def test_pictures_of_many_classes_stay_small():
-    many = 1500
+    many = 600
     classes = [f"class {i}" for i in range(many)]
     counts = np.eye(many, dtype=int)
-    counts[700, 3] = 9
+    counts[400, 3] = 9
     figure = plot.confusion(counts, classes=classes)
     assert max(figure.get_size_inches()) < 20
     axes = figure.axes[0]
-    assert {"class 3", "class 700"} <= {text.get_text() for text in axes.get_yticklabels()}
+    assert {"class 3", "class 400"} <= {text.get_text() for text in axes.get_yticklabels()}
     assert len(axes.get_yticklabels()) == 40
     images, outputs = np.zeros((2, 8, 8), np.uint8), np.linspace(0, 1, 2 * many).reshape(2, many)
     figure = plot.digits_read(images, [5, 6], outputs, outputs, classes=classes)
@@ -296,24 +296,23 @@ def test_arabic_is_drawn_only_where_its_letters_are_joined(monkeypatch):
     assert style.legible(["cat", "قطة"]) == ["cat", "#1"]
 
 
-@pytest.mark.parametrize(
-    "name", ["$\\alpha$", "$\\mathds{R}$", "$1_", "$", "$$", "一", "猫", "قطة", "émigré", "क", "😀", "\uffff"]
-)
-def test_any_name_of_a_class_can_be_drawn(name, mnist):
-    classes, outputs = [name, *map(str, range(1, 10))], np.eye(10)[:2]
+def test_any_name_of_a_class_can_be_drawn(mnist):
+    names = ["$\\alpha$", "$\\mathds{R}$", "$1_", "$", "$$", "一", "猫", "قطة", "émigré", "क", "😀", "\uffff"]
+    outputs = np.eye(12)[:2]
     images, labels = mnist.test.images[:2], np.array([0, 1])
     figures = (
-        plot.confusion(np.eye(10, dtype=int), classes=classes),
-        plot.digits_read(images, labels, outputs, outputs, classes=classes),
-        plot.cost_of_one(images[0], 0, outputs[0], classes=classes),
-        plot.mistakes_gallery(images, labels, labels, [1.0, 1.0], classes=classes),
-        plot.gradient_by_label(np.ones((1, 10)), ["w"], classes=classes),
-        plot.network_inputs(images, images, outputs, [name, "b"], classes=classes),
+        plot.confusion(np.eye(12, dtype=int), classes=names),
+        plot.digits_read(images, labels, outputs, outputs, classes=names),
+        plot.cost_of_one(images[0], 0, outputs[0], classes=names),
+        plot.mistakes_gallery(images, labels, labels, [1.0, 1.0], classes=names),
+        plot.gradient_by_label(np.ones((1, 12)), ["w"], classes=names),
+        *(plot.network_inputs(images, images, outputs, names[i : i + 2], classes=names) for i in range(0, 12, 2)),
     )
     for figure in figures:  # a letter that the font lacks would be a warning, and so an error
         figure.draw_without_rendering()
-    shown = [label.get_text() for label in figures[0].axes[0].get_xticklabels()]
-    assert shown[0].strip("\u200e") in (name, name.replace("$", r"\$"), "#0"), shown
+    shown = [label.get_text().strip("\u200e") for label in figures[0].axes[0].get_xticklabels()]
+    for i, (name, label) in enumerate(zip(names, shown, strict=True)):
+        assert label in (name, name.replace("$", r"\$"), f"#{i}"), (name, label)
 
 
 def test_the_tug_of_war_is_as_long_as_its_pulls():
