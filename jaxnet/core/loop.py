@@ -154,6 +154,35 @@ def _is_stacked(descent: Descent, state: Any, element: Any) -> bool:
     return part and not whole
 
 
+def info_like(descent: Descent, state: Any, element: Any, *, stacked: bool | None = None) -> Any:
+    """The shapes and types of the info that `train` yields for a chunk of steps. Nothing is computed.
+
+    Args:
+        descent: The descent.
+        state: A state of it.
+        element: An element of the batches, as `train` accepts it.
+        stacked: As in `train`.
+    """
+    (chunk,) = _chunks(descent, state, [element], stacked)
+    return jax.eval_shape(lambda state, chunk: _run_chunk(descent.update, state, chunk, True), state, chunk)[1]
+
+
+def _without_first(chunks: Iterator[Any], steps: int) -> Iterator[Any]:
+    """Leave out the chunks with the first steps."""
+    for chunk in chunks:
+        if steps <= 0:
+            yield chunk
+            continue
+        leaves = [chunk.order] if isinstance(chunk, Epoch) else jax.tree.leaves(chunk)
+        length = len(leaves[0]) if leaves else 1
+        if length > steps:
+            raise ValueError(
+                f"{steps} of the {length} steps of a chunk are taken already, so the training cannot continue with this "
+                "chunk; pass the batches in the same chunks as before"
+            )
+        steps -= length
+
+
 def train(
     descent: Descent,
     state: Any,
@@ -162,6 +191,7 @@ def train(
     stacked: bool | None = None,
     guarded: bool = True,
     in_place: bool = False,
+    first: int = 0,
 ) -> Iterator[tuple[Any, Any]]:
     """Take steps downhill, chunk by chunk.
 
@@ -186,6 +216,8 @@ def train(
         in_place: Whether a chunk may write its state over the state before the chunk. This saves the memory of one
             state. A yielded state is then valid only until the next chunk. in_place=True needs guarded=False, because a
             guarded loop goes back to the state before the chunk.
+        first: The number of steps that the state has already taken with these batches. As many steps of the batches are
+            left out.
 
     Yields:
         The state after each chunk, and the infos of the chunk's steps, stacked along a first axis of steps.
@@ -195,7 +227,8 @@ def train(
             the end of the training, if a parameter is not finite.
         ValueError: If both guarded and in_place are true. The function also raises it if it cannot decide whether the
             first element is one batch or a chunk: the descent accepts both, the first two axes of all arrays of the
-            element have the same lengths, and at least one array has a third axis.
+            element have the same lengths, and at least one array has a third axis. It also raises it if step `first`
+            lies within a chunk.
         TypeError: If `batches` is a single `Batch`, dictionary or epoch instead of a sequence.
     """
     if guarded and in_place:
@@ -203,7 +236,7 @@ def train(
     before, run = None, _run_chunk_in_place if in_place else run_chunk
     if in_place:  # copy, so that the caller's arrays stay valid and no two arrays share memory
         state = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
-    for chunk in _chunks(descent, state, batches, stacked):
+    for chunk in _without_first(_chunks(descent, state, batches, stacked), first):
         after, info = run(descent.update, state, chunk)
         if before is not None:
             _check(descent, *before)

@@ -18,7 +18,14 @@ from jaxnet.core.types import Batch
 
 
 def shuffled(
-    key: Key[Array, ""], data: Any, batch_size: int, *, epochs: int = 1, keyed: bool = False, steps: int | None = None
+    key: Key[Array, ""],
+    data: Any,
+    batch_size: int,
+    *,
+    epochs: int = 1,
+    keyed: bool = False,
+    steps: int | None = None,
+    first: int = 0,
 ) -> Iterator[Any]:
     """In every epoch, yield all examples once in a new random order, as batches stacked along a leading axis of steps.
 
@@ -36,18 +43,19 @@ def shuffled(
             the key.
         steps: The number of steps to stack. The default is a divisor of the number of steps in an epoch. The stacked
             steps then have about 2,500 images, and all chunks have one shape, so that one compiled program is enough.
+        first: The number of steps to leave out at the beginning, because an earlier training has taken them.
 
     Yields:
         Chunks: pytrees with the structure of `data`, whose arrays have shape (steps, batch_size, ...) and are
         read-only. No chunk contains steps of two epochs.
 
     Raises:
-        ValueError: If the batch size is not between 1 and the number of examples, epochs is negative, the arrays have
-            no common leading axis, or a `Batch` does not hold valid images and labels.
+        ValueError: If the batch size is not between 1 and the number of examples, epochs or first is negative, the
+            arrays have no common leading axis, or a `Batch` does not hold valid images and labels.
     """
-    size = _check(data, batch_size, epochs, keyed)
+    size = _check(data, batch_size, epochs, keyed, first)
     steps = steps or chunk_length(size // batch_size, batch_size)
-    return _chunks(key, data, batch_size, epochs, keyed, steps)
+    return _chunks(key, data, batch_size, epochs, keyed, steps, first)
 
 
 def resident_epochs(
@@ -58,6 +66,7 @@ def resident_epochs(
     epochs: int = 1,
     keyed: bool = False,
     sharding: jax.sharding.Sharding | None = None,
+    first: int = 0,
 ) -> Iterator[Epoch]:
     """Yield the batches of `shuffled` as epochs. The device gathers the batches of an epoch in one compiled program.
 
@@ -71,19 +80,21 @@ def resident_epochs(
         epochs: How many times to go through the data.
         keyed: Whether to give every batch a random key.
         sharding: The devices for the examples. If it is None, the current device holds them.
+        first: The number of steps to leave out at the beginning, because an earlier training has taken them.
 
     Yields:
-        One `Epoch` after the other. Their batches, the order of the batches and the keys are as in `shuffled`.
+        One `Epoch` after the other. Their batches, the order of the batches and the keys are as in `shuffled`. If
+        `first` lies within an epoch, the first `Epoch` has only the steps that remain.
 
     Raises:
         ValueError: As in `shuffled`.
     """
-    _check(data, batch_size, epochs, keyed)
-    return _epochs(key, data, batch_size, epochs, keyed, sharding)
+    _check(data, batch_size, epochs, keyed, first)
+    return _epochs(key, data, batch_size, epochs, keyed, sharding, first)
 
 
 def _epochs(
-    key: Array, data: Any, batch_size: int, epochs: int, keyed: bool, sharding: jax.sharding.Sharding | None
+    key: Array, data: Any, batch_size: int, epochs: int, keyed: bool, sharding: jax.sharding.Sharding | None, first: int
 ) -> Iterator[Epoch]:
     size = _length(data)
     per_epoch = size // batch_size
@@ -97,16 +108,20 @@ def _epochs(
     with concurrent.futures.ThreadPoolExecutor(devices.cores()) as pool:  # random draws do not block other threads
         for epoch in range(epochs):
             drawn = np.stack(list((map if len(generators) == 1 else pool.map)(draw, generators))).reshape(shape)
-            order = np.moveaxis(drawn, -2, 0)
-            yield Epoch(examples, order, batch_keys if keyed else None, np.asarray(epoch * per_epoch, np.uint32))
+            taken = max(0, first - epoch * per_epoch)
+            if taken < per_epoch:
+                order, number = np.moveaxis(drawn, -2, 0)[taken:], epoch * per_epoch + taken
+                yield Epoch(examples, order, batch_keys if keyed else None, np.asarray(number, np.uint32))
 
 
-def _check(data: Any, batch_size: int, epochs: int, keyed: bool) -> int:
+def _check(data: Any, batch_size: int, epochs: int, keyed: bool, first: int) -> int:
     size = _length(data)
     if not 1 <= batch_size <= size:
         raise ValueError(f"batch_size must be between 1 and {size:,}, the number of examples, got {batch_size}")
     if epochs < 0:
         raise ValueError(f"epochs must be 0 or more, got {epochs}")
+    if first < 0:
+        raise ValueError(f"first must be 0 or more steps, got {first}")
     if keyed and not isinstance(data, Batch):
         raise ValueError(
             f"keyed=True needs a Batch, which has a field for the key, got {type(data).__name__}; "
@@ -143,7 +158,7 @@ def _generators(keys: Array) -> list[np.random.Generator]:
     return [np.random.default_rng(each) for each in words.reshape(-1, words.shape[-1])]
 
 
-def _chunks(key: Array, data: Any, batch_size: int, epochs: int, keyed: bool, steps: int) -> Iterator[Any]:
+def _chunks(key: Array, data: Any, batch_size: int, epochs: int, keyed: bool, steps: int, first: int) -> Iterator[Any]:
     size = _length(data)
     per_epoch = size // batch_size
     order_key, batch_key = _split(key)
@@ -151,8 +166,11 @@ def _chunks(key: Array, data: Any, batch_size: int, epochs: int, keyed: bool, st
     gather = _gather_on_device(data) if devices.resident() else _gather_on_host(data)
     for epoch in range(epochs):
         order = generator.permutation(size).astype(np.int32)
-        for start in range(0, per_epoch, steps):
-            stop = min(start + steps, per_epoch)
+        taken = max(0, first - epoch * per_epoch)
+        for begin in range(0, per_epoch, steps):
+            start, stop = max(begin, taken), min(begin + steps, per_epoch)
+            if start >= stop:
+                continue
             chosen = order[start * batch_size : stop * batch_size].reshape(stop - start, batch_size)
             read = gather(chosen)
             if keyed:

@@ -1,5 +1,6 @@
 """The training loop. It trains a network to the end, or until a signal or NaN stops it, and records the training."""
 
+import contextlib
 import functools
 import itertools
 import math
@@ -14,9 +15,11 @@ import numpy as np
 from jaxnet import bang, data
 from jaxnet.core import devices, metrics
 from jaxnet.core.descent import Descent, vmapped
-from jaxnet.core.loop import Diverged, retraced, train
+from jaxnet.core.leaves import first_not_finite
+from jaxnet.core.loop import Diverged, info_like, retraced, train
 from jaxnet.core.types import Apply, Batch, Loss, Params
 from jaxnet.training import records
+from jaxnet.training.checkpoints import Checkpoint, Checkpoints, Judged
 from jaxnet.training.planning import Plan
 from jaxnet.training.progress import OnProgress, Progress, no_progress
 
@@ -31,12 +34,15 @@ class Snapshot(NamedTuple):
         info: The chunk's infos, stacked along an axis of steps. If there are several networks, an axis of networks
             comes after the axis of steps.
         evaluation: Cost and accuracy on the images `plan.judged`. If no evaluation was due, it is None.
+        restored: Everything up to this step, if this snapshot is the checkpoint that the training continues from. `info`
+            then has all steps so far. In all other snapshots it is None.
     """
 
     step: int
     state: Any
     info: Any
     evaluation: metrics.Evaluation | None
+    restored: Checkpoint | None = None
 
 
 class TrainResult(NamedTuple):
@@ -80,8 +86,13 @@ def fit(
     evaluator: Callable[[Params], metrics.Evaluation | None] | None = None,
     guarded: bool = True,
     in_place: bool = False,
+    checkpoints: Checkpoints | None = None,
 ) -> Iterator[Snapshot]:
     """Train, and yield a snapshot after every chunk of steps. On an accelerator a chunk is an epoch.
+
+    With `checkpoints`, the training is saved every few seconds. If the folder already has a checkpoint, the training
+    continues from it: the first snapshot is this checkpoint, and all later snapshots are equal to those of a training
+    that was never interrupted, bit for bit.
 
     Args:
         plan: The plan from `training.plan`.
@@ -91,17 +102,20 @@ def fit(
             chunk is still checked for NaN and infinity.
         descent: The descent to use. If it is None, the plan's descent is used.
         state: The state to start from. If it is None, the training starts at the plan's parameters.
-        batches: The batches that the steps read. If it is None, the steps read the plan's images in the plan's order.
+        batches: The batches that the steps read, from the first step on. If it is None, the steps read the plan's images
+            in the plan's order. If the training continues from a checkpoint, the batches of earlier steps are left out.
         evaluator: `evaluator(params) -> Evaluation`. If it is None, the network is evaluated on the plan's `judged`
             images.
         guarded: Whether to stop at NaN and infinity, as in `jaxnet.train`.
         in_place: Whether a chunk may overwrite the state before it with its own state, as in `jaxnet.train`.
+        checkpoints: Where to save the training. If it is None, nothing is saved.
 
     Yields:
         A `Snapshot` after every chunk. You can also stop early with `break`, but then the last chunk is not checked.
 
     Raises:
         Diverged: If the cost or a parameter is not finite, and the training is guarded.
+        ValueError: If all checkpoints are damaged, or the last good one belongs to another training.
         Exception: If an evaluation fails. The snapshot without this evaluation is yielded first.
 
     Examples:
@@ -113,28 +127,98 @@ def fit(
         >>> [(snapshot.step, snapshot.evaluation is not None) for snapshot in fit(two_epochs)]
         [(2, True), (4, True)]
     """
-    settings, step = plan.settings, 0
+    settings, step, first = plan.settings, 0, 0
     per_epoch = plan.num_steps // max(1, settings.epochs)
     descent = _descent(plan) if descent is None else descent
     state = jax.jit(descent.init)(plan.params) if state is None else state
-    batches = _batches(plan) if batches is None else batches
     if evaluator is None and evaluate_every:
         judged = jax.tree.map(jnp.asarray, plan.judged) if devices.resident() else plan.judged
         evaluator = functools.partial(_evaluate, plan, judged)
+    saver = None if checkpoints is None else _Saver(checkpoints, guarded)
+    if saver is not None and saver.checkpoints.steps():
+        element, batches = _first(_batches(plan) if batches is None else batches, given=batches is not None)
+        restored = saver.restore(state, None if element is None else info_like(descent, state, element))
+        step, state = restored.step, restored.state
+        yield Snapshot(step, state, restored.info, None, restored)
+        first = 0 if batches is None else step
+    batches = _batches(plan, first=step) if batches is None else batches
     wanted = itertools.takewhile(lambda chunk: not stopped(), batches)
-    for after, info in train(descent, state, wanted, guarded=guarded, in_place=in_place):
-        step += len(info.cost)
-        epoch, within = divmod(step, per_epoch)
-        due = evaluate_every and not within and (epoch % evaluate_every == 0 or epoch == settings.epochs)
-        evaluation, failed = None, None
-        if due and evaluator is not None:
-            try:
-                evaluation = evaluator(after.params)
-            except Exception as error:  # raised only after the state was yielded, so that the caller has the state
-                failed = error
-        yield Snapshot(step, after, info, evaluation)
-        if failed is not None:
-            raise failed
+    with contextlib.nullcontext() if saver is None else contextlib.closing(saver):
+        for after, info in train(descent, state, wanted, guarded=guarded, in_place=in_place, first=first):
+            step += len(info.cost)
+            epoch, within = divmod(step, per_epoch)
+            due = evaluate_every and not within and (epoch % evaluate_every == 0 or epoch == settings.epochs)
+            evaluation, failed = None, None
+            if due and evaluator is not None:
+                try:
+                    evaluation = evaluator(after.params)
+                except Exception as error:  # raised only after the state was yielded, so that the caller has the state
+                    failed = error
+            if saver is not None and failed is None:
+                saver.took(step, after, info, evaluation)
+            yield Snapshot(step, after, info, evaluation)
+            if failed is not None:
+                raise failed
+        if saver is not None:
+            saver.save()
+
+
+class _Saver:
+    """Collects the record of a training, and saves it with the state when a checkpoint is due."""
+
+    def __init__(self, checkpoints: Checkpoints, guarded: bool):
+        """Begin an empty record."""
+        self.checkpoints, self._guarded = checkpoints, guarded
+        self._infos: list[Any] = []
+        self._evaluations: list[Judged] = []
+        self._latest: tuple[int, Any] | None = None
+        self._begun = time.perf_counter()
+
+    def restore(self, state: Any, info: Any) -> Checkpoint:
+        """Continue the record of the last good checkpoint."""
+        restored = self.checkpoints.restore(state, info)
+        assert restored is not None
+        self._infos = [] if restored.info is None else [restored.info]
+        self._evaluations = list(restored.evaluations)
+        self._begun = time.perf_counter() - restored.seconds
+        return restored
+
+    def took(self, step: int, state: Any, info: Any, evaluation: metrics.Evaluation | None) -> None:
+        """Add a chunk of steps to the record, and begin to save a checkpoint if one is due."""
+        self._infos.append(info)
+        self._latest = (step, state)
+        if evaluation is not None:
+            self._evaluations.append(Judged(step, evaluation.cost, evaluation.accuracy))
+        if self.checkpoints.due() and self._is_good():
+            self.checkpoints.offer(self._checkpoint(step, state), self._infos)
+
+    def save(self) -> None:
+        """Save the last state, and wait until it is saved."""
+        if self._latest is not None and self._is_good():
+            self.checkpoints.save(self._checkpoint(*self._latest), self._infos)
+
+    def close(self) -> None:
+        """Wait until the checkpoint that is being written is complete."""
+        self.checkpoints.close()
+
+    def _checkpoint(self, step: int, state: Any) -> Checkpoint:
+        return Checkpoint(step, state, None, tuple(self._evaluations), time.perf_counter() - self._begun)
+
+    def _is_good(self) -> bool:
+        """Whether the state is finite. A guarded training goes back behind a state that is not."""
+        if not self._guarded or self._latest is None:
+            return True
+        costs = np.asarray(self._infos[-1].cost, np.float64)
+        return bool(np.isfinite(costs).all()) and first_not_finite(self._latest[1].params) is None
+
+
+def _first(batches: Iterable[Any], *, given: bool) -> tuple[Any, Iterable[Any] | None]:
+    """The first element of the batches, and all batches. If the batches are the plan's own, they can be made again."""
+    if not given:
+        return next(iter(batches), None), None
+    iterator = iter(batches)
+    element = next(iterator, None)
+    return element, iterator if element is None else itertools.chain([element], iterator)
 
 
 def _descent(plan: Plan) -> Descent:
@@ -142,10 +226,10 @@ def _descent(plan: Plan) -> Descent:
     return vmapped(plan.functions.descent) if plan.settings.candidates > 1 else plan.functions.descent
 
 
-def _batches(plan: Plan) -> Iterator[Any]:
+def _batches(plan: Plan, *, first: int = 0) -> Iterator[Any]:
     """The plan's images in the plan's order: as epochs on an accelerator, as chunks from the host on a CPU."""
     settings, functions = plan.settings, plan.functions
-    shown = {"epochs": settings.epochs, "keyed": functions.keyed}
+    shown = {"epochs": settings.epochs, "keyed": functions.keyed, "first": first}
     if devices.resident():
         return data.resident_epochs(plan.order_key, plan.train, settings.batch_size, **shown)
     return data.shuffled(plan.order_key, plan.train, settings.batch_size, steps=functions.steps_per_chunk, **shown)
@@ -158,6 +242,7 @@ def fit_and_record(
     watch_every: int = 0,
     on_progress: OnProgress = no_progress,
     asked: Sequence[int] = (),
+    checkpoints: Checkpoints | None = None,
 ) -> TrainResult:
     """Train to the end, or until a signal or NaN stops the training, and record the training.
 
@@ -170,6 +255,7 @@ def fit_and_record(
         on_progress: A function that is called after every chunk of steps.
         asked: The numbers of the signals received so far, from `stoppable`. If a signal comes during a chunk, the
             training ends after this chunk.
+        checkpoints: Where to save the training, and to continue it from, as in `fit`.
 
     Returns:
         The trained network and its record. If there is an exception after the first chunk of steps, the training ends,
@@ -191,14 +277,19 @@ def fit_and_record(
         evaluate_every = math.ceil(plan.settings.epochs / 25)
     state, infos, rows, accuracy, diverged, failed = None, [], [], None, None, None
     per_epoch = plan.num_steps / max(1, plan.settings.epochs)
-    begun, known = time.perf_counter(), len(retraced())
+    begun, known, earlier = time.perf_counter(), len(retraced()), 0.0
     first: tuple[float, int] | None = None
     waiting, seen = None, Progress("training")
     latest: dict[str, dict[str, float]] | None = None
     try:
-        for snapshot in fit(plan, evaluate_every=evaluate_every, stopped=lambda: bool(asked)):
+        for snapshot in fit(plan, evaluate_every=evaluate_every, stopped=lambda: bool(asked), checkpoints=checkpoints):
             state = snapshot.state
             infos.append(snapshot.info)
+            if snapshot.restored is not None:
+                earlier = snapshot.restored.seconds
+                rows = [(step, step / per_epoch, cost, right) for step, cost, right in snapshot.restored.evaluations]
+                accuracy = float(np.max(rows[-1][3])) if rows else None
+                continue
             # All chunks before this one are finished, so reading their results does not wait for the device.
             accuracy = accuracy if waiting is None else float(np.asarray(waiting).max())
             waiting = None
@@ -237,7 +328,7 @@ def fit_and_record(
         if chosen is None:  # choose by the costs of the last steps, which need no more memory
             chosen = int(np.nan_to_num(np.asarray(infos[-1].cost).mean(axis=0), nan=np.inf).argmin()) if infos else 0
     jax.block_until_ready(state)
-    seconds = time.perf_counter() - begun
+    seconds = earlier + time.perf_counter() - begun
     state = member(state.inner if isinstance(state, bang.Watched) else state, chosen)
     steps, of_chosen = int(state.step), (..., chosen) if chosen is not None else ...
     info = jax.tree.map(lambda column: column[:steps], _of(records.stack(infos), chosen)) if infos else None

@@ -1,17 +1,11 @@
 """The run folder: write a run's settings, record, checkpoint and result, and read them back."""
 
-import contextlib
 import hashlib
 import importlib.metadata
 import json
-import logging
-import math
 import platform
 import reprlib
-import shutil
 import sys
-import threading
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,12 +15,11 @@ import numpy as np
 from jaxnet._version import __version__
 from jaxnet.core.descent import State
 from jaxnet.core.devices import arithmetic, describe
-from jaxnet.core.folders import UNFINISHED
 from jaxnet.core.json_types import as_tuples, fits, in_words
 from jaxnet.core.types import Params
 from jaxnet.data.appearance import Appearance, Likeness
 from jaxnet.data.readers import archive
-from jaxnet.training import records
+from jaxnet.training import checkpoints, records
 from jaxnet.training.config import TrainConfig
 from jaxnet.training.functions import Functions, build
 
@@ -92,8 +85,6 @@ def write(folder: Path, run: Run) -> None:
         folder: The folder.
         run: The run to write.
     """
-    import orbax.checkpoint as ocp
-
     told = {
         "settings": run.settings._asdict(),
         "image_shape": run.image_shape,
@@ -114,42 +105,8 @@ def write(folder: Path, run: Run) -> None:
     if run.likeness is not None:
         flat |= {f"likeness/{name}": np.asarray(part) for name, part in run.likeness._asdict().items()}
     np.savez(folder / "record.npz", **flat)
-    _require_room(folder, [leaf.nbytes for leaf in jax.tree.leaves(run.state)])
-    with _muted(), ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save((folder / "checkpoint").resolve(), run.state)
-    told["checkpoint"] = {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted((folder / "checkpoint").rglob("*"))
-        if path.is_file()
-    }
+    told["checkpoint"] = checkpoints.save_tree(folder / "checkpoint", run.state)
     (folder / "settings.json").write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
-
-
-def _require_room(folder: Path, sizes: Sequence[int]) -> None:
-    """Test with ordinary files whether a checkpoint fits, because orbax's threads print very long errors on a full disk."""
-    probe, total = folder / f"{UNFINISHED}room", sum(sizes) + sum(sizes) // 5 + 120_000
-    largest = max(1 << 16, *sizes)
-    try:
-        probe.mkdir()
-        for i in range(math.ceil(total / largest)):
-            (probe / str(i)).write_bytes(bytes(largest))
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(folder / "checkpoint")) from error
-    finally:
-        shutil.rmtree(probe, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _muted() -> Iterator[None]:
-    """Let orbax's threads print nothing about errors, because the caller gets these errors anyway."""
-    logger, hooks = logging.getLogger("absl"), (threading.excepthook, sys.unraisablehook)
-    disabled, logger.disabled = logger.disabled, True
-    threading.excepthook, sys.unraisablehook = (lambda told: None), (lambda told: None)
-    try:
-        yield
-    finally:
-        logger.disabled = disabled
-        threading.excepthook, sys.unraisablehook = hooks
 
 
 def load(folder: str | Path) -> Run:
@@ -166,8 +123,6 @@ def load(folder: str | Path) -> Run:
         ValueError: If the folder holds no run, a run that this version cannot read, or a file that was damaged or
             changed. The message names the file, the fault and the remedy.
     """
-    import orbax.checkpoint as ocp
-
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no run folder {folder}; `jaxnet train --out {folder}` writes one")
@@ -195,18 +150,13 @@ def load(folder: str | Path) -> Run:
     except Exception as error:  # sizes or types that a person changed can cause any error
         raise _unreadable(folder, "settings.json", error) from error
     listed = _field(folder, "settings.json", told, "checkpoint", dict) if "checkpoint" in told else {}
-    for name, digest in listed.items():
-        try:
-            damaged = hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest
-        except OSError as error:
-            raise _unreadable(folder, name, error) from error
-        if damaged:
-            raise _unreadable(folder, name, ValueError("it is damaged, because its sha256 differs from settings.json"))
     try:
-        with arithmetic(dtype=settings.dtype), _muted():
-            like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=_here()), like)
-            with ocp.StandardCheckpointer() as checkpointer:
-                state = checkpointer.restore((folder / "checkpoint").resolve(), like)
+        checkpoints.require_unchanged(folder, listed)
+    except checkpoints.Changed as error:
+        raise _unreadable(folder, error.name, error) from error
+    try:
+        with arithmetic(dtype=settings.dtype):
+            state = checkpoints.restore_tree(folder / "checkpoint", like)
     except Exception as error:  # for a damaged checkpoint orbax can raise anything
         raise _unreadable(folder, "checkpoint", error) from error
     if params_sha256(state.params) != expected:
@@ -301,12 +251,6 @@ def _settings(folder: Path, told: dict[str, Any]) -> tuple[TrainConfig, tuple[in
     _field(folder, name, told, "num_steps", int)
     _field(folder, name, told, "versions", dict)
     return TrainConfig(**values), shape, classes
-
-
-def _here() -> jax.sharding.Sharding:
-    from jaxnet.core.devices import current
-
-    return jax.sharding.SingleDeviceSharding(current())
 
 
 def params_sha256(params: Params) -> str:

@@ -1,0 +1,346 @@
+"""Checkpoints: save a training every few seconds in the background, and continue from the last good checkpoint."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import math
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnet.core.devices import current
+from jaxnet.core.folders import UNFINISHED, reason, write_file
+
+KEPT = 2
+"""How many checkpoints stay in the folder. If the last one is damaged, the one before it is used."""
+
+FORMAT = 1
+"""The number of the layout of checkpoints. A folder with a larger number was written by a newer version."""
+
+
+class Judged(NamedTuple):
+    """The result of an evaluation during the training.
+
+    Attributes:
+        step: How many steps had been taken.
+        cost: The cost. If there are several networks, it has an axis of networks.
+        accuracy: The fraction of the images that the network recognized correctly, with the same axes.
+    """
+
+    step: int
+    cost: Any
+    accuracy: Any
+
+
+class Checkpoint(NamedTuple):
+    """A training as it was after a chunk of steps.
+
+    Attributes:
+        step: How many steps have been taken.
+        state: The state after these steps.
+        info: The infos of all steps so far, stacked along an axis of steps. It has the structure of a chunk's info.
+        evaluations: The evaluations so far.
+        seconds: The time of training in seconds, over all processes that worked on it.
+    """
+
+    step: int
+    state: Any
+    info: Any
+    evaluations: tuple[Judged, ...]
+    seconds: float
+
+
+class Checkpoints:
+    """The checkpoints of one training, in one folder.
+
+    A thread writes the checkpoints while the training goes on. A checkpoint is complete, or `restore` ignores it. If a
+    checkpoint cannot be written, the training goes on, and the checkpoints before it stay.
+
+    Attributes:
+        folder: The folder. It is made with the first checkpoint.
+        every: The number of seconds between two checkpoints. 0 means that only `save` writes checkpoints.
+        restored: The step that `restore` returned to, or None.
+        failed: Why the last checkpoint could not be written, or None.
+    """
+
+    def __init__(self, folder: str | Path, *, every: int | float = 30):
+        """Use a folder. Nothing is read or written yet.
+
+        Raises:
+            ValueError: If the number of seconds is negative.
+        """
+        if not every >= 0:
+            raise ValueError(f"every must be 0 or more seconds, got {every}")
+        self.folder, self.every = Path(folder), every
+        self.restored: int | None = None
+        self.failed: str | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._writing: Future[None] | None = None
+        self._last = time.monotonic()
+
+    def steps(self) -> list[int]:
+        """The steps of the complete checkpoints in the folder, in increasing order."""
+        names = (path.stem for path in self.folder.glob("*.json"))
+        return sorted(int(name) for name in names if name.isdigit() and (self.folder / name).is_dir())
+
+    def restore(self, state: Any, info: Any) -> Checkpoint | None:
+        """Read the last good checkpoint. Damaged checkpoints are skipped, and a warning names them.
+
+        Args:
+            state: A state of the training, or its shapes. It gives the structure, the types and the devices.
+            info: The info of a chunk of steps, or its shapes. It gives the structure.
+
+        Returns:
+            The checkpoint, equal to what was saved, bit for bit. If the folder has no checkpoint, it is None.
+
+        Raises:
+            ValueError: If all checkpoints are damaged, or if the last good checkpoint belongs to another training or was
+                written by a newer version.
+        """
+        damaged = []
+        for step in reversed(self.steps()):
+            try:
+                told = json.loads((self.folder / f"{step}.json").read_text())
+                version = int(told["format"])
+                if version <= FORMAT:
+                    require_unchanged(self.folder, told["files"])
+            except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+                damaged.append(f"{self.folder / str(step)} is damaged ({' '.join(str(error).split())[:150]})")
+                continue
+            if version > FORMAT:
+                raise ValueError(
+                    f"{self.folder / str(step)} was written by a newer version of jaxnet (layout {version}, this version "
+                    f"reads {FORMAT}); install the newer version"
+                )
+            found = self._read(step, told, state, info)
+            for line in damaged:
+                logging.getLogger("jaxnet").warning(f"{line}; the training continues from step {step:,} instead")
+            self.restored, self._last = step, time.monotonic()
+            return found
+        if damaged:
+            raise ValueError(f"{'; '.join(damaged)}; restore the folder from a copy, or train again")
+        return None
+
+    def _read(self, step: int, told: dict[str, Any], state: Any, info: Any) -> Checkpoint:
+        self._require_alike(step, told["state"], _described(state))
+        tree: dict[str, Any] = {"state": state}
+        for part in ("info", "evaluations"):
+            if told[part]:
+                tree[part] = {str(i): jax.ShapeDtypeStruct(shape, kind) for i, (shape, kind) in enumerate(told[part])}
+        read = restore_tree(self.folder / str(step), tree)
+        leaves, judged = (
+            [np.asarray(read[part][str(i)]) for i in range(len(told[part]))] for part in ("info", "evaluations")
+        )
+        stacked = jax.tree.structure(info).unflatten(leaves) if leaves else None
+        evaluations = tuple(map(Judged, told["evaluated"], *judged)) if judged else ()
+        return Checkpoint(step, read["state"], stacked, evaluations, float(told["seconds"]))
+
+    def _require_alike(self, step: int, there: dict[str, str], here: dict[str, str]) -> None:
+        different = next((name for name in there | here if there.get(name) != here.get(name)), None)
+        if different is not None:
+            raise ValueError(
+                f"{self.folder / str(step)} belongs to another training: its {different} is "
+                f"{there.get(different, 'absent')}, this training has {here.get(different, 'none')}; continue it with its own "
+                "settings, or choose another folder"
+            )
+
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint, and no other checkpoint is being written."""
+        busy = self._writing is not None and not self._writing.done()
+        return bool(self.every) and not busy and time.monotonic() - self._last >= self.every
+
+    def offer(self, checkpoint: Checkpoint, infos: Sequence[Any]) -> None:
+        """Begin to write a checkpoint, and return before it is written.
+
+        Args:
+            checkpoint: The checkpoint. Its `info` is not read.
+            infos: The infos of all chunks of steps so far.
+        """
+        self._last = time.monotonic()
+        state, parts, evaluations = jax.device_get((checkpoint.state, list(infos), checkpoint.evaluations))
+        here = checkpoint._replace(state=state, evaluations=evaluations)
+        self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing = self._pool.submit(self._write, here, parts)
+
+    def save(self, checkpoint: Checkpoint, infos: Sequence[Any]) -> None:
+        """Write a checkpoint, and wait until it is written."""
+        self.offer(checkpoint, infos)
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until no checkpoint is being written."""
+        if self._writing is not None:
+            self._writing.result()
+
+    def close(self) -> None:
+        """Wait, and end the thread that writes."""
+        self.wait()
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    def _write(self, checkpoint: Checkpoint, infos: list[Any]) -> None:
+        try:
+            self._write_files(checkpoint, infos)
+            self.failed = None
+        except Exception as error:  # on a full disk orbax can raise anything
+            if self.failed is None:
+                logging.getLogger("jaxnet").warning(
+                    f"a checkpoint could not be written into {self.folder} ({reason(error)}); the training goes on, and the "
+                    "checkpoints before it stay"
+                )
+            self.failed = reason(error)
+
+    def _write_files(self, checkpoint: Checkpoint, infos: list[Any]) -> None:
+        steps, *judged = zip(*checkpoint.evaluations, strict=True) if checkpoint.evaluations else ((), (), ())
+        parts = {
+            "info": jax.tree.leaves(jax.tree.map(lambda *parts: np.concatenate(parts), *infos)) if infos else [],
+            "evaluations": [np.stack(column) for column in judged if column],
+        }
+        tree = {"state": checkpoint.state}
+        tree |= {name: {str(i): leaf for i, leaf in enumerate(leaves)} for name, leaves in parts.items() if leaves}
+        shapes = {name: [[leaf.shape, str(leaf.dtype)] for leaf in leaves] for name, leaves in parts.items()}
+        folder = self.folder / str(checkpoint.step)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._remove(keep=self.steps()[-KEPT:])
+        folder.with_suffix(".json").unlink(missing_ok=True)
+        told = {"format": FORMAT, "seconds": checkpoint.seconds, "evaluated": steps, **shapes}
+        told["state"] = _described(checkpoint.state)
+        told["files"] = save_tree(folder, tree)
+        write_file(folder.with_suffix(".json"), json.dumps(told).encode())
+        self._remove(keep=self.steps()[-KEPT:])
+
+    def _remove(self, keep: Sequence[int]) -> None:
+        """Remove older checkpoints, and parts of checkpoints that a killed process did not finish."""
+        stay = {str(step) for step in keep}
+        for path in (
+            *self.folder.glob("*.json"),
+            *self.folder.iterdir(),
+        ):  # first the files without which a folder counts not
+            if path.stem in stay or not path.exists():
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _described(state: Any) -> dict[str, str]:
+    """The type and shape of every array of a state, by name."""
+    paths = jax.tree_util.tree_leaves_with_path(state)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}{list(leaf.shape)}"
+        for path, leaf in paths
+    }
+
+
+def save_tree(folder: Path, tree: Any) -> dict[str, str]:
+    """Write a pytree of arrays with orbax, completely or not at all.
+
+    Args:
+        folder: The folder to write. If it exists, it is replaced.
+        tree: A pytree of arrays.
+
+    Returns:
+        The sha256 of every file, by its path from the parent folder.
+
+    Raises:
+        OSError: If there is no room.
+    """
+    import orbax.checkpoint as ocp
+
+    _require_room(folder, [leaf.nbytes for leaf in jax.tree.leaves(tree)])
+    with muted(), ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(folder.resolve(), tree, force=True)
+    return {
+        str(path.relative_to(folder.parent)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def require_unchanged(parent: Path, files: dict[str, str]) -> None:
+    """Check the sha256 of every file of a checkpoint.
+
+    Args:
+        parent: The parent folder of the checkpoint.
+        files: The sums from `save_tree`.
+
+    Raises:
+        Changed: If a file is missing, or has other bytes. The error has the name of the file.
+    """
+    for name, digest in files.items():
+        try:
+            content = (parent / name).read_bytes()
+        except OSError as error:
+            raise Changed(name, f"there is no {name}" if not (parent / name).exists() else str(error)) from error
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise Changed(name, "it is damaged, because its sha256 differs from the recorded one")
+
+
+class Changed(ValueError):
+    """A file of a checkpoint is missing or has other bytes.
+
+    Attributes:
+        name: The path of the file.
+    """
+
+    def __init__(self, name: str, why: str):
+        """Write the message."""
+        super().__init__(why)
+        self.name = name
+
+
+def restore_tree(folder: Path, like: Any) -> Any:
+    """Read a pytree that `save_tree` wrote.
+
+    Args:
+        folder: The folder of the checkpoint.
+        like: Arrays, or their shapes. If an array lies on a device, the result lies there too. Shapes without a device
+            give arrays on the current device.
+
+    Raises:
+        Exception: If the checkpoint is damaged, or holds a pytree of another structure. orbax raises many kinds of errors.
+    """
+    import orbax.checkpoint as ocp
+
+    here = jax.sharding.SingleDeviceSharding(current())
+    placed = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or here)
+    with muted(), ocp.StandardCheckpointer() as checkpointer:
+        return checkpointer.restore(folder.resolve(), jax.tree.map(placed, like))
+
+
+def _require_room(folder: Path, sizes: Sequence[int]) -> None:
+    """Test with ordinary files whether a checkpoint fits, because orbax's threads print very long errors on a full disk."""
+    probe, total = folder.parent / f"{UNFINISHED}room", sum(sizes) + sum(sizes) // 5 + 120_000
+    largest = max(1 << 16, *sizes)
+    try:
+        probe.mkdir(exist_ok=True)
+        for i in range(math.ceil(total / largest)):
+            (probe / str(i)).write_bytes(bytes(largest))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
+    finally:
+        shutil.rmtree(probe, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def muted() -> Iterator[None]:
+    """Let orbax's threads print nothing about errors, because the caller gets these errors anyway."""
+    logger, hooks = logging.getLogger("absl"), (threading.excepthook, sys.unraisablehook)
+    disabled, logger.disabled = logger.disabled, True
+    threading.excepthook, sys.unraisablehook = (lambda told: None), (lambda told: None)
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
+        threading.excepthook, sys.unraisablehook = hooks
