@@ -1,4 +1,4 @@
-"""Gradient descent you can see through: networks as pure functions of pytrees, and what each gradient is worth.
+"""Gradient descent on jax: networks are pure functions of pytrees, and you can examine every gradient.
 
 A cost is a function of parameters and a batch, `jax.grad` supplies the gradient, and a compiled step goes downhill:
 
@@ -14,17 +14,18 @@ A cost is a function of parameters and a batch, `jax.grad` supplies the gradient
     >>> bool(cost(state.params, digits.test) < cost(params, digits.test) / 2)
     True
 
-The packages, a sentence each:
-    jaxnet.bang: what gradients say: the largest, their share, what nudging one parameter really buys.
-    jaxnet.analysis: other instruments of a cost or a network: landscape, calibration, structure of weights.
-    jaxnet.data: images and mini-batches: MNIST, sets by name, your own files, your own photos.
+The packages:
+    jaxnet.bang: the largest derivatives, their share, and how much a nudge of one parameter changes the cost.
+    jaxnet.analysis: other measurements of a cost or a network: cost surface, calibration, structure of weights.
+    jaxnet.data: images and mini-batches: MNIST, image sets of tensorflow-datasets, your own files, your own photos.
     jaxnet.models: modules of flax as pure functions.
     jaxnet.training: from a config to a trained network: presets, ensembles, run folders.
-    jaxnet.plot: figures of all of these.
-    jaxnet.experiments: the questions of the film, each measured and judged.
-    jaxnet.exercises: checked questions for the notebooks.
-    jaxnet.commands: what the command line does, as functions.
-    jaxnet.network, losses, metrics, augment, dropout, descent, loop, devices: the mathematics of one image, one step and one loop.
+    jaxnet.plot: functions that draw figures.
+    jaxnet.experiments: experiments that answer questions of 3Blue1Brown's film and of papers.
+    jaxnet.exercises: questions for the notebooks, and functions that check your answers.
+    jaxnet.commands: one function for each command of the command line.
+    jaxnet.network, losses, metrics, augment, dropout: one network: its outputs, its losses and its accuracy.
+    jaxnet.descent, loop, devices: one step of gradient descent, the training loop, and the device that computes.
 """
 
 import importlib
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from jaxnet import analysis, commands, exercises, experiments, models, plot
 
 _LAZY = ("analysis", "commands", "exercises", "experiments", "models", "plot")
-"""Packages that are imported when they are first used, as they bring flax, matplotlib or scipy."""
+"""Packages that are imported at their first use, because they import flax, matplotlib or scipy."""
 
 __all__ = [
     "Apply",

@@ -1,4 +1,4 @@
-"""The command line's front door: which command, and what becomes of an error or a signal."""
+"""The entry point of the command line. It runs a command, and turns errors and signals into exit codes."""
 
 import contextlib
 import os
@@ -14,24 +14,25 @@ USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError, MemoryError
 
 
 class Ended(SystemExit):
-    """SIGTERM or SIGHUP came where nothing has to be finished first."""
+    """The process got SIGTERM or SIGHUP, and has nothing to finish before it ends."""
 
 
 def main() -> None:
     """Run the command that the arguments name.
 
-    What is compiled is kept in the user's cache, so that the next time it need not be compiled again; the environment
-    variable JAXNET_NO_COMPILATION_CACHE, set to anything, switches that off.
+    Compiled programs are saved in the user's cache, so that the next process does not compile them again. If the
+    environment variable JAXNET_NO_COMPILATION_CACHE is set to anything, nothing is saved.
 
-    Exit codes: 0 done; 1 could not be done, with one line why; 2 the arguments make no sense; 130, 143 and 129 ended early
-    by Ctrl-C, SIGTERM or SIGHUP. A network that was in training by then is saved, and a line says where.
+    The exit code is 0 if the command succeeded. It is 1 if the command failed; one line then says why. It is 2 if the
+    arguments are wrong. It is 130, 143 or 129 if Ctrl-C, SIGTERM or SIGHUP ended the command early. If the command was
+    training a network, this network is saved, and a line says where.
     """
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, _end)
     try:
         _run()
-        if sys.stdout is not None:  # it was closed before Python began
+        if sys.stdout is not None:  # it is None if it was closed before Python began
             sys.stdout.flush()
     except BrokenPipeError as error:
         _close()
@@ -47,7 +48,7 @@ def main() -> None:
         if not _flushed():
             _close()
         raise
-    except RuntimeError as error:  # of jax: memory that the device does not have, a driver that does not answer
+    except RuntimeError as error:  # jax raises it, for example if memory is too small or a driver does not answer
         if type(error).__name__ not in ("JaxRuntimeError", "XlaRuntimeError"):
             raise
         _fail(_one_line(error), error, 1)
@@ -57,7 +58,7 @@ def _run() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"jaxnet {__version__}")
         return
-    import tyro  # here, so that a signal that comes meanwhile ends with its exit code too
+    import tyro  # imported here, so that a signal during the import leads to the right exit code
 
     from jaxnet.cli import add_times, bang, film, predict, reproduce, speak_plainly, sweep, train
 
@@ -70,13 +71,13 @@ def _run() -> None:
         from jaxnet.core.devices import keep_compilations
 
         jax.config.update("jax_numpy_dtype_promotion", "standard")
-        # A cache on a full disk is no news to whoever trains a network.
+        # Ignore a cache that cannot be read or written, because training works without the cache.
         warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
         keep_compilations()
     tyro.extras.subcommand_cli_from_dict(
         {f.__name__: f for f in (train, sweep, bang, predict, film, reproduce)},
         prog="jaxnet",
-        description="Gradient descent you can see through.\n\n"
+        description="Gradient descent on jax, with views of every gradient.\n\n"
         "Train a network, look at every gradient, read your own digits.",
         config=(tyro.conf.OmitArgPrefixes,),
     )
@@ -94,7 +95,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _fail(words: str, error: BaseException, code: int) -> None:
-    """One line on standard error, if that is still there, and the end."""
+    """Print one line on standard error, if standard error is still open, and exit."""
     line = "; ".join((words, *getattr(error, "__notes__", ())))
     with contextlib.suppress(OSError, ValueError):
         print(f"jaxnet: {line}", file=sys.stderr, flush=True)
@@ -110,7 +111,7 @@ def _flushed() -> bool:
 
 
 def _close() -> None:
-    """Let Python not fail at its end on output that cannot be written."""
+    """Prevent an error at Python's exit if the output cannot be written."""
     if not _flushed():
         with contextlib.suppress(OSError, ValueError, AttributeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -92,5 +92,7 @@ def test_a_layer_of_wrong_shapes_is_refused_at_the_door():
     with pytest.raises(ValueError, match="reads 4 pixels"):
         jaxnet.network.apply(params, jnp.ones(5))
     broken = (params[0]._replace(biases=jnp.ones(2)),)
-    with pytest.raises(ValueError, match=r"layer 1 has weights \(3, 4\) and biases \(2,\)"):
+    with pytest.raises(
+        ValueError, match=r"layer 1 gets 4 inputs, but has weights of shape \(3, 4\) and biases of shape \(2,\)"
+    ):
         jaxnet.network.apply(broken, jnp.ones(4))

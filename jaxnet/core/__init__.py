@@ -1,1 +1,1 @@
-"""The mathematics of one image, one step and one loop, and small tools that all other modules use."""
+"""Networks, losses, one step of gradient descent and the training loop, and small tools that all other modules use."""

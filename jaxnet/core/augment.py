@@ -81,8 +81,8 @@ def elastic(
     Args:
         key: A typed random key.
         image: One image, of any dtype.
-        strength: The factor, in pixels, by which the moves are multiplied. Before they are smoothed, the moves are
-            sampled uniformly from -1..1.
+        strength: The moves are sampled uniformly from -1..1, then smoothed, and then multiplied by this factor, in
+            pixels.
         smoothness: The standard deviation of the Gaussian that smooths the moves, in pixels.
         turn: The largest turn, as in `affine`.
         scale: The largest change of the size, as in `affine`.
@@ -102,8 +102,8 @@ def elastic(
     bend, straighten = jax.random.split(key)
     height, width = image.shape[:2]
     count = 2 * height * width
-    # Each random word gives four moves. The random draws cost the most time, and one byte a move is exact enough before
-    # smoothing.
+    # Each random word gives four moves. The random draws take the most time. One byte for each move is exact enough,
+    # because the moves are smoothed afterwards.
     words = jax.random.bits(bend, (-(-count // 4),), jnp.uint32)
     bytes_ = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[:count]
     raw = (bytes_.astype(jnp.float32) / 127.5 - 1).reshape(2 * height, width)
@@ -162,8 +162,8 @@ def augmented(cost: Cost, distortion: Distortion, *, keyed: bool = False) -> Cos
         keyed: Whether the given cost needs a key in its batch.
 
     Returns:
-        A cost of batches that carry a key. If `keyed` is true, the given cost gets a new key in its batch. If it is
-        false, the key of this batch is None.
+        A cost of batches that carry a key. If `keyed` is true, the given cost gets a new key in its batch. If
+        `keyed` is false, the given cost gets a batch without a key.
 
     Raises:
         ValueError: The new cost raises it if the batch carries no key.

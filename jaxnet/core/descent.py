@@ -228,7 +228,7 @@ def transformation(optimizer: Any) -> optax.GradientTransformation:
             inner = optimizer.func if isinstance(optimizer, functools.partial) else optimizer
             name = getattr(inner, "__name__", type(inner).__name__)
             raise TypeError(
-                f"{name} was not called; pass what it returns with a learning rate: optax.{name}(0.001) and the like"
+                f"{name} was not called; call it with a learning rate, such as optax.{name}(0.001), and pass the result"
             )
         return optax.sgd(optimizer)  # pyright: ignore[reportArgumentType]
     if isinstance(optimizer, bool) or (not hasattr(optimizer, "__float__") and not hasattr(optimizer, "dtype")):

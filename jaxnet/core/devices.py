@@ -133,10 +133,10 @@ def double_precision(cost: Any = None) -> Iterator[None]:
     """Compute in float64 inside this context, without side effects on the code after it.
 
     jax caches compiled programs by shapes and types. If a traced function holds integers of numpy, the cached program
-    keeps them as 64-bit integers. Such a program fails outside this context. So if a function that is not jaxnet's own
-    was traced in this context, all of jax's caches are cleared at the end. Every function of the process is then traced
-    again at its next call. The function is also compiled again, unless jax saves compiled programs on disk. If the
-    process computes in float64 anyway, nothing is cleared.
+    keeps them as 64-bit integers. Such a program fails outside this context. Therefore all of jax's caches are cleared
+    at the end, if this context traced a function that is not part of jaxnet. Every function of the process is then
+    traced again at its next call. The function is also compiled again, unless jax saves compiled programs on disk. If
+    the process computes in float64 anyway, nothing is cleared.
 
     Args:
         cost: The function that will be traced in this context. Functions made only of jaxnet's own parts need no
@@ -261,7 +261,7 @@ def _inner(equation: Any) -> list[Any]:
 
 @contextlib.contextmanager
 def arithmetic(*, device: str | None = None, dtype: str = "float32", precision: str = "highest") -> Iterator[Any]:
-    """Compute inside this context on this device, in this type and with this precision of matrix products.
+    """Use the given device, number type and precision of matrix products inside this context.
 
     Args:
         device: "cpu", "gpu" or "tpu". If it is None, jax chooses the device.

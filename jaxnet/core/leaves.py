@@ -15,7 +15,7 @@ class LeftOut:
     """A placeholder in a pytree for an array that `bang.select` left out. Like None, a placeholder is no leaf for jax.
 
     Attributes:
-        size: How many numbers the array has. Positions of parameters still count these numbers.
+        size: How many numbers the array has. The flat vector of all parameters still contains them.
     """
 
     size: int
@@ -75,7 +75,7 @@ def with_gradient(tree: Any) -> Any:
 
 
 def require_real(tree: Any, what: str) -> None:
-    """Refuse complex numbers, because the instrument has no meaning for them.
+    """Refuse complex numbers, because the instrument is not defined for complex numbers.
 
     Raises:
         ValueError: If a leaf is complex. The message contains the name of the leaf.

@@ -62,8 +62,9 @@ def _require_whole(outputs: tuple[int, ...], label: Any) -> None:
     """Refuse labels that are not one whole number for each row of outputs, because jax would broadcast them silently."""
     if np.shape(label) != outputs[:-1] or not jnp.issubdtype(jnp.result_type(label), jnp.integer):
         raise ValueError(
-            f"a label is one whole number, the class, for each row of outputs {outputs}; got {jnp.result_type(label)} of shape "
-            f"{np.shape(label)}. For one-hot rows pass labels.argmax(axis=-1), for a column labels[:, 0]"
+            f"each row of outputs needs one label, a whole number; got outputs of shape {outputs}, and labels of type "
+            f"{jnp.result_type(label)} and shape {np.shape(label)}. For one-hot rows pass labels.argmax(axis=-1). "
+            "For a column pass labels[:, 0]"
         )
 
 
@@ -78,7 +79,7 @@ def require_labels(labels: Any, classes: int) -> None:
     if np.ndim(labels) != 1 or not jnp.issubdtype(jnp.result_type(labels), jnp.integer):
         raise ValueError(
             f"labels are whole numbers along one axis, got {np.result_type(labels)} of shape {np.shape(labels)}; "
-            "for one-hot rows pass labels.argmax(axis=-1), for a column labels[:, 0]"
+            "for one-hot rows pass labels.argmax(axis=-1), and for a column pass labels[:, 0]"
         )
     if _traced(labels) or not len(labels):
         return
@@ -169,7 +170,10 @@ def average(apply: Apply, loss: Loss, *, chunk_size: int | None = None) -> Avera
 
 
 def _squashing(apply: Any) -> str | None:
-    """The name of the output activation of `network.apply`, or None if the outputs are logits or the network is another one."""
+    """The name of the output activation of `network.apply`.
+
+    The result is None if the outputs are logits, or if `apply` is another function.
+    """
     given: dict[str, Any] = {}
     while isinstance(apply, functools.partial):
         apply, given = apply.func, {**apply.keywords, **given}

@@ -43,8 +43,8 @@ class Evaluation(NamedTuple):
         cost_by_class: The mean loss over the images of each true label. It is NaN for a label without images.
         accuracy_by_class: For each true label, the fraction of its images that the network recognizes correctly.
         count_by_class: The number of images of each true label.
-        confusion: How many images with each true label (row) the network recognizes as each label (column). Images with
-            NaN outputs are in no column.
+        confusion: A matrix of counts. Each row is a true label, and each column is an answer of the network.
+            Images with NaN outputs are in no column.
     """
 
     cost: Float[Array, ""]

@@ -24,7 +24,7 @@ class Layer(NamedTuple):
 
 
 def sigmoid(z: Numbers) -> Array:
-    """Squash every number into 0..1. This is the film's first choice. Its slope is nowhere zero."""
+    """Squash every number into 0..1. This is the film's first choice. The slope of the sigmoid is never zero."""
     return jax.nn.sigmoid(z)
 
 
@@ -57,7 +57,10 @@ def identity(z: Numbers) -> Array:
 
 
 standard_normal = jax.nn.initializers.normal(1.0)
-"""Every weight is sampled from N(0, 1). This is the film's "totally random", and Nielsen's first choice."""
+"""Every weight is sampled from N(0, 1).
+
+The film calls such weights "totally random". Such weights are also Nielsen's first choice.
+"""
 
 glorot = jax.nn.initializers.glorot_normal(in_axis=-1, out_axis=-2)
 """Every weight is sampled with the variance 2 / (in + out) (Glorot and Bengio, 2010)."""
@@ -154,8 +157,9 @@ def forward(
         before = np.shape(params[i - 2].weights)[0] if i > 1 else np.shape(layer.weights)[-1]
         if np.shape(layer.weights) != (*np.shape(layer.biases), before):
             raise ValueError(
-                f"layer {i} has weights {np.shape(layer.weights)} and biases {np.shape(layer.biases)} after {before} neurons; "
-                "weights are (out, in), biases (out,)"
+                f"layer {i} gets {before} inputs, but has weights of shape {np.shape(layer.weights)} "
+                f"and biases of shape {np.shape(layer.biases)}; "
+                "weights need the shape (out, in), and biases need the shape (out,)"
             )
     inputs = params[0].weights.shape[-1]
     if math.prod(np.shape(image)) != inputs:

@@ -6,13 +6,16 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 SAMPLED, PIXELS = 6000, 20_000_000
-"""The largest number of images that are measured, and of pixels in these images. At least 200 images are measured."""
+"""The largest number of images to measure, and the largest number of their pixels. At least 200 images are measured."""
 
 COMPONENTS = 60
 """The number of principal components in a `Likeness`."""
 
 FALSE_ALARMS = 0.005
-"""The fraction of training images that count as unlike the others. It is measured on images left out of the fit."""
+"""The fraction of the training images that counts as unlike the others.
+
+`likeness` measures this fraction on images that the fit does not use.
+"""
 
 
 class Appearance(NamedTuple):
@@ -168,7 +171,7 @@ def likeness(images: Any, look: Appearance) -> Likeness | None:
 
 
 def distances(known: Likeness, small: Float[np.ndarray, "batch pixel"]) -> Float[np.ndarray, "batch"]:
-    """Squared distances from the mean. The unit along each direction is the standard deviation along it."""
+    """Squared distances from the mean. The unit in each direction is the standard deviation in this direction."""
     centered = small - known.mean
     along = centered @ known.components.T
     # Each component was divided by its standard deviation. Multiplying by the component's own length gives a

@@ -12,7 +12,10 @@ from jaxtyping import Array, Key
 from jaxnet.core.types import Batch, Dataset
 
 FEW_LEVELS = 31
-"""If the largest integer pixel is at most this number, white is not 255. It is 1 for two levels, 15 or 16 for 4 bits."""
+"""If the largest integer pixel is at most this number, white is not 255.
+
+White is 1 for two levels, and 15 or 16 for 4 bits.
+"""
 FARTHEST_PIXEL = 16.0
 """Larger floats are probably pixels in 0..255 that were not scaled. Standardized pixels stay close to 0."""
 
@@ -79,11 +82,13 @@ def _images(images: np.ndarray) -> np.ndarray:
         else:
             remedy = "divide by 255, or pass them as uint8" if most <= 255 else f"divide by {most:g}"
         raise ValueError(
-            f"float images are used as they are, usually 0..1, but these reach {most if most >= -least else least:g}; {remedy}"
+            "float images are used unchanged, and their pixels usually lie in 0..1, but these reach "
+            f"{most if most >= -least else least:g}; {remedy}"
         )
     if least >= 0 and 0 < most <= 1.001 / 255:
         raise ValueError(
-            f"float images are usually 0..1, but these reach {most:.2g} only, as if divided by 255 twice; multiply by 255"
+            f"float images usually lie in 0..1, but the largest pixel here is {most:.2g}; "
+            "if the images were divided by 255 twice, multiply by 255"
         )
     return images.astype(np.float32)
 
@@ -116,7 +121,9 @@ def _labels(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
         whole = labels.dtype.kind == "b" or (labels.dtype.kind == "f" and bool((labels == np.rint(labels)).all()))
         words = labels.dtype.kind in "USO"
         remedy = (
-            "use labels.astype(int)" if whole else "name them: classes, labels = np.unique(labels, return_inverse=True)"
+            "use labels.astype(int)"
+            if whole
+            else "number the classes: classes, labels = np.unique(labels, return_inverse=True)"
         )
         found = f"dtype {labels.dtype}" if whole or words else f"dtype {labels.dtype}, such as {labels[0]}"
         raise ValueError(f"labels must be whole numbers, got {found}; {remedy}")
@@ -136,8 +143,8 @@ def require_dense(labels: Any) -> None:
     """Refuse labels such as identification numbers, because every number up to the largest would become a class.
 
     Raises:
-        ValueError: If more than 100 classes have no example, and there are more than nine times as many classes without
-            an example as classes with one.
+        ValueError: If more than 100 classes have no example, and their number is more than nine times the number of
+            classes with examples.
     """
     ids = np.unique(labels)
     absent = int(ids[-1]) + 1 - len(ids)

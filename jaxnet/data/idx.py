@@ -11,7 +11,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 DENSEST = 1100
-"""A limit of gzip's compression factor, which is at most about 1,030. A file that announces more bytes is damaged."""
+"""A limit above gzip's largest compression factor, which is about 1,030.
+
+If a header announces more bytes than this limit allows, the file is damaged.
+"""
 
 
 class CorruptFile(ValueError):
@@ -36,11 +39,15 @@ def parse(raw: bytes, name: str) -> UInt8[np.ndarray, "..."]:
         raise CorruptFile(f"{name} is not an IDX file of unsigned bytes: it starts with {raw[:4].hex() or 'nothing'}")
     header = 4 + 4 * raw[3]
     if len(raw) < header:
-        raise CorruptFile(f"{name} announces {raw[3]} axes, so a header of {header} bytes, but holds {len(raw)} bytes")
+        raise CorruptFile(
+            f"{name} announces {raw[3]} axes, which need a header of {header} bytes, but holds {len(raw)} bytes"
+        )
     shape = tuple(int(n) for n in np.frombuffer(raw[4:header], ">u4"))
     expected = header + math.prod(shape)
     if len(raw) != expected:
-        raise CorruptFile(f"{name} announces shape {shape}, so {expected:,} bytes, but holds {len(raw):,} bytes")
+        raise CorruptFile(
+            f"{name} announces shape {shape}, which needs {expected:,} bytes, but holds {len(raw):,} bytes"
+        )
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 

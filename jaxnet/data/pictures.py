@@ -83,7 +83,7 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """Read the width and height of a picture, as if turned upright, from its header. The errors are those of `opened`."""
+    """Read the width and height of the upright picture from the header. The errors are those of `opened`."""
     with opened(path) as file:
         width, height = file.size
         return (height, width) if _noted_turn(file) >= 5 else (width, height)
@@ -190,7 +190,10 @@ def _planes(strip: Any, factor: int, keyed: bool) -> Shaped[np.ndarray, "height 
 
 
 def _noted_turn(file: Any) -> int:
-    """The orientation that the camera saved, as EXIF numbers it: 1 is upright; in 5 to 8, width and height are exchanged."""
+    """The orientation that the camera saved, a number from 1 to 8 in EXIF.
+
+    1 means upright. From 5 to 8, width and height are exchanged.
+    """
     from PIL import Image
 
     exif = Image.Exif()  # not `file.getexif`, which decodes a whole PNG, even one with a false header

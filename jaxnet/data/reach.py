@@ -43,7 +43,7 @@ def require_reachable(name: str, urls: Iterable[str]) -> None:
 
 
 def address(url: str) -> tuple[str, int] | None:
-    """The host and port to connect to for a URL. If the environment names a proxy, they are the proxy's."""
+    """The host and port to connect to for a URL. If the environment names a proxy, the result belongs to the proxy."""
     parts = urlsplit(url)
     if parts.hostname is None:
         return None

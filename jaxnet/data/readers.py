@@ -27,7 +27,7 @@ from jaxnet.data.idx import DENSEST, CorruptFile
 MOST_BYTES = 8 * 1024**3
 """The largest data set, in bytes, that is read into one array."""
 MOST_CLASSES = 10_000
-"""The largest number of classes. The confusion matrix has the square of this number of entries."""
+"""The largest number of classes. The confusion matrix has a row and a column for each class."""
 MOST_PIXELS = 2**26
 """The largest number of pixels of one picture."""
 
@@ -64,7 +64,7 @@ def from_file(path: str | Path, *, test_fraction: float = 0.0) -> Dataset:
     - an .npz archive, or .npy files in one folder. The arrays are called images, labels, test_images and test_labels.
       The names of Keras (x_train, y_train, x_test, y_test), scikit-learn (data, target) and MedMNIST (train_images,
       ..., test_labels) work too. An array called classes may hold the labels' names. Each array must have the form that
-      `arrays` accepts. Other arrays are ignored. A validation split is ignored too, because the setting validation
+      `arrays` accepts. Other arrays are ignored. A validation split is ignored too, because the setting `validation`
       holds out training images instead.
     - IDX files, compressed or not, with MNIST's names: train-images-idx3-ubyte, train-labels-idx1-ubyte, and names with
       t10k or test for the test images. Pass the folder or the file of training images.
@@ -239,7 +239,7 @@ def _dataset(columns: Columns, test_fraction: float) -> Dataset:
     for part in ("test", "validation"):
         if [each for _, each in half].count(part) == 1:
             raise ValueError(
-                f"there are {part} {next(role for role, each in half if each == part)}, but not both images and labels"
+                f"the {part} split has only {next(role for role, each in half if each == part)}; add the missing array"
             )
     has_test = ("images", "test") in found
     if not has_test and not test_fraction:
@@ -312,7 +312,9 @@ def _array(opened: Callable[[], IO[bytes]], size: int, name: str) -> np.ndarray:
         )
     announced = math.prod(shape) * dtype.itemsize
     if any(length < 0 for length in shape) or announced != held:
-        raise CorruptFile(f"{name} announces {dtype} of shape {shape}, {announced:,} bytes, but holds {max(0, held):,}")
+        raise CorruptFile(
+            f"{name} announces {dtype} of shape {shape}, which needs {announced:,} bytes, but holds {max(0, held):,}"
+        )
     _require_small(name, announced)
     with opened() as stream:
         return np.lib.format.read_array(stream, allow_pickle=False)
@@ -361,7 +363,7 @@ def archive(path: Path) -> dict[str, np.ndarray]:
 
 
 def _npy_files(path: Path) -> Columns:
-    """All .npy files in the folder of this one, so that the labels are found too."""
+    """List all .npy files in the folder of the given file, so that the labels are found too."""
     beside = {
         entry.stem: entry
         for entry in sorted(path.parent.iterdir())
@@ -378,7 +380,7 @@ def _npy_files(path: Path) -> Columns:
 
 
 def _idx_files(path: Path) -> Columns:
-    """All IDX files in the folder of this one. Their names say what they hold."""
+    """List all IDX files in the folder of the given file. The names of the files say which arrays they hold."""
     beside = {entry.name: entry for entry in sorted(path.parent.iterdir()) if "ubyte" in entry.name and entry.is_file()}
     roles = {_named(name)[0] for name in beside}
     if path.name not in beside or not {"images", "labels"} <= roles:

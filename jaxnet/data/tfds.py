@@ -120,7 +120,7 @@ def _builder(name: str, folder: Path) -> Any:
     configs = [one.name for one in FAMILY[family].BUILDER_CONFIGS] if family in FAMILY else []
     if config and configs and config not in configs:
         raise ValueError(f"{family} has no configuration {config!r}; it has {', '.join(configs)}")
-    logging.getLogger("absl").setLevel(logging.ERROR)  # tfds warns even if a set is only not prepared yet
+    logging.getLogger("absl").setLevel(logging.ERROR)  # tfds warns about every set that is not prepared yet
     try:
         if family in FAMILY:
             return FAMILY[family](data_dir=str(folder), config=config or None, file_format="array_record")
@@ -150,7 +150,9 @@ def _features(name: str, info: Any) -> tuple[str, str]:
         raise ValueError(f"{name!r} has labels that are not classes: {info.features[label]}")
     shape, dtype = info.features[image].shape, np.dtype(info.features[image].np_dtype)
     if None in shape or dtype != np.uint8:
-        raise ValueError(f"{name!r} has images of shape {shape} and type {dtype}; one fixed shape of uint8 is needed")
+        raise ValueError(
+            f"{name!r} has images of shape {shape} and type {dtype}; jaxnet needs one fixed shape and type uint8"
+        )
     missing = {"train", "test"} - set(info.splits) if info.splits else set()
     if missing:
         raise ValueError(f"{name!r} has the splits {sorted(info.splits)}; train and test are needed")

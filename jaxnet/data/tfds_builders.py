@@ -1,4 +1,4 @@
-"""Builders of MNIST, Fashion-MNIST, KMNIST and EMNIST for tensorflow-datasets that need no TensorFlow.
+"""Builders for tensorflow-datasets that prepare MNIST, Fashion-MNIST, KMNIST and EMNIST without TensorFlow.
 
 The standard library reads the files.
 """

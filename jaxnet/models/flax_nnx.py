@@ -48,15 +48,15 @@ def functional(module: nnx.Module, *, batched: bool = False, frozen: bool = Fals
     """
     if not isinstance(module, nnx.Module):
         raise TypeError(
-            f"functional takes a flax.nnx module, got {type(module).__name__}; for other libraries pass "
-            "`losses.average` a function of parameters and one image, and `descent.init` the parameters"
+            f"functional takes a flax.nnx module, got {type(module).__name__}; for other libraries pass a "
+            "function of parameters and one image to `losses.average`, and pass the parameters to `descent.init`"
         )
     if not frozen and (moving := _moving(module)):
         raise ValueError(_refusal(", ".join(moving)))
     graph, params, rest = nnx.split(module, nnx.Param, ...)
 
     def apply(params: Params, image: Any) -> Array:
-        # A copy for this trace, because jax lets a trace change only variables that were made in it.
+        # Copy the variables, because jax lets a trace change only the variables that this trace made.
         before = jax.tree.map(lambda leaf: leaf, rest)
         read = nnx.merge(graph, params, before)
         known = dict(_arrays(read))

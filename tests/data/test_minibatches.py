@@ -44,7 +44,7 @@ def test_a_changed_file_is_refused_by_its_sum(tmp_path, monkeypatch):
     [
         (b"", "starts with nothing"),
         (b"\x00\x00\x0d\x01\x00\x00\x00\x01\x00", "not an IDX file of unsigned bytes"),
-        (b"\x00\x00\x08\x01\x00\x00\x00\x05abc", r"announces shape \(5,\), so 13 bytes, but holds 11"),
+        (b"\x00\x00\x08\x01\x00\x00\x00\x05abc", r"announces shape \(5,\), which needs 13 bytes, but holds 11"),
     ],
 )
 def test_what_is_no_idx_file_is_refused(raw, message, tmp_path):
@@ -76,13 +76,13 @@ def test_a_file_cut_short_is_refused(tmp_path):
         (np.zeros((2, 4, 4)), [0, 1, 1], "got 2 images and 3 labels"),
         (np.zeros((2, 4, 4)), [0, -1], "count from 0, got -1 at position 1"),
         (np.zeros((2, 4, 4)), [0, 3], r"lie in 0..2 for 3 classes, got 3 at position 1"),
-        (np.zeros((2, 4, 4)), [0.0, 1.5], "whole numbers, got dtype float64, such as 0.0; name them"),
+        (np.zeros((2, 4, 4)), [0.0, 1.5], "whole numbers, got dtype float64, such as 0.0; number the classes"),
         (np.zeros((2, 4, 4)), [0.0, 1.0], r"whole numbers, got dtype float64; use labels.astype\(int\)"),
-        (np.zeros((2, 4, 4)), ["a", "b"], r"got dtype <U1; name them: classes, labels = np.unique"),
+        (np.zeros((2, 4, 4)), ["a", "b"], r"got dtype <U1; number the classes: classes, labels = np.unique"),
         (np.zeros((2, 4, 4)), np.ones((2, 2), int), r"got \(2, 2\); every image needs one label"),
         (np.zeros((2, 4, 4)), [0, 2**40], "only 2 are different"),
         (np.full((2, 4, 4), 16, np.uint8), [0, 1], "integer pixels reach only 16 of 255; multiply by 15"),
-        (np.full((2, 4, 4), 1 / 255), [0, 1], "as if divided by 255 twice; multiply by 255"),
+        (np.full((2, 4, 4), 1 / 255), [0, 1], "divided by 255 twice, multiply by 255"),
         (np.full((2, 4, 4), 60000.0), [0, 1], "these reach 60000; divide by 60000"),
         (
             np.stack([np.full((4, 4), 90.0), np.full((4, 4), -1.0)]),

@@ -107,7 +107,7 @@ def test_npy_files_side_by_side_are_one_data_set(tmp_path):
     for path in (tmp_path, tmp_path / "images.npy"):
         same(data.from_file(path))
     (tmp_path / "test_labels.npy").unlink()
-    with pytest.raises(ValueError, match="there are test images, but not both images and labels"):
+    with pytest.raises(ValueError, match="the test split has only images; add the missing array"):
         data.from_file(tmp_path)
 
 
@@ -229,7 +229,7 @@ def test_idx_files_under_mnists_names_are_read(packed, tmp_path):
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (b"\0\0\x08\x03\0\0", "announces 3 axes, so a header of 16 bytes, but holds 6"),
+        (b"\0\0\x08\x03\0\0", "announces 3 axes, which need a header of 16 bytes, but holds 6"),
         (b"\0\0\x08\x03" + bytes.fromhex("800000008000000000000004"), r"announces shape \(2147483648, 2147483648, 4\)"),
         (as_idx(IMAGES) + b"x", "but holds 257"),
         (b"\0\0\x0b\x01\0\0\0\0", "not an IDX file of unsigned bytes"),

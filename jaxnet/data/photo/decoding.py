@@ -53,7 +53,7 @@ def _gray(planes: np.ndarray) -> UInt8[np.ndarray, "height width"]:
 
 
 def _laid(planes: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
-    """Replace transparency by black or white, whichever contrasts, or by the page's own gray around a whole page."""
+    """Replace transparency by black or white, so that there is contrast. Around a whole page, use the page's gray."""
     colors, alpha = planes[..., :3], planes[..., 3:].astype(np.float32) / 255
     if alpha.min() >= 1:
         return colors

@@ -54,7 +54,7 @@ def find(page: UInt8[np.ndarray, "height width"]) -> Drawn:
 
     Returns:
         The digit as a mask, with remarks. The remarks say if there are several digits, if the digit touches the edge,
-        or if the find may be no digit.
+        or if the mask may show no digit.
 
     Raises:
         ValueError: If nothing is drawn on the page, or a side of the page has fewer than 8 pixels.

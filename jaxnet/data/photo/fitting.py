@@ -26,9 +26,10 @@ def cut(page: UInt8[np.ndarray, "height width *channels"], look: Appearance = MN
     """Make a picture look like the images that a network was trained on.
 
     If the training images are drawn digits or letters, the digit on the page is found. Its strokes get a width as in
-    the training images, and it gets their size, center of mass and gray levels. If the training images show one object
-    on an even background, the object is cut out with its own gray levels. If the training images are photos, the
-    picture is only resized. A picture that already has the training images' size and background is not changed.
+    the training images. The digit also gets the size, the center of mass and the gray levels of the training images. If
+    the training images show one object on an even background, the object is cut out with its own gray levels. If the
+    training images are photos, the picture is only resized. A picture that already has the training images' size and
+    background is not changed.
 
     Args:
         page: Gray levels, or red, green and blue.
@@ -119,9 +120,9 @@ def _placed(drawn: Drawn, look: Appearance) -> Float[np.ndarray, "height width"]
 
 
 def even(mask: np.ndarray, look: Appearance) -> np.ndarray:
-    """Make a digit's strokes wider or thinner if they are thinner or wider than in nearly all training images.
+    """Make a digit's strokes wider if they are thinner than in nearly all training images.
 
-    Other strokes stay unchanged.
+    Make the strokes thinner if they are wider than in nearly all training images. Other strokes stay unchanged.
     """
     from scipy import ndimage
 
@@ -153,7 +154,10 @@ def _count(mask: np.ndarray) -> int:
 
 
 def _thing(gray: np.ndarray, look: Appearance) -> np.ndarray:
-    """Place an object from an even background in an image. It keeps its gray levels, but gets the training images' size."""
+    """Cut an object out of an even background, and place the object in an image.
+
+    The object keeps its gray levels, but gets the size of the objects in the training images.
+    """
     from PIL import Image
 
     border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]]).astype(np.float32)

@@ -25,12 +25,12 @@ class Piece(NamedTuple):
         level: How much darker (or lighter) than the background the ink is, 0..1.
         sharp: The fraction of the piece's outline where the gray really changes, 0..1. Shadows and folds have a small
             fraction.
-        alone: The fraction of the piece's surroundings that is closer to the background than to the ink, 0..1. The
-            fraction is small for the inside of a 0.
-        lined: The fraction of a thin ring around the piece that is closer to the background than to the ink, 0..1. The
-            fraction is about half for the edge of a table or the step at a fold.
-        steep: The median slope of the gray levels on the outline, for each pixel, as a fraction of the difference
-            between ink and background. It is small for shadows and for things that are out of focus.
+        alone: The fraction of the piece's surroundings whose gray is closer to the background than to the ink, 0..1.
+            The fraction is small for the inside of a 0.
+        lined: The fraction of a thin ring around the piece whose gray is closer to the background than to the ink,
+            0..1. The fraction is about half for the edge of a table or the step at a fold.
+        steep: The median slope of the gray levels on the outline: the change for each pixel, divided by the difference
+            between ink and background. The slope is small for shadows and for things that are out of focus.
         touches: Whether the piece touches the page's edge.
     """
 
@@ -135,7 +135,7 @@ def _sharp(
 ) -> tuple[float, float]:
     """Measure a piece's outline: the fraction of it where the gray changes quickly, and how steeply the gray changes.
 
-    A quick change needs at most a fifth of the piece's size, or at most ten pixels if that is more.
+    A change is quick if it needs at most ten pixels, or at most a fifth of the piece's size. The larger limit counts.
     """
     from scipy import ndimage
 
@@ -174,8 +174,8 @@ def unruled(ink: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height w
     """Remove the lines of ruled and squared paper. Such lines are straight, thin and nearly as long as the page.
 
     A single line stays. The mask is sheared by small angles, so that tilted lines become horizontal. A line is then a
-    narrow peak in the number of ink pixels of a row. A straight or slanted stroke that crosses a line stays, because
-    across the line it is longer than the line is thick.
+    narrow peak in the number of ink pixels of a row. A straight or slanted stroke that crosses a line stays,
+    because its length across the line is larger than the thickness of the line.
     """
     return _without_rows(_without_rows(ink).T).T
 
@@ -193,7 +193,10 @@ def _without_rows(ink: np.ndarray) -> np.ndarray:
 
 
 def _lines(ink: np.ndarray) -> tuple[np.ndarray, int] | None:
-    """The pixels of lines, and a length that is larger than the thickness of any line. Without lines, it is None."""
+    """The pixels of lines, and a length that is larger than the thickness of any line.
+
+    Without lines, the result is None.
+    """
     from scipy import ndimage
 
     factor = max(1, max(ink.shape) // 400)
@@ -222,7 +225,7 @@ def _lines(ink: np.ndarray) -> tuple[np.ndarray, int] | None:
     starts = np.flatnonzero(strong & ~np.roll(strong, 1))
     if len(starts) < 2:
         return None
-    strong |= likely  # there are at least two lines, so shorter lines with their tilt are lines too
+    strong |= likely  # there are at least two lines, so shorter lines with the same tilt count too
     near = np.asarray(ndimage.binary_dilation(strong, iterations=1), bool)
     at = np.round(np.arange(height)[:, None] + tilt * (np.arange(width) - width / 2)).astype(int)
     band = near[at.clip(0, height - 1)] & (at >= 0) & (at < height)
