@@ -154,7 +154,8 @@ def reliability(confidences: Any, right: Any, *, bins: int = BINS) -> Reliabilit
     confidences, right = _real(confidences, "confidences"), _real(right, "readings")
     if confidences.ndim != 1 or confidences.shape != right.shape or not len(right):
         raise ValueError(
-            f"confidences and right must be two rows of one length, got shapes {confidences.shape} and {right.shape}"
+            "confidences and right must have one axis each and the same length, "
+            f"got shapes {confidences.shape} and {right.shape}"
         )
     if not ((confidences >= 0) & (confidences <= 1 + 1e-6)).all():
         low, high = confidences.min(), confidences.max()

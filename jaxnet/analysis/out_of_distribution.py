@@ -113,8 +113,10 @@ def letters(seed: int, size: int, *, alphabet: str = LETTERS) -> UInt8[np.ndarra
     drawn = np.zeros((size, 28, 28), np.uint8)
     for i, which in enumerate(generator.integers(len(glyphs), size=size)):
         turn, zoom = np.deg2rad(generator.uniform(-15, 15)), generator.uniform(0.8, 1.1)
-        across, down = generator.uniform(-4, 4, 2)  # in the glyph at 56 pixels: two pixels of the image, which has 28
-        # This map leads from a pixel of the image at twice its size to a pixel of the glyph at four times the size.
+        # The letter is drawn on 56 x 56 pixels, which are then reduced to 28 x 28. The letter moves by at most 4 of the
+        # 56 pixels. These are 2 of the 28 pixels.
+        across, down = generator.uniform(-4, 4, 2)
+        # This map takes a pixel of the 56 x 56 picture, and gives the matching pixel of the glyph, which has 112 x 112.
         a, b = 2 * np.cos(turn) / zoom, 2 * np.sin(turn) / zoom
         back = (a, b, 56 - a * (28 + across) - b * (28 + down), -b, a, 56 + b * (28 + across) - a * (28 + down))
         fine = glyphs[which].transform((56, 56), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
@@ -161,7 +163,8 @@ def with_outliers(cost: Cost, family: Callable[..., Array], *, one_in: int = 4) 
         one_in: How many digits there are for each added image.
 
     Returns:
-        A cost of batches that carry a key. The given cost gets a key of its own.
+        A cost of batches that carry a key. The new cost splits this key: one part makes the added images, and the given
+        cost gets the other part.
 
     Raises:
         ValueError: The new cost raises this error if the batch carries no key or is too small.
@@ -172,8 +175,9 @@ def with_outliers(cost: Cost, family: Callable[..., Array], *, one_in: int = 4) 
         extra = len(batch.labels) // one_in
         if batch.key is None or not extra:
             raise ValueError(
-                f"adding one image without a digit for every {one_in} needs a batch of at least {one_in} with a key, got "
-                f"{len(batch.labels)} images and key={batch.key}; data.shuffled(..., keyed=True) gives keys"
+                f"adding one image without a digit for every {one_in} images needs a batch with a key and at least "
+                f"{one_in} images, got {len(batch.labels)} images and key={batch.key}; "
+                "data.shuffled(..., keyed=True) gives keys"
             )
         below, above = jax.random.split(batch.key)
         nonsense = jax.vmap(family)(jax.random.split(above, extra), batch.images[:extra])
@@ -191,9 +195,10 @@ def with_outliers(cost: Cost, family: Callable[..., Array], *, one_in: int = 4) 
 
 
 def lit_share(images: Any, *, shift: int = 0) -> Float[np.ndarray, "height width"]:
-    """For each pixel, the fraction of the images in which this pixel or one at most `shift` away is not black, 0..1.
+    """For each pixel, the fraction of the images in which this pixel or a neighbor is not black, 0..1.
 
-    If the fraction of a pixel is zero, the weights from this pixel have no gradient and always keep their random start.
+    Neighbors are all pixels at a distance of at most `shift` along each axis. If the fraction of a pixel is zero, the
+    weights from this pixel have no gradient and always keep their random start.
 
     Args:
         images: (batch, height, width).

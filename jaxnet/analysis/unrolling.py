@@ -21,9 +21,9 @@ def cost_after(cost: Cost, optimizer: Optimizer) -> Callable[..., Array]:
     the examples or the learning rate goes back through all steps. On the way back, each segment is computed again, so
     memory holds only the states between segments and the steps of one segment.
 
-    Some optimizers divide by a root of squared gradients, such as Adam. The root has an infinite slope where a gradient
-    is exactly zero. At such places the root counts as constant, so the parameter contributes 0 instead of NaN. (Inside
-    loops of the optimizer, roots are not treated in this way.)
+    Some optimizers, such as Adam, divide by a root of squared gradients. The root has an infinite slope where a
+    gradient is exactly zero. At such places the root counts as constant, so the parameter contributes 0 instead of NaN.
+    (Inside loops of the optimizer, roots are not treated in this way.)
 
     Args:
         cost: `cost(params, batch)`.
@@ -31,8 +31,8 @@ def cost_after(cost: Cost, optimizer: Optimizer) -> Callable[..., Array]:
 
     Returns:
         `after(params, examples, order, segments=None) -> number`. `order` has shape (segments, steps, batch), and holds
-        the positions of the examples that each step uses. If `segments` is given, only this number of segments is
-        trained. It may be traced.
+        the positions of the examples that each step uses. If `segments` is given, the training ends after this number
+        of segments. The number may be traced.
 
     Examples:
         >>> bowl = lambda x, batch: jnp.mean((x - batch.images) ** 2)
@@ -48,8 +48,8 @@ def cost_after(cost: Cost, optimizer: Optimizer) -> Callable[..., Array]:
 
     @jax.checkpoint
     def segment(state: Any, examples: Any, order: Array) -> Any:
-        # The examples of a whole segment are gathered at once. If each step gathered its own, every step of the
-        # backward pass would add an array as large as the data set, with mostly zeros.
+        # The examples of a whole segment are gathered at once. If each step gathered only its own examples, every step
+        # of the backward pass would add an array as large as the data set, with mostly zeros.
         batches = jax.tree.map(lambda leaf: leaf[order], examples)
         return jax.lax.scan(descent.update, state, batches)[0]
 
@@ -155,7 +155,7 @@ def loss_sensitivity(
 def finite_differences(
     function: Callable[[Array], Array], point: Any, entries: Sequence[int] | np.ndarray, *, nudge: float = 1e-5
 ) -> Float[np.ndarray, "entry"]:
-    """Measure slopes of a function by moving one input at a time a little up and down. This can check any gradient.
+    """Measure slopes of a function, to check a gradient. Each input is moved slightly up and down, one after the other.
 
     Args:
         function: A function from one array to a number.

@@ -14,7 +14,7 @@ from jaxnet.core.types import Batch, Loss
 
 
 class Dense(NamedTuple):
-    """A cost that is the mean loss of `network.apply`: the hidden activation, the output activation, and the loss."""
+    """The parts of a cost that is the mean loss of `network.apply`: two activations and the loss of one image."""
 
     activation: Activation
     output: Activation
@@ -34,7 +34,10 @@ class Reading(NamedTuple):
 
 
 def dense_form(cost: Any, params: Any, batch: Any) -> Dense | None:
-    """The parts of `cost`, if it is `losses.average` of `network.apply` for these parameters, or None for any other cost."""
+    """Return the parts of a cost that is `losses.average` of `network.apply` for these parameters.
+
+    For any other cost, the result is None.
+    """
     if not isinstance(cost, Average):
         return None
     apply, given = cost.apply, {}

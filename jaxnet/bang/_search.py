@@ -8,10 +8,10 @@ from jaxtyping import Float
 
 Lengths = Float[np.ndarray, "entry"]
 Tried = list[tuple[Lengths, Lengths]]
-"""Pairs of step lengths that were tried and the decreases of the cost that were measured for them."""
+"""Pairs of arrays: the step lengths that were tried, and the measured decreases of the cost for these lengths."""
 
 Downhill = Callable[[Any], np.ndarray]
-"""`downhill(lengths)` measures the decrease of the cost for each of (size, entry) step lengths."""
+"""`downhill(lengths)` measures the decrease of the cost for each step length. The lengths have shape (size, entry)."""
 
 
 def radii(
@@ -34,8 +34,8 @@ def radii(
         slope: The magnitudes of the gradient.
         curvature: The second derivatives.
         cost: The cost. Differences smaller than 1e-12 of the cost count as rounding errors.
-        known: Earlier measurements, in increasing order of length. The radius is smaller than the first of these
-            lengths whose prediction is wrong.
+        known: Earlier measurements, in increasing order of length. If the prediction is wrong at some of these lengths,
+            the radius is smaller than the first of them.
         tolerance: The relative error of the prediction at the radius.
         farthest: The largest length to try.
         rounds: How many measurements to make for each parameter.

@@ -25,7 +25,10 @@ CHUNKS = 64
 """The largest number of chunks of nudges in one compiled program."""
 
 Falls = Callable[[Any], np.ndarray]
-"""`falls(steps)`: the decrease of the cost for each displacement in `steps` (size, entry). Each is applied alone."""
+"""`falls(steps)`: the decrease of the cost for each displacement in `steps`, which has shape (size, entry).
+
+Each displacement is applied alone.
+"""
 
 
 class Sweep(NamedTuple):
@@ -116,8 +119,8 @@ def dense(form: Dense, params: Any, batch: Batch) -> Sweep:
     """Measure nudges of all parameters of a fully connected network.
 
     A nudge in one layer changes one neuron of that layer, and only for images where the weight's input is not zero. So
-    this function goes over the pairs (input, image) with a nonzero input, changes one neuron's sum, and recomputes only
-    the layers after it.
+    this function goes over the pairs (input, image) with a nonzero input. For each pair, it changes one neuron's sum,
+    and recomputes only the layers after this neuron's layer.
 
     Args:
         form: The network, from `dense_form`.
@@ -186,7 +189,10 @@ def _lit_pairs(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _falls(form: Dense, params: Any, laid: list[_Laid], steps: Any) -> np.ndarray:
-    """The decreases of the summed losses for each displacement in `steps`. These have the structure of the parameters."""
+    """The decreases of the summed losses for each displacement in `steps`.
+
+    `steps` has the structure of the parameters.
+    """
     found = []
     for layer in range(len(params)):
         moves = np.concatenate([steps[layer].weights.T, steps[layer].biases[None]])
@@ -196,7 +202,10 @@ def _falls(form: Dense, params: Any, laid: list[_Laid], steps: Any) -> np.ndarra
 
 
 def _fall(form: Dense, params: Any, layer: int, part: _Laid, moves: np.ndarray) -> Array:
-    """The decreases of the summed losses of some images, for each of (input, neuron) displacements in one layer."""
+    """The decreases of the summed losses of some images, for each displacement in one layer.
+
+    The displacements have shape (input, neuron).
+    """
     which, image, value = part.pairs[layer]
     wide = max(len(later.biases) for later in params[layer:])
     length = int(np.clip(NUMBERS // (moves.shape[1] * wide), 1, min(4096, len(which))))
@@ -219,13 +228,20 @@ def _block(form, layer, params, sums, losses, labels, pairs, moves, total):
     last = layer == len(params) - 1
 
     def onward(later, label):
-        """The loss, computed from the weighted sums of the layer after the nudge (or of the last layer itself)."""
+        """The loss, computed from the weighted sums of a later layer.
+
+        If the last layer is nudged, these are the sums of the last layer. If not, these are the sums of the layer after
+        the nudged layer.
+        """
         for after in params[layer + 2 :]:
             later = form.activation(later) @ after.weights.T + after.biases
         return form.loss(form.output(later), label)
 
     def of_pair(image, value, move):
-        """The decreases for one (input, image) pair, if the weight from that input to each neuron is displaced alone."""
+        """The decreases for one pair (input, image). There is one decrease for each neuron.
+
+        For each neuron, only the weight from the input to this neuron is displaced.
+        """
         here, label = sums[0][image], labels[image]
 
         def of_neuron(neuron, step):

@@ -55,17 +55,18 @@ def loss_change_allocation(
     Args:
         cost: `cost(params, batch)`, a mean over examples.
         labels: The number of labels, if the credit is to be split by label. The batch then needs `labels` (a field, or
-            an entry of a dictionary): whole numbers from 0 to labels - 1. If it is None, the credit is not split.
+            an entry of a dictionary): whole numbers from 0 to labels - 1. If this argument is None, the credit is not
+            split.
         panels: The number of equal parts of every segment. The gap shrinks with the fourth power of this number.
 
     Returns:
         `account(path, batch) -> LossChangeAllocation`. The path is an iterable of at least two points. A point is a
-        pytree of parameters. An example is the start and then `state.params for state, _ in train(...)`. The cost is
-        measured on the batch.
+        pytree of parameters. For example, the first point is the start, and the other points are
+        `state.params for state, _ in train(...)`. The cost is measured on the batch.
 
     Raises:
-        ValueError: If panels is below 1. The returned function raises it if the path has fewer than two points, if a
-            label is out of range, or if the cost is not a mean over examples.
+        ValueError: If panels is below 1. The returned function raises this error if the path has fewer than two points,
+            if a label is out of range, or if the cost is not a mean over examples.
 
     Examples:
         >>> account = loss_change_allocation(lambda p, batch: jnp.mean(batch) * (3 * p["x"] ** 2 + p["y"]))
@@ -165,7 +166,7 @@ def _adder(losses: Any) -> Any:
 
 
 def _by_group(add: Any, groups: Any, params: Params, labels: int, count: int) -> tuple[np.ndarray, Params]:
-    """The cost and the gradient of each label's examples, each as a part of the mean over all examples."""
+    """The contribution of each label's examples to the cost and to the gradient, which are means over all examples."""
     like = lambda leaf: jnp.zeros((labels, *leaf.shape), jnp.promote_types(leaf.dtype, jnp.float32))
     wide = [jnp.promote_types(leaf.dtype, jnp.float32) for leaf in jax.tree.leaves(params)]
     total = (jnp.zeros(labels, wide[0]), jax.tree.map(like, params))

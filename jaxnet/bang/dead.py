@@ -1,4 +1,7 @@
-"""Find dead parameters, and say why they are dead: no gradient, almost no gradient, or always the gradient of a twin."""
+"""Find dead parameters, and say why they are dead.
+
+A dead parameter has no gradient, or almost no gradient, or its gradient always equals the gradient of a twin.
+"""
 
 import functools
 from collections.abc import Callable
@@ -22,13 +25,13 @@ REASONS = (
     "alive",
     "its input is zero in every example",
     "its neuron is off in every example: the activation is flat there",
-    "no later neuron uses its neuron's output",
+    "no later neuron uses the output of its neuron",
     "its neuron is saturated: the activation is almost flat",
     "its neuron has a twin with the same weights, and both always change alike",
     "no example gives it a gradient",
     "its value or its gradient is NaN or infinite",
 )
-"""The reasons in words, by code."""
+"""The reasons in words. The code of a reason is its index in this list."""
 
 
 class DeadParameters(NamedTuple):
@@ -62,7 +65,7 @@ def dead_parameters(cost: Cost, *, slope: float = 1e-3) -> Callable[[Params, Any
         `look(params, batch) -> DeadParameters`.
 
     Raises:
-        ValueError: The returned function raises it if the cost is not a mean over examples.
+        ValueError: The returned function raises this error if the cost is not a mean over examples.
     """
     scatter, gradient = gradient_moments(cost), jax.jit(jax.grad(cost))
 
@@ -135,11 +138,15 @@ def _of_dense(form: Dense, params: Any, batch: Batch, slope: float) -> DeadParam
 
 @functools.partial(jax.jit, static_argnames=("form", "alone"))
 def _piece(form: Dense, params: Any, batch: Batch, slope: Any, alone: tuple[bool, ...]) -> tuple[list[Array], ...]:
-    """What some examples show about each layer. Every result is a list with one entry for each layer.
+    """Collect five results about each layer from some examples.
 
-    The results are: which inputs are ever nonzero; which neurons ever get a gradient; the steepest slope of each
-    neuron; in how many examples the activation is almost flat; and for each input and neuron, whether an example has
-    both a nonzero input and a nonzero gradient.
+    Every result is a list with one entry for each layer:
+
+    1. Whether an input is nonzero in any example.
+    2. Whether a neuron gets a gradient in any example.
+    3. The steepest slope of each neuron.
+    4. The number of examples in which a neuron's activation is almost flat.
+    5. Whether any single example has both a nonzero input and a nonzero gradient, for each pair of input and neuron.
     """
     backs, reading = passed_back(form, params, batch)
     squashes = [form.activation] * (len(params) - 1) + [form.output]

@@ -1,4 +1,4 @@
-"""Functions of gradients from any library: what each component says about its own parameter."""
+"""Functions of gradients from any library. They show what each component means for its own parameter."""
 
 import math
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def earned(grads: Any, updates: Any) -> Any:
     A decrease is positive.
 
     Args:
-        grads: The cost's gradient, as `jax.grad` gives it. Weight decay and clipping belong to the updates.
+        grads: The cost's gradient, as `jax.grad` gives it. Only the updates contain weight decay and clipping.
         updates: The numbers that the optimizer adds to the parameters. The pytree has the structure of the gradient.
 
     Returns:
@@ -72,7 +72,9 @@ def earned(grads: Any, updates: Any) -> Any:
 
 
 def by_leaf(values: Any) -> dict[str, float]:
-    """The sum of each array of a pytree, by the array's name, such as `0/weights`. The sum of shares is the array's share.
+    """The sum of each array of a pytree, by the array's name, such as `0/weights`.
+
+    If the values are shares of parameters, each sum is the share of the whole array.
 
     Raises:
         ValueError: If an array is complex, or two arrays have the same name.
@@ -129,9 +131,9 @@ def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tu
 
     Args:
         grads: A pytree of gradients from any library. None leaves are skipped. In the text, layers are counted from 1,
-            neurons and pixels from 0: "layer 2, neuron 7, weight from neuron 3" is `grads[1].weights[7, 3]`. In other
-            libraries' layers, the biases may match only the second axis of the weights. Such weights count as weights
-            of shape (in, out).
+            neurons and pixels from 0: "layer 2, neuron 7, weight from neuron 3" is `grads[1].weights[7, 3]`. In layers
+            of other libraries, the number of biases may equal the length of only the second axis of the weights. The
+            text then reads these weights as weights of shape (in, out).
         image_shape: The shape of an image. It is used to name pixels, if the first layer has as many inputs as an image
             has numbers.
         k: How many components to return. If there are fewer parameters, all their components are returned.
@@ -178,7 +180,7 @@ def top(grads: Any, k: int = 10, *, image_shape: Sequence[int] = (28, 28)) -> tu
 
 
 def _field(path: Any) -> str | None:
-    """The field of a numbered layer that a path names, or None for any other array."""
+    """Return "weights" or "biases" if a path leads to this field of a numbered layer. If not, return None."""
     field = getattr(path[-1], "name", None) if len(path) == 2 else None
     return field if field in ("weights", "biases") else None
 
@@ -242,8 +244,8 @@ def lorenz(values: Any) -> Lorenz:
 def top_mask(values: Any, fraction: float | int) -> Any:
     """A mask of the largest entries of a pytree: ones for the best `fraction` of all entries, zeros elsewhere.
 
-    The number of ones is rounded up. It is exact: of equal entries, the first ones are kept. An entry that is NaN is
-    not counted among the best, and is NaN in the mask. The function works inside `jax.jit`.
+    The number of ones is rounded up. Equal entries do not change this number: the first of the equal entries are kept.
+    An entry that is NaN is not counted among the best, and is NaN in the mask. The function works inside `jax.jit`.
 
     Raises:
         ValueError: If the fraction is outside the range 0 < fraction <= 1, or if a value is complex.

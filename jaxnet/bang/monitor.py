@@ -18,10 +18,13 @@ REMEMBERED = 100
 """A parameter is dead after this many watched steps without a gradient."""
 
 NEVER_LIT = 255
-"""This number marks a parameter that has never had a gradient. The count of any other parameter ends at 254."""
+"""This number marks a parameter that has never had a gradient. For any other parameter, the largest count is 254."""
 
 DECAY = 0.98
-"""The weight of the old average in the running averages of clarity. They cover about the last 50 watched steps."""
+"""The weight of the old average in each running average. The clarity is computed from two such averages.
+
+An average covers about the last 50 watched steps.
+"""
 
 
 class Signals(NamedTuple):
@@ -50,12 +53,13 @@ class Signals(NamedTuple):
 
 
 class WatchedInfo(NamedTuple):
-    """What a person wants to see about one step of a watched descent: an `Info` with signals.
+    """The numbers that a person wants to see about one step of a watched descent: an `Info` and the signals.
 
     Attributes:
         cost: The cost of this step's batch, as in `Info`.
         gradient_norm: The Euclidean length of the gradient, as in `Info`.
-        signals: The signals. They are NaN at steps that were not watched, and at steps that themselves give NaN.
+        signals: The signals. At steps that were not watched, all signals are NaN. At a watched step, a signal is NaN if
+            the step's own numbers make it NaN.
         watched: Whether the step was watched.
     """
 
@@ -131,8 +135,8 @@ def watch(descent: Descent, *, every: int = 1, signals: Sequence[str] = SIGNALS)
     value_and_grad, apply_gradients = descent.value_and_grad, descent.apply_gradients
     if value_and_grad is None or apply_gradients is None:
         raise ValueError(
-            "this descent does not show its gradient; fill Descent.value_and_grad and Descent.apply_gradients, as "
-            "gradient_descent does, and watch before vmapped: vmapped(bang.watch(descent))"
+            "this descent does not show its gradient; set Descent.value_and_grad and Descent.apply_gradients, as "
+            "gradient_descent does, and call bang.watch before vmapped: vmapped(bang.watch(descent))"
         )
     if every < 1:
         raise ValueError(f"every must be at least 1, got {every}")

@@ -20,9 +20,9 @@ class NoiseScale(NamedTuple):
     """How noisy the gradients of single examples are, compared with their mean.
 
     Attributes:
-        scale: The noise scale trace / squared_norm, in examples. Much smaller batches give mostly noise. Much larger
-            batches waste work. The scale is infinite if the gradient cannot be distinguished from zero with these
-            examples.
+        scale: The noise scale, in examples. It is trace / squared_norm. Batches much smaller than the scale give mostly
+            noise. Batches much larger than the scale waste work. The scale is infinite if the gradient cannot be
+            distinguished from zero with these examples.
         low: The lower end of the scale's 95 % interval, by the jackknife over 20 blocks of examples.
         high: The upper end of this interval.
         trace: The variance of one example's gradient, summed over all parameters.
@@ -58,9 +58,9 @@ def noise_scale(
         `measure(params, batch) -> NoiseScale`.
 
     Raises:
-        ValueError: If the method is unknown. The returned function raises it if there are fewer than 40 examples (for
-            "batches" and "two_sizes": fewer than 40 mini-batches), if the cost is not a mean over examples, or if a
-            gradient is not finite.
+        ValueError: If the method is unknown. The returned function raises this error if there are fewer than 40
+            examples (for "batches" and "two_sizes": fewer than 40 mini-batches), if the cost is not a mean over
+            examples, or if a gradient is not finite.
 
     Examples:
         >>> x = np.random.default_rng(0).normal(3.0, 1.0, 400)
@@ -143,7 +143,7 @@ def _block(batch: Any, batch_size: int) -> int:
 def _mixed(batch: Any) -> Any:
     """The examples in a random order that is always the same.
 
-    Neighbors in a file are often similar, or balanced by label.
+    In a file, examples next to each other are often similar, or are arranged so that every label is equally frequent.
     """
     order = np.random.default_rng(0).permutation(examples(batch))
     return taken(batch, order)
@@ -200,7 +200,8 @@ def _with_interval(
     if not trace > 0:
         return NoiseScale(0.0, 0.0, 0.0, trace, squared_norm)  # all examples agree
     without = [of(everything & (np.arange(len(rows)) != i)) for i in range(len(rows))]
-    # If noise hides the gradient, the inverse of the scale still behaves well; the scale itself does not.
+    # If noise hides the gradient, the scale can be infinite or negative, but its inverse is a finite number near zero.
+    # So the interval is computed for the inverse.
     inverse = squared_norm / trace
     scatter = np.array([part[1] / part[0] for part in without]) - inverse
     deviation = 1.96 * float(np.sqrt((len(rows) - 1) / len(rows) * np.sum((scatter - scatter.mean()) ** 2)))

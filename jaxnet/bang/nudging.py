@@ -26,11 +26,11 @@ STEP_ROUNDS = 5
 
 
 class Worth(NamedTuple):
-    """What a nudge of each parameter alone does to the cost.
+    """How the cost changes if one parameter alone is nudged, for each parameter.
 
-    The arrays are numpy, in float64. Only `entries` are integers. In all arrays but `sizes`, the last axis counts the
-    measured parameters. A nudge goes downhill: it raises the parameter if the gradient is negative or zero, and lowers
-    it if the gradient is positive.
+    The arrays are numpy, in float64. Only `entries` are integers. In all arrays except `sizes`, the last axis counts
+    the measured parameters. A nudge goes downhill: it raises the parameter if the gradient is negative or zero, and
+    lowers it if the gradient is positive.
 
     Attributes:
         cost: The cost before any nudge.
@@ -73,10 +73,10 @@ def worth(
     """Turn a cost into a function that measures what a nudge of every parameter does to the cost.
 
     Everything is computed in float64, in chunks of bounded memory. In float32, the measured decrease would have the
-    wrong sign for one nudge in a hundred. A cost function of your own has a price, unless jax computes in float64
-    anyway: jax's caches are cleared afterwards. So every compiled function is traced again at its next call (see
-    `devices.double_precision`). For `losses.average` of `network.apply`, a nudge changes only one neuron of a layer, so
-    the measurement is many times faster. Any other cost is computed again for every nudge.
+    wrong sign for one nudge in a hundred. If you pass your own cost function, jax's caches are cleared after the
+    measurement, unless jax computes in float64 anyway. Then every compiled function is traced again at its next call
+    (see `devices.double_precision`). For `losses.average` of `network.apply`, a nudge changes only one neuron of a
+    layer, so the measurement is many times faster. Any other cost is computed again for every nudge.
 
     Args:
         cost: `cost(params, batch)`, a mean over the batch.
@@ -92,9 +92,9 @@ def worth(
 
     Raises:
         ValueError: If sizes are not positive numbers up to `farthest`, or if the tolerance is not between 0 and 1.
-            The returned function raises it if the cost is not a mean over examples, if the cost computes anything in
-            less than float64, if entries are not positions, if parameters are complex, or if the cost or a gradient is
-            not finite.
+            The returned function raises this error if the cost is not a mean over examples, if the cost computes
+            anything in less than float64, if entries are not positions, if parameters are complex, or if the cost
+            or a gradient is not finite.
 
     Examples:
         >>> slope = lambda p, batch: jnp.mean(batch) * (3 * p["x"] + p["y"] ** 2 / 2)
@@ -102,7 +102,8 @@ def worth(
         >>> found.predicted.round(3).tolist(), found.measured.round(3).tolist(), found.radius.round(3).tolist()
         ([[0.3, 0.1]], [[0.3, 0.095]], [inf, 0.2])
 
-    Source: the film's "More on the gradient vector": which changes matter most. Here the cost itself gives the answer.
+    Source: the film's "More on the gradient vector" asks which changes matter most. This function answers by measuring
+    the cost.
     """
     if not len(sizes) or not all(0 < size <= farthest < np.inf for size in sizes):
         raise ValueError(f"sizes must be positive numbers up to farthest, {farthest}; got {list(sizes)}")
@@ -134,9 +135,11 @@ def _sweep(cost: Cost, params: Params, batch: Any, entries: Any) -> tuple[Sweep,
             f"entries must be a row of whole numbers, got shape {chosen.shape} of type {chosen.dtype}{hint}"
         )
     if not len(chosen) or chosen.min() < 0 or chosen.max() >= total:
-        raise ValueError(f"entries must be positions between 0 and {total - 1}, at least one; got {chosen}")
+        raise ValueError(f"entries must be one or more positions between 0 and {total - 1}, got {chosen}")
     if len(np.unique(chosen)) < len(chosen):
-        raise ValueError("entries must all be different, got one of them twice; np.unique(entries) keeps each once")
+        raise ValueError(
+            "entries must all be different, but an entry is repeated; np.unique(entries) removes duplicates"
+        )
     if not examples(batch):
         raise ValueError("a batch needs at least one example, got none")
     form = dense_form(cost, params, batch)

@@ -89,9 +89,9 @@ def take_partial_step(
         `-gradient * update`.
 
     Raises:
-        ValueError: If a fraction is outside the range 0 < fraction <= 1. The returned function raises it if the updates
-            have the wrong shapes, if `-gradient * update` is NaN for a parameter, if the cost is not a mean over
-            examples, or if the cost computes anything in less than float64.
+        ValueError: If a fraction is outside the range 0 < fraction <= 1. The returned function raises this error if the
+            updates have the wrong shapes, if `-gradient * update` is NaN for a parameter, if the cost is not a mean
+            over examples, or if the cost computes anything in less than float64.
     """
     for fraction in fractions:
         affordable(fraction, 1)

@@ -56,8 +56,8 @@ def gradient_moments(cost: Cost, *, size: int | None = None) -> Callable[[Params
         `measure(params, batch) -> Moments`.
 
     Raises:
-        ValueError: If size is below 1. The returned function raises it if there are fewer than two examples, or if the
-            cost is not a mean over examples.
+        ValueError: If size is below 1. The returned function raises this error if there are fewer than two examples, or
+            if the cost is not a mean over examples.
 
     Examples:
         >>> distance = lambda x, batch: jnp.mean((x - batch) ** 2) / 2
@@ -112,8 +112,8 @@ def gradient_by_label(cost: Cost, labels: int) -> Callable[[Params, Any], Params
         at the front, for the labels. The sum over the labels is the gradient.
 
     Raises:
-        ValueError: The returned function raises it if a label is out of range, or if the cost is not a mean over
-            examples.
+        ValueError: The returned function raises this error if a label is out of range, or if the cost is not a mean
+            over examples.
 
     Source: the film's "Gradient descent": the gradient is an average over all examples.
     """
@@ -146,8 +146,8 @@ def per_example_norms(cost: Cost, *, size: int | None = None) -> Callable[[Param
         `measure(params, batch) -> (example,)`, in units of cost per unit of parameter.
 
     Raises:
-        ValueError: If size is below 1. The returned function raises it if there is no example, or if the cost is not a
-            mean over examples.
+        ValueError: If size is below 1. The returned function raises this error if there is no example, or if the cost
+            is not a mean over examples.
     """
     gradients, check = _gradients(each(cost)), require_mean(cost)
     squares = lambda g: jnp.sum(g**2, axis=tuple(range(1, g.ndim)))
@@ -186,8 +186,8 @@ def per_example_derivative(
         `measure(params, batch) -> (example,)`.
 
     Raises:
-        ValueError: The returned function raises it if the parameter does not exist, or if the cost is not a mean over
-            examples.
+        ValueError: The returned function raises this error if the parameter does not exist, or if the cost is not a
+            mean over examples.
     """
     losses, check = each(cost), require_mean(cost)
 
@@ -196,7 +196,8 @@ def per_example_derivative(
         def moved(step: Any, example: Any) -> Array:
             return losses(jax.tree.map(lambda p, a: p + step * a, params, along), example)[0]
 
-        # Differentiate backward through one number, because functions with a custom backward rule refuse forward mode.
+        # The derivative is the gradient with respect to one number, the step. It is computed in backward mode, because
+        # functions with a custom backward rule refuse forward mode.
         step = jnp.zeros((), jnp.result_type(*jax.tree.leaves(params)))
         return over_examples(lambda example: jax.grad(moved)(step, example), batch)
 

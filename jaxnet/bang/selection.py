@@ -16,7 +16,9 @@ Positions = Int[np.ndarray, "entry"]
 
 
 def select(tree: Any, leaves: str) -> Any:
-    """Keep only the arrays whose names match. Every other array is replaced by a `LeftOut`, which instruments skip.
+    """Keep only the arrays whose names match. Every other array is replaced by a `LeftOut`.
+
+    The functions that measure parameters skip a `LeftOut`.
 
     Positions in the flat vector of all parameters, such as the positions from `largest`, still count the arrays that
     are left out.
@@ -35,13 +37,13 @@ def select(tree: Any, leaves: str) -> Any:
     arrays, form = jax.tree.flatten(tree)
     matching = [fnmatch.fnmatchcase(name, leaves) for name in names(tree)]
     if not any(matching):
-        raise ValueError(f"no array's name matches {leaves!r}; there are {', '.join(names(tree))}")
+        raise ValueError(f"no array's name matches {leaves!r}; the arrays are {', '.join(names(tree))}")
     kept = (leaf if match else LeftOut(np.size(leaf)) for leaf, match in zip(arrays, matching, strict=True))
     return form.unflatten(kept)
 
 
 def positions(params: Params, leaves: str = "*") -> Positions:
-    """Where the parameters of all matching arrays are in the flat vector of all parameters.
+    """The positions of the matching arrays' parameters in the flat vector of all parameters.
 
     Raises:
         ValueError: If no name matches.

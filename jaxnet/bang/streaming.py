@@ -15,10 +15,10 @@ from jaxnet.core.losses import Average
 from jaxnet.core.types import Cost, Params
 
 COMPARED = 250
-"""How many examples are computed at a time to compare single examples with a whole batch."""
+"""To compare single examples with a whole batch, at most this number of examples are computed at a time."""
 
 PIECE = 1000
-"""How many examples a gradient is computed over at a time."""
+"""A gradient is computed over at most this number of examples at a time."""
 
 
 def examples(batch: Any) -> int:
@@ -37,7 +37,8 @@ def examples(batch: Any) -> int:
         return 1
     if len(lengths) != 1 or None in lengths:
         raise ValueError(
-            f"a batch must be arrays with one leading axis of examples, got leading lengths {sorted(map(str, lengths))}"
+            "all arrays of a batch must have the same number of examples along the leading axis, "
+            f"got leading lengths {sorted(map(str, lengths))}"
         )
     return int(lengths.pop() or 0)
 
@@ -98,8 +99,8 @@ def require_mean(cost: Cost) -> Callable[[Params, Any], None]:
     long as two gradients over the batch. `losses.average` is a mean by construction, so it is not checked.
 
     Raises:
-        ValueError: The returned function raises it if the cost is not a mean over examples, or if the cost is not
-            finite. The message contains the difference or the cost.
+        ValueError: The returned function raises this error if the cost is not a mean over examples, or if the cost is
+            not finite. The message contains the difference or the cost.
     """
     if isinstance(cost, Average):
         return lambda params, batch: None
@@ -134,7 +135,7 @@ def require_mean(cost: Cost) -> Callable[[Params, Any], None]:
 def _differs(together: tuple[Any, Any], one_by_one: tuple[Any, Any], alone: Any) -> str | None:
     """The name of the array whose gradient differs most, if cost or gradient differ by more than rounding errors.
 
-    If they do not differ by more, the result is None.
+    If the cost and the gradient differ by rounding errors only, the result is None.
     """
     (whole, grads), (mean, averaged) = together, one_by_one
     ours, theirs = (list(map(_wide, jax.tree.leaves(tree))) for tree in (grads, averaged))
@@ -170,11 +171,12 @@ def _refuse(count: int, together: tuple[Any, Any], one_by_one: tuple[Any, Any], 
     (whole, grads), (mean, averaged) = together, one_by_one
     lengths = [_length(map(_wide, jax.tree.leaves(tree))) for tree in (grads, averaged)]
     raise ValueError(
-        f"this cost is not a mean over examples: {count} examples cost {float(whole):.6g} together, "
-        f"but {float(mean):.6g} on average one by one. Their gradients have the lengths {lengths[0]:.6g} and {lengths[1]:.6g}, "
-        f"and differ most in {name!r}. "
-        "Single examples have no gradient of their own if the cost contains sums, masks or weights divided by their sum over "
-        "the batch, batch statistics, or randomness that is sampled once for the batch. "
+        f"this cost is not a mean over examples: {count} examples have the cost {float(whole):.6g} together, "
+        f"but the mean of their single costs is {float(mean):.6g}. The two gradients have the lengths "
+        f"{lengths[0]:.6g} and {lengths[1]:.6g}, and differ most in {name!r}. "
+        "A single example has no gradient of its own if the cost contains one of these: a sum over the batch; "
+        "a mask or a weight that is divided by its sum over the batch; batch statistics; "
+        "randomness that is sampled once for the batch. "
         "Divide by the number of examples; for masks and weights put "
         "weight * len(weight) / weight.sum() into the batch and take the mean of weight * loss; freeze the statistics; "
         "leave the randomness out, or give every example a key"
@@ -190,7 +192,7 @@ def labels_within(batch: Any, labels: int) -> np.ndarray:
     found = labels_of(batch)
     if found is None:
         raise ValueError(
-            f"a split by label needs a batch with labels, a Batch or a dictionary, got {type(batch).__name__}"
+            f"a split by label needs a batch with labels (a Batch or a dictionary), got {type(batch).__name__}"
         )
     marks = np.asarray(found)
     if marks.ndim != 1:

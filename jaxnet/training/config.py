@@ -28,22 +28,22 @@ class TrainConfig(NamedTuple):
     """All settings of a run. On one machine, equal settings give equal results, bit for bit.
 
     Attributes:
-        preset: The preset that the settings started from.
+        preset: The name of the preset on which these settings are based.
         data: "mnist", the name of another data set (see `data.load`), or the path of a file or folder (see `data.from_file`).
-        test_fraction: If the data have no test images, the fraction to hold out for testing. The seed does not change the choice.
+        test_fraction: The fraction to hold out for testing, if the data have no test images. The seed does not change the choice.
         model: "dense" is a fully connected network, "convnet" the small convolutional network `models.ConvNet`.
         sizes: Neurons of each hidden layer. A full list, from the number of pixels to the number of classes, also works.
         activation: The function that each hidden neuron applies to its weighted sum.
         output: The function that each output neuron applies to its weighted sum. The loss cross_entropy needs identity.
         loss: The cost of one image: squared_error is the film's, half_squared_error Nielsen's, cross_entropy the usual cost today.
         initializer: The distribution from which the weights are sampled at the start.
-        gain: A number for the initializer scaled. The standard deviation of the weights is gain / sqrt(inputs of the neuron).
+        gain: Only the initializer "scaled" uses this number. The weights' standard deviation is gain / sqrt(inputs of the neuron).
         random_biases: Sample the biases at the start from a normal distribution (mean 0, deviation 1) instead of setting them to 0.
         optimizer: sgd is plain gradient descent, momentum is Nesterov's momentum 0.9. adam and adamw adapt each parameter's step.
-        learning_rate: The largest step size. If you change only the optimizer, a suitable rate replaces the preset's.
+        learning_rate: The largest step size. If only the optimizer changes, a suitable rate replaces the preset's rate.
         schedule: The course of the learning rate. It falls to 0 with linear, cosine and onecycle; with onecycle it rises first.
         weight_decay: A factor that pulls parameters to 0. Each step adds factor * parameter to the gradient (adamw: to the update).
-        budget: The fraction of the parameters that a step may move, those whose updates lower the cost most. 1 means all.
+        budget: The fraction of the parameters that a step may move: the parameters whose updates lower the cost most. 1 means all.
         candidates: How many networks to train at a time. The network with the lowest cost over all training images is kept.
         epochs: How many times to go through all training images.
         batch_size: How many images each step uses.
@@ -156,7 +156,9 @@ SEEDS = 2**32
 
 
 def require_seed(seed: int) -> None:
-    """Refuse a seed of more than 32 bits. Random keys use its last 32 bits only, so a smaller seed would give an equal run.
+    """Refuse a seed of more than 32 bits.
+
+    Random keys use only the last 32 bits of a seed. So a larger seed would give the same run as a smaller seed.
 
     Raises:
         ValueError: If the seed is not a whole number from 0 to 2**32 - 1.
@@ -173,8 +175,8 @@ def require_sizes(sizes: tuple[int, ...], pixels: int, classes: int) -> None:
     """Refuse sizes if it is unclear whether they are the hidden layers or all layers.
 
     Raises:
-        ValueError: If there are several different sizes that begin with the number of pixels but do not end with the
-            number of classes, or that end with the number of classes but do not begin with the number of pixels.
+        ValueError: If there are several different sizes, and only one of two things is true: the first size is the
+            number of pixels; the last size is the number of classes.
     """
     if len(sizes) < 2 or len(set(sizes)) == 1 or (sizes[0] == pixels) == (sizes[-1] == classes):
         return

@@ -68,7 +68,7 @@ def dataset(settings: TrainConfig, *, files: str | Path | None = None) -> Datase
 
 
 def with_whole_path(settings: TrainConfig) -> TrainConfig:
-    """Replace a path in the setting data by an absolute path, so that the path is valid in any working folder."""
+    """If the setting `data` is a path, make this path absolute, so that the path is valid in any working folder."""
     if not means_a_file(settings.data):
         return settings
     return settings._replace(data=str(Path(settings.data).expanduser().absolute()))
@@ -110,7 +110,8 @@ def plan(settings: TrainConfig, dataset: Dataset, *, drawn: bool = True) -> Plan
 
     Args:
         settings: The settings of the run.
-        dataset: The data set to learn from. Of the test set only the range of the labels is used.
+        dataset: The data set to learn from. The test images are not used. The test labels are used only to check their
+            range.
         drawn: Whether to sample the random start. If not, `params` is None. Callers that sample many starts at once
             need no start here.
 

@@ -55,8 +55,9 @@ convnet = modern._replace(
 
 # How the rates of momentum and adamw in film, nielsen and wide were chosen: each rate ran for the preset's epochs on 50,000
 # training images, with seeds 0, 1 and 2 on the same batches, and was evaluated on the other 10,000 training images. The
-# rate with the highest mean accuracy was chosen. Between two equally good rates, less scatter between the seeds decided.
-# The rates of modern were chosen in this way too, but with seeds 0 and 1 and one candidate. The accuracies in percent:
+# rate with the highest mean accuracy was chosen. If two rates were equally good, the rate with less scatter between the
+# seeds was chosen. The rates of modern were chosen in this way too, but with seeds 0 and 1 and one candidate. The
+# accuracies in percent:
 #   film     momentum 0.05: 94.24, 0.1: 94.41, 0.15: 94.46, 0.25: 94.25, 0.4: 94.32, 0.6: 93.94
 #            adamw 0.0015: 94.23, 0.0025: 94.16, 0.004: 94.23, 0.005: 93.88, 0.01: 94.15, 0.02: 93.28
 #   nielsen  momentum 0.05: 90.80, 0.1: 91.36, 0.2: 94.27, 0.3: 94.44, 0.5: 79.86
@@ -65,7 +66,7 @@ convnet = modern._replace(
 #            adamw 0.004: 97.22, 0.008: 97.69, 0.016: 97.77, 0.03: 97.64
 #   modern   momentum 0.05: 96.52, 0.1: 96.62, 0.2: 96.45, 0.4: 16.09
 #            adamw 0.005: 96.53, 0.01: 96.65, 0.02: 96.70
-# Two seeds cannot tell 0.02 from the preset's 0.01 for modern, so 0.01 stays.
+# For modern, two seeds do not show whether 0.02 is better than the preset's 0.01, so 0.01 stays.
 # No preset has weight decay. Without weight decay, adamw takes the steps of adam, so both have one rate. All other
 # rates, also the rates of convnet, are from shorter sweeps.
 RATES = {
@@ -82,7 +83,7 @@ PRESETS = {settings.preset: settings for settings in (film, nielsen, modern, wid
 
 
 def with_changes(settings: TrainConfig, **changes: Any) -> TrainConfig:
-    """Change some settings. If you change only the optimizer, the learning rate becomes the preset's rate for it.
+    """Change some settings. If you change only the optimizer, the preset's rate for the new optimizer is set too.
 
     Args:
         settings: A preset, or changed settings.
@@ -107,6 +108,6 @@ def note_on_rate(settings: TrainConfig, changes: Mapping[str, Any]) -> list[str]
     if "learning_rate" in changes or rate == settings.learning_rate:
         return []
     return [
-        f"learning rate {rate:g} for {changes['optimizer']}, as preset {settings.preset}'s {settings.learning_rate:g} "
-        f"belongs to {settings.optimizer}; --learning-rate sets another"
+        f"learning rate {rate:g} for {changes['optimizer']}, because the rate {settings.learning_rate:g} of preset "
+        f"{settings.preset} is for {settings.optimizer}; --learning-rate sets another rate"
     ]

@@ -85,7 +85,7 @@ def test_wrong_starts_and_functions_are_refused():
         landscape.descend(lambda x: jnp.stack([x, x]), [1.0], 0.1, 3)
     with pytest.raises(ValueError, match=r"got shape \(0,\)"):
         landscape.descend(landscape.hills, [], 0.1, 3)
-    with pytest.raises(ValueError, match="pass rates, one for each start"):
+    with pytest.raises(ValueError, match="pass rates, with one rate for each start"):
         landscape.descend(landscape.hills, [1.0], optax.adam, 3)
     with pytest.raises(ValueError, match="one rate for each of the 1 starts"):
         landscape.descend(landscape.hills, [1.0], optax.adam, 3, rates=[0.1, 0.2])

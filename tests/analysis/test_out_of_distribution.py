@@ -123,7 +123,7 @@ def test_a_cost_with_nonsense_needs_a_key_and_enough_images(digits):
     )
     params = network.init(jax.random.key(0), [784, 4, 10])
     for batch in (Batch(digits, np.zeros(20, int)), Batch(digits[:3], np.zeros(3, int), KEY)):
-        with pytest.raises(ValueError, match="at least 4 with a key"):
+        with pytest.raises(ValueError, match="with a key and at least 4 images"):
             cost(params, batch)
 
 

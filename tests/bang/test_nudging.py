@@ -244,7 +244,7 @@ def test_parameters_are_found_by_name_by_size_and_by_chance(tiny):
     assert jax.tree.leaves(picked[0]) == []
     assert picked[1].biases is params[1].biases
     assert [name for name, _ in bang.named_leaves(picked)] == ["1/weights", "1/biases"]
-    with pytest.raises(ValueError, match=r"no array's name matches '7/\*'; there are 0/weights, 0/biases"):
+    with pytest.raises(ValueError, match=r"no array's name matches '7/\*'; the arrays are 0/weights, 0/biases"):
         bang.select(params, "7/*")
     sizes = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)])
     there = bang.positions(params, "1/*")

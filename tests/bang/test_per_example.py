@@ -180,7 +180,7 @@ def test_nonsense_is_refused(params, two_hundred):
         bang.per_example_derivative(film_cost, "0/weights", (16, 0))(params, two_hundred)
     with pytest.raises(ValueError, match="needs at least 1,280 examples, got 200"):
         bang.noise_scale(film_cost, method="batches")(params, two_hundred)
-    with pytest.raises(ValueError, match="one leading axis of examples"):
+    with pytest.raises(ValueError, match="same number of examples along the leading axis"):
         bang.gradient_moments(film_cost)(params, Batch(two_hundred.images, two_hundred.labels[:10]))
 
 

@@ -218,7 +218,9 @@ def test_a_search_means_what_a_person_means(tmp_path):
     names += [f"layer 2, neuron {n}, weight from neuron {m}" for n in range(16) for m in range(16)]
     names += [f"layer {layer}, neuron {n}, bias" for layer in (1, 2, 3) for n in range(16)]
     names += ["dense/kernel[7, 1]", "dense/kernel[1, 7]"]
-    reasons = ["no later neuron uses its neuron's output" if "neuron 3, bias" in name else "alive" for name in names]
+    reasons = [
+        "no later neuron uses the output of its neuron" if "neuron 3, bias" in name else "alive" for name in names
+    ]
     wanted = {
         "layer 2 neuron 7": 17, "neuron 7, layer 2": 17, "row 14 column 14": 16, "layer 2 from neuron 7": 16, "layer 3": 16,
         "LAYER 1,  neuron 1, weight from pixel (row 1, column 1)": 1, "layer 2, neuron 1, bias": 1, "dense/kernel[1, 7]": 1,

@@ -37,8 +37,8 @@ def descend(
     Args:
         function: A function of one number, or of a vector of numbers. Its result is one number.
         starts: (start,) for a function of one number, (start, variable) for a function of several numbers.
-        optimizer: The learning rate of plain gradient descent, or any optax transformation. If `rates` is given, a
-            function that makes a transformation from a learning rate, such as `optax.adam`.
+        optimizer: The learning rate of plain gradient descent, or any optax transformation. If `rates` is given, this
+            argument is a function that makes a transformation from a learning rate, such as `optax.adam`.
         num_steps: How many steps to take.
         rates: (start,), one learning rate for each start.
         every: The position is kept only after every `every`-th step. This number must divide the number of steps.
@@ -80,7 +80,8 @@ def _maker(optimizer: Any, rates: Any, count: int) -> tuple[Callable[[Any], Any]
             return lambda rate: optimizer, np.zeros(count)
         if callable(optimizer):
             raise ValueError(
-                f"{optimizer} needs a learning rate: pass rates, one for each start, or call it: optax.adam(0.1)"
+                f"{optimizer} needs a learning rate; pass rates, with one rate for each start, or call the function, "
+                "for example optax.adam(0.1)"
             )
         return optax.sgd, np.full(count, optimizer, np.float64)
     own = np.asarray(rates, np.float64)
@@ -134,7 +135,8 @@ class Basins(NamedTuple):
         bottoms: The places, in the order of their values, the lowest value first. Nearly all places are minima. A
             descent that starts exactly at a saddle point or another flat place rests there.
         values: The values of the function at these places.
-        reached: The index of the place that each start reached. If a descent still moved or went to infinity, it is -1.
+        reached: The index of the place that each start reached. The index is -1 if a descent still moved or went to
+            infinity.
     """
 
     bottoms: Float[np.ndarray, "bottom ..."]

@@ -145,7 +145,7 @@ def filter_normalized(key: Array, params: Params, *, neuron_axis: int = 0) -> Pa
 
 
 def _steps(path: Any) -> list[str]:
-    """The parts of a path in words. The array inside a flax.nnx variable has the variable's name."""
+    """The keys of a path as strings. The array inside a flax.nnx variable has the variable's name."""
     words = [jax.tree_util.keystr((step,), simple=True) for step in path]
     return words[:-1] if len(words) > 1 and words[-1] == "value" else words
 
@@ -219,7 +219,7 @@ def pca(path: Params, *, directions: int = 2) -> PrincipalComponents:
 
 
 def largest_rise(values: Any) -> float:
-    """The largest climb of a sequence above an earlier value. If the sequence only falls, the climb is 0.
+    """The largest increase from one value of a sequence to a later value. If the sequence only falls, the result is 0.
 
     Examples:
         >>> largest_rise([5.0, 3.0, 4.5, 1.0, 2.0])

@@ -1,6 +1,6 @@
-"""Measure how smooth a network's first-layer maps are and how many edges they have, and test whether chance explains it.
+"""Measure how smooth a network's first-layer maps are, and how well edges fit these maps.
 
-A map is the picture of a neuron's weights.
+A map is the picture of a neuron's weights. A test shows whether chance explains the measured numbers.
 """
 
 from jaxnet.analysis.spatial.measures import Bank, best_edges, edge_bank, moran

@@ -64,7 +64,7 @@ def _bank(pixels: bytes, height: int, width: int) -> Bank:
     for wavelength in WAVELENGTHS:
         if wavelength > 2.5 * min(mask.shape):  # the picture holds less than half a wave, so there is no edge
             continue
-        stride = wavelength / 2  # along each axis, an edge is then at most a quarter wave from one of these places
+        stride = wavelength / 2  # so every point is at most a quarter of a wave from a place, along each axis
         places = [stride * np.arange(-(half := (n - 1) / 2 // stride), half + 1) + (n - 1) / 2 for n in mask.shape]
         for row in places[0]:
             for column in places[1]:
@@ -89,7 +89,7 @@ def edge_bank(mask: Mask) -> Bank:
 
     Args:
         mask: The pixels that count. The waves are cut to these pixels, and are shifted so that these pixels sum to
-            zero. A fit is then a correlation.
+            zero. So the fit of an edge to a map is a correlation.
 
     Raises:
         ValueError: If the mask has fewer than 3 rows or columns, or if fewer than 9 pixels count.
@@ -174,5 +174,5 @@ def check(maps: Any, mask: np.ndarray) -> None:
         )
     if not ((mask[1:] & mask[:-1]).any() and (mask[:, 1:] & mask[:, :-1]).any()):
         raise ValueError(
-            "the mask must leave at least two neighboring pixels in both directions to compare; let more pixels count"
+            "the mask must include at least two neighboring pixels along each axis; include more pixels in the mask"
         )

@@ -45,9 +45,10 @@ class Structure(NamedTuple):
 
 
 def p_value(observed: float | int | np.floating, chance: Any) -> float:
-    """Estimate from random draws how probable it is that chance alone gives at least the observed number.
+    """Estimate the probability that chance alone gives at least the observed number.
 
-    The observed number counts as one of the draws, so the probability is never zero.
+    The estimate compares the observed number with random draws. The observed number counts as one of the draws, so the
+    probability is never zero.
 
     Examples:
         >>> p_value(3.0, np.arange(19) / 19)

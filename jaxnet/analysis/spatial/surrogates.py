@@ -20,9 +20,10 @@ TRIES = 8
 def equally_smooth(
     maps: Maps, mask: Mask, count: int, *, seed: int | tuple[int, ...] = 0
 ) -> Float[np.ndarray, "set neuron height width"]:
-    """Make random maps as smooth as the given maps at every distance and as strong at every pixel, without a direction.
+    """Make random maps that have no direction, but the smoothness and the strength of the given maps.
 
-    Such maps are a fair comparison for edges, because a smooth map fits some edge well by chance alone.
+    The random maps are as smooth as the given maps at every distance, and as strong at every pixel. Such maps are a
+    fair comparison for edges, because a smooth map fits some edge well by chance alone.
 
     Args:
         maps: One picture for each neuron.
@@ -90,7 +91,10 @@ def _spectrum(values: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _torus(height: int, width: int) -> tuple[int, int]:
-    """The size of a torus. In it, opposite sides of the picture are not neighbors, and there are enough frequencies."""
+    """The size of a torus for a picture.
+
+    On a torus of this size, opposite sides of the picture are not neighbors, and there are enough frequencies.
+    """
     return max(2 * height, 16), max(2 * width, 16)
 
 
