@@ -36,7 +36,8 @@ def shelf(folder: Path, identity: Mapping[str, Any], *, tell: Callable[[str], No
 
     Args:
         folder: The folder; it is created if it does not exist.
-        identity: Everything that determines the numbers: experiment, settings and versions. JSON must be able to hold it.
+        identity: Everything that determines the numbers: experiment, settings and versions. All values must fit into
+            JSON.
         tell: Called with the name of a part before the part is computed.
 
     Raises:

@@ -19,13 +19,13 @@ Verdict = Literal["reproduced", "undecided", "missed", "measured", "not run here
 
 
 class Finding(NamedTuple):
-    """One row of the ledger.
+    """One row of the table of results.
 
     Attributes:
         what: The name of the number, with the protocol.
         published: The number of the film or paper, in words; empty if nothing was published.
         source: The place of the published number.
-        value: Our number: the mean over the seeds, or the share of the seeds.
+        value: Our number, for example a mean over the seeds or a percentage of the seeds.
         low: The lower end of the 95 % interval of our number; NaN if there is no interval.
         high: The upper end of the interval.
         seeds: The number of networks behind the value.

@@ -1,4 +1,4 @@
-"""Functions that experiments share: one counts parameters, one trains networks and scores each once on the test images."""
+"""Shared functions of the experiments. They count parameters, train networks and score them on the test images."""
 
 import itertools
 from collections.abc import Sequence

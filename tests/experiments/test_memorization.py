@@ -101,7 +101,7 @@ def test_the_verdict_on_memorizing_turns_with_the_numbers():
     assert found(numbers(film=99.8), "film's settings").verdict == "missed"
     assert "it memorizes" in measurement.answer(TINY, numbers()).words
     assert "it memorizes" not in measurement.answer(TINY, numbers(fitted=90.0)).words
-    assert "parameters can, too" in measurement.answer(TINY, numbers(film=99.8)).words
+    assert "parameters can also fit" in measurement.answer(TINY, numbers(film=99.8)).words
     assert "step by step" not in measurement.answer(TINY, numbers(noise=(50.0, 50.0))).words
 
 

@@ -65,8 +65,8 @@ def test_a_spread_has_the_interval_of_resampling():
 
 def test_the_gradient_left_is_told_in_parts_of_the_first():
     found = measurement.answer(TINY, numbers())
-    assert [f.value for f in found.findings if "gradient left" in f.what] == pytest.approx([1.0, 1.0])
-    assert "At the end of training, 1.0 to 1.0 % of the gradient's first norm is left." in found.words
+    assert [f.value for f in found.findings if "remaining gradient" in f.what] == pytest.approx([1.0, 1.0])
+    assert "At the end of training, the norm of the gradient is 1.0 to 1.0 % of the norm at the start." in found.words
 
 
 def test_a_wall_is_measured_from_the_line_between_its_ends():

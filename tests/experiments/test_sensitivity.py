@@ -53,7 +53,7 @@ def test_the_verdicts_turn_with_the_numbers():
     assert verdicts(numbers(spreads=(0.04, 0.25, 0.25)))[0] == "missed"
     assert verdicts(numbers(ginis=(0.2, 0.4, 0.1)))[1:3] == ["missed", "reproduced"]
     assert verdicts(numbers(off=1e-3))[-2:] == ["missed", "missed"]
-    assert "not reliably the paper" in measurement.answer(TINY, numbers(ginis=(0.2, 0.4, 0.1))).words
+    assert "does not reliably agree" in measurement.answer(TINY, numbers(ginis=(0.2, 0.4, 0.1))).words
     assert "does not agree" in measurement.answer(TINY, numbers(off=1e-3)).words
 
 

@@ -1,1 +1,1 @@
-"""How well does the network read? The film's network from many seeds, with tweaks, with other layers; and shared mistakes."""
+"""How well does the network read? Many seeds of the film's network, tweaks, other layers, and common mistakes."""

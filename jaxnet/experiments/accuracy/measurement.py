@@ -1,4 +1,4 @@
-"""How well does the network read? The film's network from many seeds, with tweaks, with other layers; and shared mistakes."""
+"""How well does the network read? Many seeds of the film's network, tweaks, other layers, and common mistakes."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -26,7 +26,10 @@ LADDER_RATES = (3.0, 0.75, 0.4, 0.4, 0.008, 0.004)
 """The learning rate of each rung. It is the best of four or five on 10,000 held-out training images (6 epochs, 2 seeds)."""
 
 WITHOUT_RATES = (0.016, 0.016, 0.008, 0.2)
-"""Learning rates for the last rung without one of its tweaks. Without the last tweak the result is the rung before."""
+"""Learning rates for the last rung without one of its tweaks.
+
+The last tweak needs no learning rate here. Without this tweak, the last rung is the rung before.
+"""
 
 DOUBTED = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
 """Test images with a doubtful label: fewer than three of five people agreed with it (Northcutt, Athalye and Mueller, 2021)."""

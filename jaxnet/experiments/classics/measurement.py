@@ -89,7 +89,7 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     "1000-500, elastic": Protocol(
         _DEEP._replace(sizes=(1000, 500), epochs=100), 0.49, "Ciresan et al. 2010 [from memory]",
-        f"fewer epochs than its some 800; {_BIG}",
+        f"fewer epochs than the roughly 800 of the paper; {_BIG}",
     ),
     "2500-2000-1500-1000-500, elastic": Protocol(
         _DEEP._replace(sizes=(2500, 2000, 1500, 1000, 500), epochs=800), 0.35, "Ciresan et al. 2010", _BIG
@@ -99,7 +99,7 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 TOLD = {"missed": "Not met", "undecided": "Undecided, because only the interval reaches the published error"}
-"""The beginnings of the sentences that name the networks whose error is not met."""
+"""The first words of a sentence about networks that do not meet the published error, by verdict."""
 
 
 class ClassicsSettings(NamedTuple):

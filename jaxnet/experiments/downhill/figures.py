@@ -52,7 +52,7 @@ def _of_few(arrays: Arrays) -> dict[str, Picture | Moving]:
             ),
             "The height is the number of steps until the function stays below a millionth of its first height. The dashed lines "
             "are the largest stable rates on a quadratic: 2 for plain descent and 3.8 with momentum. At the top, a dot is a rate "
-            "that did not arrive, and a cross is a rate that diverged.",
+            "whose steps did not reach the bottom, and a cross is a rate whose steps diverged.",
         ),
     }  # fmt: skip
 
@@ -70,8 +70,8 @@ def _of_two(arrays: Arrays) -> dict[str, Picture | Moving]:
                 x, y, z, arrays["race"][0], arrays["race_values"][0],
                 title="A function of two numbers: walk against the gradient",
             ),
-            "The arrows point against the gradient. The steeper the ground is, the longer is the arrow. The walk slows down at the "
-            "pass between two valleys.",
+            "The arrows point against the gradient. Steeper ground has longer arrows. The walk slows down at the pass "
+            "between two valleys.",
         ),
         "race": Moving(
             animations.race(
@@ -82,8 +82,8 @@ def _of_two(arrays: Arrays) -> dict[str, Picture | Moving]:
         ),
         "paths": Picture(
             plots.paths_down(maps, list(valleys.METHODS), title="A narrow bowl and a bent valley"),
-            "All methods have one start and one number of steps: 40 on the left and 1,000 on the right. The star is the bottom. "
-            "Plain descent zigzags where the curvatures differ.",
+            "All methods begin at the same start. Each method takes 40 steps on the left and 1,000 steps on the right. "
+            "The star is the bottom. Plain descent zigzags where the curvatures differ.",
         ),
         "basins": Picture(
             plots.valleys_on_a_plane(
@@ -132,7 +132,8 @@ def _of_many(arrays: Arrays) -> dict[str, Picture | Moving]:
                 arrays["random_axis"], arrays["random_z"], ["around the random start", "around the solution"],
                 title="Two random directions, rescaled neuron by neuron",
             ),
-            "The height is the real cost. In both directions, the weights of every neuron move at most by their own length.",
+            "The height is the real cost. In each direction, a neuron's weights change by a vector. This vector is at "
+            "most as long as the vector of the weights.",
         ),
         "straight": Picture(
             slice_plots.straight_lines(

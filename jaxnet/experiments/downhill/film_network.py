@@ -35,7 +35,7 @@ FRACTIONS = np.linspace(-0.25, 1.5, 71)
 
 @functools.cache
 def film_cost() -> Cost:
-    """Return the film's cost. All parts get one object, so jax compiles the cost only once."""
+    """Return the film's cost. All parts of the experiment use the same object, so jax compiles the cost only once."""
     return build(presets.film, image_shape=(28, 28), classes=10, steps=1).cost
 
 
@@ -82,7 +82,7 @@ def as_layers(vector: Any) -> Any:
 
 
 def along_the_gradient(start: np.ndarray, end: np.ndarray, batch: Batch) -> Arrays:
-    """Compute the cost along minus its gradient, at the start and after training. Distances are learning rates.
+    """Compute the cost along minus its gradient, at the start and after training. Each distance is a learning rate.
 
     Returns:
         The arrays by name:

@@ -110,14 +110,14 @@ def _of_few(arrays: Arrays) -> tuple[str, list[Finding]]:
     ]  # fmt: skip
     findings += [
         _held(
-            f"largest learning rate that arrives, times the curvature: {name}", edge, "stability of gradient descent",
-            "2", bool(abs(edge - 2) <= 1.01 * spacing[2.0]),
+            f"largest learning rate that reaches the bottom, times the curvature: {name}", edge,
+            "stability of gradient descent", "2", bool(abs(edge - 2) <= 1.01 * spacing[2.0]),
         )
         for name, edge in zip(toy_functions.TESTED, edges, strict=True)
     ]  # fmt: skip
     findings.append(
         _held(
-            "largest learning rate that arrives, times the curvature: momentum 0.9 on the bowl", heavy,
+            "largest learning rate that reaches the bottom, times the curvature: momentum 0.9 on the bowl", heavy,
             "Polyak 1964 [from memory]", "3.8", bool(abs(heavy - 3.8) <= 1.01 * spacing[3.8]),
         )
     )  # fmt: skip
@@ -180,7 +180,8 @@ def _of_steps(arrays: Arrays) -> tuple[str, list[Finding]]:
     below = int(alive[-1, :, :-1].sum())
     findings = [
         _held(
-            "step activation: number of components of the gradient below the last layer, of 12,832, that are not exactly zero",
+            "step activation: number of the gradient's 12,832 components below the last layer that are not "
+            "exactly zero",
             below, "the film", "0", below == 0,
         ),
         _held(
@@ -199,8 +200,8 @@ def _of_steps(arrays: Arrays) -> tuple[str, list[Finding]]:
     best = right.mean(2)
     words = (
         f"A network of neurons that are on or off {learns} {best[:, -1].max():.0f} % of the test images. With the smooth "
-        f"sigmoid the network reaches {best[:, 0].max():.0f} %. With sigmoid(64 z), nearly a step, and the film's rate "
-        f"the network reaches {number(float(best[0, -2]))} %."
+        f"sigmoid the network reaches {best[:, 0].max():.0f} %. The function sigmoid(64 z) is nearly "
+        f"a step. With this function and the film's rate, the network reaches {number(float(best[0, -2]))} %."
     )
     return words, findings
 

@@ -233,9 +233,9 @@ def steps_by_rate(
         theme: DARK or LIGHT.
 
     Returns:
-        The figure has one panel for each function, with one line for each method. Both axes are logarithmic. Dashed lines are
-        the largest stable rates. In the rows at the top, a dot is a rate that does not arrive, and a cross is a rate that
-        diverges.
+        The figure has one panel for each function, with one line for each method. Both axes are logarithmic. Dashed
+        lines are the largest stable rates. In the rows at the top, a dot is a rate whose steps do not reach the bottom,
+        and a cross is a rate whose steps diverge.
     """
     arrival = np.asarray(arrival, np.float64)
     figure = canvas(4.4 * len(names), 4.8, theme)

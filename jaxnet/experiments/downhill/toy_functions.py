@@ -28,7 +28,11 @@ TESTED: dict[str, tuple[Callable[[Any], Any], Any, Any, int, Any]] = {
     "Rosenbrock's valley": (landscape.rosenbrock, (1.0, 1.0), (1.2, 1.2), 12_000, (0.0015, 0.0004, 0.05)),
     "the curve": (landscape.hills, None, -0.2, 2_000, None),
 }
-"""By name: function, bottom (None if descents find it), start for all learning rates, steps, and rates of the drawn paths."""
+"""The tested functions by name.
+
+Each entry has the function, the place of its bottom, the start for all learning rates, the number of steps, and the
+rates of the drawn paths. The place of the bottom is None if descents must find the bottom first.
+"""
 
 DRAWN = {"bowl": ((-4.5, 1.6), 40), "Rosenbrock's valley": ((-1.2, 1.0), 1000)}
 """The start and the number of steps of the drawn paths, by the name of the function."""
@@ -187,7 +191,11 @@ def arrival(values: Any, least: float, *, fraction: float = 1e-6) -> np.ndarray:
 
 
 def edge(scaled: np.ndarray, arrivals: np.ndarray) -> float:
-    """Find the largest stable rate times curvature. It is the last value before the first gap in the values that arrive."""
+    """Find the largest stable rate times curvature.
+
+    The search begins at the first value whose descent reaches the bottom. The result is the last value before the
+    first failure.
+    """
     arrived = np.isfinite(arrivals)
     if not arrived.any():
         return float("nan")

@@ -19,7 +19,7 @@ RADIUS = 5.5
 
 
 def random_networks(count: int, draws: int) -> Arrays:
-    """Return the p-values of Moran's I and of the edges' fit for the first layers of untrained networks."""
+    """Return the p-values of two measures for untrained first layers: Moran's I, and the fit of the best edge."""
     init = build(presets.film, image_shape=(28, 28), classes=10, steps=1).init
     first = jax.jit(jax.vmap(lambda key: init(key)[0].weights))
     keys, p = jax.random.split(jax.random.key(1), count), []
@@ -35,7 +35,10 @@ def random_networks(count: int, draws: int) -> Arrays:
 def planted_edges(
     count: int, amplitude: float | int, *, neurons: int = 16, size: int = 28, seed: int = 0
 ) -> np.ndarray:
-    """Make random maps with one straight edge each: in a round window, one side of a line is lighter, the other side darker.
+    """Make random maps with one straight edge in each map.
+
+    The edge is a line in a round window. The pixels on one side of the line are lighter, and the pixels on the other
+    side are darker.
 
     Args:
         count: The number of networks.

@@ -66,8 +66,8 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
         ),
         "best edges": Picture(
             map_rows(rows, title="The edges that fit best"),
-            "The picture shows maps of eight neurons. Below each map stands the edge that explains most of its variance, with the "
-            "best strength.",
+            "The picture shows maps of eight neurons. The image below each map is the edge that explains most of the "
+            "map's variance. The edge has the best strength.",
         ),
         "the measure": Picture(
             qualified(

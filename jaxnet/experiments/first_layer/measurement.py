@@ -23,7 +23,7 @@ MOSTLY = 50.0
 """A map counts as an edge if the best edge explains at least this percentage of its variance."""
 
 BARS = {"Moran's I": 0.5, "edges' fit": 0.5, "edges beyond blobs": 1.0}
-"""The amplitude of planted edges at which each test must find them in 95 % of the networks."""
+"""An amplitude of planted edges for each test. The test must find edges of this amplitude in 95 % of the networks."""
 
 DECAY = 1e-4
 """The weight decay: the largest of 1e-5, 3e-5, 1e-4 and 3e-4 that loses no accuracy on 10,000 held-out images (6 epochs)."""
@@ -53,8 +53,9 @@ class FirstLayerSettings(NamedTuple):
         sliding_seeds: The number of convolutional networks.
         sliding_steps: The number of steps of these networks. A step takes 50 images.
         random: The number of random networks that measure the rate of false alarms.
-        planted: The number of networks with planted edges for each amplitude, and also of networks with blobs only.
-        draws: The number of shuffled maps, and of sets of blobs, that each network is compared with.
+        planted: The number of networks with planted edges for each amplitude. There are equally many networks with
+            blobs only.
+        draws: The number of comparisons for each network: with shuffled maps, and with equally many sets of blobs.
     """
 
     seeds: int
@@ -125,8 +126,8 @@ def kind(arrays: Arrays, name: str) -> str:
     - "random": the tests detect order in no more networks than by chance. (The lower end of the share's interval is not above
       the level.)
     - "almost random": the maps have order, but neighboring pixels are hardly similar.
-    - "blobs": edges are not detected in more networks than the level, or not in more networks than in maps with blobs only.
-      (The lower end of the interval decides here, too.)
+    - "blobs": the share of networks with detected edges is not above the level, or not above the share for maps with
+      blobs only. (The lower end of the interval decides here, too.)
     - "edges": the best edge explains most of a map.
     - "blobs with some edges": all other cases.
     """
@@ -142,7 +143,7 @@ def kind(arrays: Arrays, name: str) -> str:
 
 
 def _alarms(arrays: Arrays, name: str) -> float:
-    """Return the percentage of networks with blobs only in which edges are detected, for the size of a control's maps."""
+    """Return the percentage of false detections in maps with blobs only. They are as large as the control's maps."""
     return 100 * float((arrays["small_blobs_p" if name == "filters" else "blobs_p"] <= LEVEL).mean())
 
 
@@ -221,7 +222,8 @@ def _qualified(arrays: Arrays) -> list[Finding]:
     for name, field in (("Moran's I", "moran_p"), ("edges' fit", "fit_p")):
         rows.append(
             _share(
-                arrays, "filters", field, f"{name}: share of convolutional networks in whose filters order is detected",
+                arrays, "filters", field,
+                f"{name}: share of convolutional networks with detected order in their filters",
                 published="95 % or more", source=source, least=95.0,
             )
         )  # fmt: skip

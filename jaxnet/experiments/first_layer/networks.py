@@ -19,7 +19,7 @@ from jaxnet.training import config, ensemble
 from jaxnet.training.progress import OnProgress
 
 FILTER, STRIDE, FILTERS = 5, 2, 16
-"""The sizes of the convolutional network: the side of a filter and the distance between filters in pixels; their number."""
+"""The filters of the convolutional network: their side in pixels, their distance in pixels, and their number."""
 
 
 def first_weights(

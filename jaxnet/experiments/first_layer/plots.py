@@ -18,7 +18,7 @@ def map_rows(
     Args:
         rows: The maps of each row by its name, (neuron, height, width).
         masks: The pixels that count, by the name of a row. All other pixels are gray.
-        most: A row shows the first neurons, at most this number of neurons.
+        most: The largest number of neurons in a row. A row shows the first neurons.
         title: The headline.
         theme: DARK or LIGHT.
 

@@ -19,7 +19,8 @@ class Shuffle(NamedTuple):
     Attributes:
         unchanged: The share of unchanged labels, in percent.
         expected: The share of unchanged labels by chance, if new and old labels are independent, in percent.
-        doubt: The p-value: the probability of a table (old against new) at least this uneven if the labels are independent.
+        doubt: The p-value. It is the probability that independent labels have a table (old against new) that is at
+            least as uneven.
     """
 
     unchanged: float
@@ -32,7 +33,8 @@ def shuffled(labels: Labels, seed: int, share: float | int = 1) -> Labels:
 
     Args:
         labels: The true labels.
-        seed: The seed of the choice and of the shuffle. With one seed, a larger share contains the labels of a smaller share.
+        seed: The seed of the choice and of the shuffle. With one seed, the choice for a larger share contains the
+            choice for a smaller share.
         share: The share of labels to shuffle, from 0 for none to 1 for all.
 
     Raises:

@@ -31,7 +31,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
         "noise": Picture(
             corruption(
                 100 * arrays["shares"], arrays["noise_train"], arrays["noise_test"],
-                title="What is remembered and what is known",
+                title="Remembered training labels and correctly read new images",
             ),
             "The networks are trained on partly shuffled labels. One line is the percentage of training labels that they fit, the "
             "other line is the percentage of new images that they read correctly. The dashed line is the percentage of true "
@@ -42,9 +42,9 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 {name: (steps, right) for name, steps, right in five},
                 title="Which nonsense is hard to remember?",
             ),
-            "Zhang et al. compare five kinds of data: true labels, shuffled labels, images with one new order of pixels for all of "
-            "them, images with an order of pixels for each of them, and images of normal noise. Thin lines are single "
-            "networks, and bands are 95 % intervals.",
+            "Zhang et al. compare five kinds of data: true labels, shuffled labels, images with the same new order of "
+            "pixels, images with a different order of pixels in each image, and images of normal noise. Thin lines are "
+            "single networks, and bands are 95 % intervals.",
         ),
     }  # fmt: skip
 

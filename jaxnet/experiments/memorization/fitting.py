@@ -38,7 +38,7 @@ class Fits(NamedTuple):
         costs: The mean loss over all images at each evaluation.
         params: The parameters of the networks. Every array has one more axis at the front, for the networks.
         start: A digest of the start of each network.
-        order: One digest for each epoch, of all images of the training up to the end of this epoch, in their order.
+        order: One digest for each epoch. It covers all images up to the end of this epoch, in the training's order.
     """
 
     steps: Int[np.ndarray, "look"]
@@ -61,7 +61,7 @@ class Learner(NamedTuple):
 def _learner(
     settings: config.TrainConfig, image_shape: tuple[int, ...], steps: int, networks: int, kind: str
 ) -> Learner:
-    """Make one learner for each compiled program, so jax traces no program twice. All arguments are part of the key."""
+    """Make one learner for each compiled program, so jax traces no program twice. The cache compares all arguments."""
     functions = build(settings, image_shape=image_shape, classes=10, steps=steps)
 
     def to_column(column: Array) -> Descent:
@@ -181,7 +181,9 @@ def digests(params: Params) -> tuple[str, ...]:
 
 
 def steps_to(steps: Any, right: Any, enough: float | int) -> Float[np.ndarray, "network"]:
-    """Return the step of the first evaluation at which each network had enough labels right; NaN without this evaluation.
+    """Return the step of the first evaluation at which each network had enough labels right.
+
+    The result is NaN if a network never had enough labels right.
 
     Args:
         steps: The steps of the evaluations, (look,).

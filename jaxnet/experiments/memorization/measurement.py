@@ -199,7 +199,7 @@ def _controls(settings: MemorizationSettings, dataset: Dataset, on_progress: Sho
         0,
         1,
         1,
-    )  # seeds for the test images; only one order for all images can be the order of the training images
+    )  # seeds of the test images; one order for all images must be the same order as in the training images
     kinds = [(real, seen, 0), (real, seen, 1)]
     kinds += [(change(real, 0), change(seen, draw), 0) for change, draw in zip(senseless, draws, strict=True)]
     found = []

@@ -12,7 +12,7 @@ from jaxnet.core.stats import spread
 from jaxnet.plot.style import DARK, Theme, canvas, grid, headline, key, quiet
 
 FEW = 5
-"""With fewer networks, Student's interval is wider than any picture. So each network is drawn, and no interval."""
+"""With fewer networks, Student's interval is too wide for a picture. So each network is drawn, but no interval."""
 
 
 def _band(
@@ -91,8 +91,9 @@ def capacity(
         theme: DARK or LIGHT.
 
     Returns:
-        The figure. A line is the mean fitted share by number of images, and a band is its 95 % interval. If there are fewer
-        than five networks, each network is a thin line, and there is no band. The dotted line at the bottom is guessing.
+        The figure. A line is the mean share of fitted labels for each number of images, and a band is its 95 %
+        interval. If there are fewer than five networks, each network is a thin line, and there is no band. The dotted
+        line at the bottom is guessing.
 
     Raises:
         ValueError: If there is not one name and one row for each shape.

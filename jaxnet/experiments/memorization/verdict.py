@@ -11,7 +11,7 @@ from jaxnet.experiments.memorization.fitting import FITTED, fitted_up_to, steps_
 
 ZHANG, ARPIT = "Zhang et al. 2017", "Arpit et al. 2017"
 STRAIGHT = 0.9
-"""A curve counts as almost straight if R squared of the best straight line is at least this."""
+"""A curve counts as almost straight if R squared of the best straight line is at least this value."""
 
 
 def same_bits(arrays: Arrays) -> np.ndarray:
@@ -84,7 +84,8 @@ def _curves(settings: Any, arrays: Arrays) -> list[Finding]:
         mean(f"{wide}, true labels: share that is fitted", arrays["true_right"][-1], source=ZHANG, unit="%"),
         mean(f"{wide}, true labels: share of test images that is read correctly", arrays["true_test"], source=ZHANG, unit="%"),
         _some(
-            f"{wide}: steps to fit {FITTED} % of the labels, ratio of shuffled to true labels (measured when steps grow by 15 %)",
+            f"{wide}: steps to fit {FITTED} % of the labels, ratio of shuffled to true labels (one evaluation each "
+            "time the steps grow by 15 %)",
             to_fit(arrays, "shuffled") / to_fit(arrays, "true"), published="1.5 to 3.5 (CIFAR-10)", source=ZHANG,
             least=1.5, most=3.5,
         ),
@@ -96,10 +97,10 @@ def _curves(settings: Any, arrays: Arrays) -> list[Finding]:
             f"{wide}, true labels: R² of a straight line through the training error", straight(arrays, "true"),
             published="fast", source="the film",
         ),
-        mean(f"{film}, with the film's settings: share that is fitted", arrays["film_right"], published="cannot", source=rows,
-             most=FITTED - 0.1, unit="%"),
-        mean(f"{film}, with ReLU, cross-entropy and Adam: share that is fitted", arrays["shape_right"], published="cannot",
-             source=rows, most=FITTED - 0.1, unit="%"),
+        mean(f"{film}, with the film's settings: share that is fitted", arrays["film_right"],
+             published="cannot fit them", source=rows, most=FITTED - 0.1, unit="%"),
+        mean(f"{film}, with ReLU, cross-entropy and Adam: share that is fitted", arrays["shape_right"],
+             published="cannot fit them", source=rows, most=FITTED - 0.1, unit="%"),
     ]  # fmt: skip
 
 
@@ -120,8 +121,8 @@ def _noise(settings: Any, arrays: Arrays) -> list[Finding]:
     what = f"784-{settings.control_hidden}-10, {settings.control_images:,} images"
     found = [
         mean(
-            f"{what}: smallest share of labels that is fitted, over all shares of shuffled labels", arrays["noise_train"].min(0),
-            published="100 %", source=ZHANG, least=FITTED, unit="%",
+            f"{what}: smallest percentage of fitted labels over all shares of shuffled labels",
+            arrays["noise_train"].min(0), published="100 %", source=ZHANG, least=FITTED, unit="%",
         )
     ]  # fmt: skip
     for part, test in zip(settings.shares, arrays["noise_test"], strict=True):
@@ -181,10 +182,10 @@ def _words(settings: Any, arrays: Arrays) -> str:
         f"labels {bends['true']:.2f})."
     )
     film, shape = arrays["film_right"].mean(), arrays["shape_right"].mean()
-    able = "can, too" if max(film, shape) >= FITTED else "cannot"
+    able = "can also" if max(film, shape) >= FITTED else "cannot"
     third = (
-        f"The film's 13,002 parameters {able} with the same number of epochs: they fit {film:.1f} % of the shuffled labels with "
-        f"the film's settings and {shape:.1f} % with today's methods."
+        f"The film's 13,002 parameters {able} fit the shuffled labels with the same number of epochs: they fit "
+        f"{film:.1f} % of the labels with the film's settings and {shape:.1f} % with today's methods."
     )
     limits = capacities(arrays, 99)
     known = [
@@ -200,9 +201,9 @@ def _words(settings: Any, arrays: Arrays) -> str:
     )
     ratios = _ratios(arrays).mean(1)
     sixth = (
-        f"Noise images are {'' if ratios[4] < ratios[1] else 'not '}fitted faster than shuffled labels: they take "
-        f"{number(float(ratios[4]))} times the steps of true labels, and shuffled labels "
-        f"take {number(float(ratios[1]))} times these steps."
+        f"Noise images are {'' if ratios[4] < ratios[1] else 'not '}fitted faster than shuffled labels. Noise images "
+        f"take {number(float(ratios[4]))} times as many steps as true labels, and shuffled labels "
+        f"take {number(float(ratios[1]))} times as many steps as true labels."
         if np.isfinite(ratios[[1, 4]]).all()
         else ""
     )

@@ -1,1 +1,1 @@
-"""Are the local minima that networks find equally good? Hundreds of networks of each width, and the cost between two."""
+"""Do networks find equally good local minima? Hundreds of networks of each width, and the cost between two networks."""

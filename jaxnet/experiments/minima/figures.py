@@ -41,7 +41,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
 
 entry = Entry(
     "minima",
-    "Are the local minima that networks find about equally good?",
+    "Do networks find local minima that are about equally good?",
     "The local minima that networks tend to learn are of roughly equal quality (Choromanska et al. 2015).",
     measurement.experiment,
     pictures,

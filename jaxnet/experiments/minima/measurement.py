@@ -1,4 +1,4 @@
-"""Are the local minima that networks find equally good? Hundreds of networks of each width, and the cost between two."""
+"""Do networks find equally good local minima? Hundreds of networks of each width, and the cost between two networks."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -186,7 +186,10 @@ def barriers(costs: Any) -> np.ndarray:
 
 
 def correlation(name: str, first: Any, second: Any, published: float | None) -> Finding:
-    """Compute Pearson's correlation over networks, with Fisher's interval. It is "reproduced" if it is close to `published`."""
+    """Compute Pearson's correlation over networks, with Fisher's interval.
+
+    The verdict is "reproduced" if the correlation is close to `published`.
+    """
     from scipy import stats
 
     found: Any = stats.pearsonr(first, second)
@@ -240,7 +243,9 @@ def answer(settings: MinimaSettings, arrays: Arrays) -> Answer:
     for i, w in enumerate(widths):
         left = arrays["slope"][i] / arrays["slope_before"][i].mean()
         findings.append(
-            mean(f"gradient left at the end of training, {w} hidden", 100 * left, unit="% of its norm at the start")
+            mean(
+                f"remaining gradient at the end of training, {w} hidden", 100 * left, unit="% of its norm at the start"
+            )
         )
     statistics = {
         "mean of the test cost": lambda train, test: test.mean(-1),
@@ -281,7 +286,7 @@ def _in_words(
     claim = (
         "In wider networks the final costs are lower and closer together"
         if equal
-        else "Mean and spread of the final cost do not both fall with every step in width"
+        else "The mean and the spread of the final cost do not both fall each time the width grows"
     )
     ratio = spreads[-1] / means[-1]
     wall = (
@@ -291,8 +296,8 @@ def _in_words(
     return (
         f"{claim}. Over {settings.networks} networks of each width, the spread of the test cost is {spreads[0]:.2g} nats for "
         f"{widths[0]} hidden neurons, and {spreads[-1]:.2g} nats for {widths[-1]}, which is {100 * ratio:.1f} % of the mean. "
-        f"At the end of training, {100 * left.min():.1f} to {100 * left.max():.1f} % of the gradient's first norm is "
-        f"left. {wall}"
+        f"At the end of training, the norm of the gradient is {100 * left.min():.1f} to {100 * left.max():.1f} % of "
+        f"the norm at the start. {wall}"
     )
 
 

@@ -84,7 +84,7 @@ def measure(
 
 
 def chosen(right: np.ndarray, validation: np.ndarray, choose: int) -> np.ndarray:
-    """Return the scores by Nielsen's rule: the test score of the run that is best on validation images, of `choose` runs.
+    """Return the test scores by Nielsen's rule. Among `choose` runs, the rule takes the best run on validation images.
 
     Args:
         right: The test score of each run, (seed,).
@@ -153,7 +153,10 @@ def answer(settings: NielsenSettings, arrays: Arrays) -> Answer:
 
 
 def _stuck(right: np.ndarray) -> str:
-    """Write a sentence on runs far below the others (for example if an output is never lit); empty without these runs."""
+    """Write a sentence on runs far below the others (for example if an output is never lit).
+
+    The sentence is empty if there are no such runs.
+    """
     lost = right < np.median(right) - 5
     if not lost.any():
         return ""

@@ -43,8 +43,9 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 arrays["shown"], arrays["shown_answers"][film], arrays["shown_confidence"][film], names,
                 sure=measurement.SURE, title="What the film's network reads into nonsense",
             ),
-            "Above every image stand the network's answer and its strongest output. They are bold and colored if the output is at "
-            "least 90 %. Gaussian noise has values outside the range of the picture. These values are cut off.",
+            "The text above every image gives the network's answer and its strongest output. The text is bold and "
+            "colored if the output is at least 90 %. Gaussian noise has values outside the range of the picture. These "
+            "values are cut off.",
         ),
         "confidence": Picture(
             confidences(
@@ -60,8 +61,8 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
                 title="What teaches a network to doubt?",
             ),
             "The axis shows how often a real digit gets more confidence than an image of nonsense; 50 % is guessing. Every "
-            "treatment has a mark. Below stands the percentage of test digits that are read correctly after the treatment. All "
-            "numbers are means over seeds.",
+            "treatment has a mark. The key gives the percentage of test digits that are read correctly after the "
+            "treatment. All numbers are means over seeds.",
         ),
         "calibration": Picture(
             reliability(arrays["reliability"], networks, title="Can you trust the confidence on real digits?"),

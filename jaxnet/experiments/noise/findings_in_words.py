@@ -29,8 +29,9 @@ def on_nonsense(view: View) -> str:
         )
     return (
         f"The film's network {start}: its mean strongest output is {noise.value:.0f} % on uniform noise and {digits:.0f} % on test "
-        f"digits, and {number(sure)} % of the noise images get 90 % or more. The network is {compared}: in {apart:.0f} of 100 "
-        f"pairs the digit gets more confidence. The nonsense with the highest confidence, by network: {'; '.join(told)}."
+        f"digits, and {number(sure)} % of the noise images have an output of 90 % or more. The network is {compared}: "
+        f"in {apart:.0f} of 100 pairs the digit gets more confidence. "
+        f"The nonsense with the highest confidence, by network: {'; '.join(told)}."
     )
 
 
@@ -82,9 +83,7 @@ def on_blame(view: View) -> str:
     blind = view.arrays["blind"].mean(1)
     keep = "keep their random start" if not np.any(view.arrays["moved"]) else "should keep their random start but moved"
     most = max(found.high for found in falls.values())
-    verdict = (
-        f"do not seem to be part of the reason (by the intervals, they explain at most {max(most, 0.0):.1f} points)"
-    )
+    verdict = f"do not seem to be part of the reason (the intervals allow at most {max(most, 0.0):.1f} points)"
     if guilty:
         verdict = f"are part of the reason in {', '.join(guilty)}"
     return (

@@ -17,7 +17,7 @@ from jaxnet.experiments.noise.view import BASIC
 from jaxnet.training.progress import OnProgress, no_progress
 
 SURE = 0.9
-"""An answer is sure if the strongest output is at least this. (`view.CONFIDENT` is a lower limit, 50 %.)"""
+"""An answer is sure if the strongest output is at least this value. (`view.CONFIDENT` is a lower limit, 50 %.)"""
 
 SHOWN = 8
 """The number of images of each family of nonsense in the picture."""
@@ -38,8 +38,8 @@ class NoiseSettings(NamedTuple):
         wide_epochs: The epochs of the wide network.
         together: The number of networks in one ensemble. The seeds are divided into ensembles of this size.
         taught: The families of nonsense for training. Each family is used alone.
-        rare: Shares of the training images. For each share, the weights are erased from pixels that are lit in at most this
-            share of the images. The first share must be 0 (pixels that are never lit).
+        rare: Shares of the training images. For each share, some pixels lose their weights: the pixels that are lit in
+            at most this share of the images. The first share must be 0 (pixels that are never lit).
         images: The number of images of each family of nonsense, and the number of test digits.
         other: "letters" for printed letters, or the name of a data set for `data.load`.
         paper_seeds: The number of networks with the settings of Hendrycks and Gimpel; 0 means none.
@@ -82,7 +82,7 @@ def measure(
         - `disagreement` (network, seed, set): AUROC by the disagreement in an ensemble.
         - `temperature`, `blind`, `moved` (network, seed).
         - `histogram` (network, set, bin).
-        - `reliability` (network, before or after, 3, bin): the number of images, the confidence and the share right.
+        - `reliability` (network, before or after, 3, bin): the number of images, the confidence and the accuracy.
         - `rare_confidence` (network, share, rare or random, seed, set).
         - `rare_right` (network, share, rare or random, seed).
         - `rare_pixels` (network, share) and `dark` (network, pixel).
@@ -220,7 +220,7 @@ def _untaught(
 
 
 def _reliability(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Compute the reliability diagram of all seeds together: number of images, confidence and share right in each bin."""
+    """Compute the reliability diagram of all seeds together: number of images, confidence and accuracy in each bin."""
     right = outputs.argmax(-1) == labels
     return np.stack([*map(np.asarray, calibration.reliability(calibration.confidence(outputs).ravel(), right.ravel()))])
 

@@ -67,7 +67,7 @@ def kind(settings: config.TrainConfig, seeds: int, dataset: Dataset) -> Kind:
     functions = build(settings, image_shape=shape, classes=classes, steps=steps)
     keys = training.many_keys(range(seeds)).init
     names = ("sizes", "initializer", "gain", "random_biases")
-    # These settings have one compiled program for each kind of random start.
+    # With these settings, jax compiles one program for each kind of random start.
     alike = presets.film._replace(**{name: getattr(settings, name) for name in names})
     drawn = jax.tree.map(np.asarray, _starts(alike, shape, classes, keys))
     return Kind(settings, functions, train_images, held, drawn, _sums(settings.activation))
@@ -96,8 +96,8 @@ def plain(settings: config.TrainConfig, seeds: int, dataset: Dataset, on_progres
 def taught(which: Kind, family: str, on_progress: OnProgress) -> Params:
     """Train the networks with the same starts and batches as `plain`, and one image of nonsense for every four digits.
 
-    The nonsense is new at every step. The networks learn to answer nonsense with 0 from every sigmoid, or with equal probabilities
-    from softmax.
+    The nonsense is new at every step. For nonsense, the networks learn an output of 0 from every sigmoid, or equal
+    probabilities from softmax.
     """
     settings = which.settings
     cost = losses.average(which.functions.apply, DOUBTING[settings.loss])
@@ -161,7 +161,9 @@ def image_sets(settings: Any, dataset: Dataset) -> dict[str, np.ndarray]:
 
 
 def masks(share: Any, rare: float | int, seeds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return masks of the pixels that are lit in at most a share of the training images, and of equally many other pixels.
+    """Return masks of rarely lit pixels, and of equally many other pixels.
+
+    A pixel is rarely lit if it is lit in at most a share of `rare` of the training images.
 
     Returns:
         Two masks (seed, pixel). The first mask is equal for all seeds. The second mask has random pixels for each seed.

@@ -30,8 +30,8 @@ def nonsense_read(
         theme: DARK or LIGHT.
 
     Returns:
-        The figure. Above each image stand the answer and its confidence in percent. A sure answer is blue for digits and
-        orange for nonsense.
+        The figure. The text above each image gives the answer and its confidence in percent. A sure answer is blue for
+        digits and orange for nonsense.
 
     Raises:
         ValueError: If there is not one name for each kind.
@@ -119,7 +119,7 @@ def remedies(
 
     Returns:
         The figure has one row for each family, with one mark for each treatment (a dot for no treatment). The dotted line is
-        guessing. Below each panel stands the accuracy on real digits for each treatment.
+        guessing. The key below each panel gives the accuracy on real digits for each treatment.
     """
     values, right = 100 * np.asarray(values, np.float64), np.asarray(right, np.float64)
     figure = canvas(13.0, 2.4 + 0.62 * len(families) + 0.22 * len(treatments), theme)
@@ -153,7 +153,7 @@ def reliability(diagrams: Any, networks: Sequence[str], *, title: str = "", them
     """Draw reliability diagrams on real digits, before and after the temperature.
 
     Args:
-        diagrams: The number of images, the mean confidence and the share right, (network, before or after, 3, bin).
+        diagrams: The number of images, the mean confidence and the accuracy, (network, before or after, 3, bin).
         networks: The names of the networks. Each network has a panel.
         title: The headline.
         theme: DARK or LIGHT.

@@ -15,7 +15,7 @@ CLOSE = 1.0
 
 
 def answer(settings: Any, arrays: Arrays) -> Answer:
-    """Evaluate: are networks confident on nonsense, or more so on digits? What helps? Are never-lit pixels a reason?"""
+    """Evaluate the confidence on nonsense and on digits, the remedies, and the role of never-lit pixels."""
     view = View(arrays)
     findings = [*_confidence(view), *_paper(settings, view), *_remedies(settings, view), *_causal(view)]
     words = " ".join(say(view) for say in (on_nonsense, on_remedies, on_blame))

@@ -47,7 +47,7 @@ def pictures(arrays: Arrays) -> dict[str, Picture | Moving]:
 
 entry = Entry(
     "sensitivity",
-    "Do real digits have patterns to learn that noise does not have?",
+    "Can a network learn patterns in real digits that are missing in noise?",
     "Networks learn patterns in real data, but they learn random data example by example (Arpit et al. 2017).",
     measurement.experiment,
     pictures,

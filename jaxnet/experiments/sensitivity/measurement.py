@@ -101,15 +101,17 @@ def measure(
         - `gini` (kind, seed): the Gini coefficient of `sensitivity`.
         - `gini_after` (kind, seed, epoch): the Gini coefficient after each epoch.
         - `images` and `labels`: the digits of the first seed.
-        - `gradients` and `quotients` (entry,): for the checked pixels; the last entry is for the learning rate.
+        - `gradients` and `quotients` (entry,): the gradients and difference quotients of the checked pixels. The last
+          entry is for the learning rate.
 
     Raises:
         ValueError: If the examples cannot be divided equally among the labels or the steps.
     """
-    for what, parts in (("labels", len(dataset.classes)), ("examples a step", settings.easy_batch)):
+    for what, parts in (("{} labels", len(dataset.classes)), ("steps of {} examples", settings.easy_batch)):
         if settings.examples % parts:
             raise ValueError(
-                f"{settings.examples} examples cannot be divided equally into {parts} {what}; take a multiple of {parts}"
+                f"{settings.examples} examples cannot be divided equally into {what.format(parts)}; "
+                f"take a multiple of {parts}"
             )
     computed = {
         "easy": lambda: _easy(settings, dataset, on_progress),
@@ -199,8 +201,9 @@ def _differences(settings: SensitivitySettings, dataset: Dataset) -> Arrays:
 def plan(settings: SensitivitySettings) -> str:
     """Write the plan of the experiment in words."""
     return (
-        f"{settings.repetitions} x {len(KINDS)} x {settings.networks} networks of 16 + 16 for one epoch on {settings.examples:,} "
-        f"digits of 14x14, and {len(KINDS)} x {settings.seeds} differentiated through {settings.epochs} epochs"
+        f"{settings.repetitions} x {len(KINDS)} x {settings.networks} networks with 16 + 16 hidden neurons for one "
+        f"epoch on {settings.examples:,} digits of 14x14 pixels, and {len(KINDS)} x {settings.seeds} networks for the "
+        f"gradient through {settings.epochs} epochs"
     )
 
 

@@ -18,7 +18,7 @@ CHECKED = (100, 5, 2)
 
 
 def uneven(learned: Any, networks: int) -> Float[np.ndarray, "..."]:
-    """Divide the variance of the learned shares over examples by the variance for equally hard examples (binomial).
+    """Divide the variance of the learned shares by the binomial variance, which holds for equally hard examples.
 
     For equally hard examples the result is 1 if all networks are equally good, and slightly less if they are not.
 
@@ -91,17 +91,19 @@ def answer(settings: Any, arrays: Arrays) -> Answer:
         )  # fmt: skip
     random = f"{number(times[:, 1].mean())} and {number(times[:, 2].mean())}"
     first = (
-        f"The frequency of learning an example in one epoch varies {number(times[:, 0].mean())} times as much as coin flips for "
-        f"real digits, and {random} times as much for random inputs and random labels. Real digits vary most in "
+        f"In one epoch, not all examples are learned with the same frequency. For real digits, this frequency varies "
+        f"{number(times[:, 0].mean())} times as much as coin flips. For random inputs and random labels, the frequency "
+        f"varies {random} times as much as coin flips. Real digits vary most in "
         f"{int(wider.sum())} of {len(wider)} repetitions, so "
         f"{'some digits are easy and some are hard, as the paper says' if wider.mean() >= 0.95 else 'the paper is not confirmed'}."
     )
     both = above.all(0)
     second = (
-        f"The dependence of the cost on single examples, through all of training, is more unequal for real digits (Gini "
-        f"{number(gini[0].mean())}) than for random inputs ({number(gini[1].mean())}) and random labels "
-        f"({number(gini[2].mean())}) in {int(both.sum())} of {len(both)} seeds. This is "
-        f"{'the paper’s ordering' if both.mean() >= 0.95 else 'not reliably the paper’s ordering'}."
+        f"Through all of training, the cost depends unequally on single examples. The Gini coefficient of this "
+        f"dependence is {number(gini[0].mean())} for real digits, {number(gini[1].mean())} for random inputs and "
+        f"{number(gini[2].mean())} for random labels. The coefficient of real digits is the largest in "
+        f"{int(both.sum())} of {len(both)} seeds. This result "
+        f"{'agrees' if both.mean() >= 0.95 else 'does not reliably agree'} with the order in the paper."
     )
     if (early := (first_epoch[0] > first_epoch[1:]).all(0).mean()) < 0.5 <= both.mean():
         second += f" This order needs time: after the first epoch it holds in only {100 * early:.0f} % of the seeds."
