@@ -41,11 +41,12 @@ class Instrument(NamedTuple):
 INSTRUMENTS = {
     "worth": Instrument(
         "jaxnet.reports.bang_report", "of_worth",
-        "Nudge every parameter alone (of more than 50,000 only the most important), and measure how the cost changes.",
+        "Nudge every parameter alone, and measure how the cost changes. "
+        "Above 50,000 parameters, nudge only the most important.",
     ),
     "budget": Instrument(
         "jaxnet.reports.bang_report", "of_budget",
-        "Take a step with only the best parameters, and measure which part of the whole step's fall of the cost remains.",
+        "Move only the best parameters in a step, and measure which part of the full fall of the cost remains.",
     ),
     "examples": Instrument(
         "jaxnet.reports.bang_report", "of_examples",

@@ -37,7 +37,7 @@ class Prediction(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-UNLIKE = "this looks unlike anything that the network was trained on"
+UNLIKE = "this does not look like the images that the network was trained on"
 
 
 def predict(
@@ -58,8 +58,8 @@ def predict(
 
     A picture can get the remark that it is unlike the training images. For this test the picture is blurred and shrunk to at
     most 28 pixels a side. A normal distribution is fitted to one part of the training images (60 principal components, and one
-    variance for all other directions). The limit is the likelihood that 0.5 % of another part of the training images fall
-    below. Of MNIST's test images 0.24 % get the remark by mistake.
+    variance for all other directions). The limit is a likelihood. It is chosen so that 0.5 % of another part of the
+    training images have a smaller likelihood. Among MNIST's test images, 0.24 % get the remark by mistake.
 
     Args:
         run: The run folder.
@@ -161,7 +161,8 @@ def _require_place(out: Path) -> None:
         raise ValueError(f"{out} is a folder; name the file to write, such as {out / 'seen.png'}")
     if not out.parent.is_dir():
         raise FileNotFoundError(
-            f"no folder {out.parent} to write {out.name} into; make this folder, or choose another --out"
+            f"{out.name} cannot be written, because there is no folder {out.parent}; "
+            "make this folder, or choose another --out"
         )
     if not os.access(out.parent, os.W_OK):
         raise PermissionError(f"nothing can be written into {out.parent}; choose another --out")

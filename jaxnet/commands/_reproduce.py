@@ -309,9 +309,9 @@ def film(
         on_result(done[-1])
     total = sum(one.seconds for one in done)
     lead = (
-        f"Statements of the film that are experiments: {len(done)} questions, "
-        f"{_counted([finding for one in done for finding in one.answer.findings])}; {duration(total)} of computing, "
-        f"{run_folder.versions()['device']}."
+        f"The experiments answer {len(done)} questions of the film with "
+        f"{_counted([finding for one in done for finding in one.answer.findings])}. "
+        f"The computing took {duration(total)} on {run_folder.versions()['device']}."
     )
     page = html.book(
         "Gradient descent, how neural networks learn: the film's questions", lead, [o.chapter for o in done]
@@ -349,7 +349,7 @@ def cells(finding: Finding) -> tuple[str, ...]:
 
 
 def _counted(findings: Sequence[Finding]) -> str:
-    """For each verdict, how many numbers have it, in words."""
+    """Say in words how many numbers have each verdict."""
     count = lambda verdict: sum(finding.verdict == verdict for finding in findings)
     told = {"as published or better": count("reproduced"), "undecided": count("undecided"), "missed": count("missed")}
     told |= {"without a published number to compare": count("measured"), "not run here": count("not run here")}

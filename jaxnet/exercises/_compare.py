@@ -7,7 +7,10 @@ import jax
 import numpy as np
 
 TOLERANCE = 1e-3
-"""Answers count as equal up to this fraction of the largest number. Single precision and other orders of sums cause errors."""
+"""Answers count as equal up to this fraction of the largest number.
+
+Single precision and the order of a sum cause errors.
+"""
 
 
 COUNTED = 1e-6

@@ -24,7 +24,8 @@ class Exercise(NamedTuple):
         right: The right answer: a number, a pytree of arrays, one of the `choices`, or, with `probes`, a function.
         why: Why the answer matters, in one sentence.
         slips: At least three common wrong answers.
-        probes: A function that makes arguments, one tuple for each call. An answer is compared with the right function for them.
+        probes: A function that makes arguments, one tuple for each call. The answer and the right function get these
+            arguments.
         choices: The words to choose from.
     """
 

@@ -104,7 +104,8 @@ EXERCISES = {
         "With a `step` activation the hidden neurons are either on or off. What does `jax.grad` give for the weights into these "
         "neurons: 'zero', 'infinity', 'an error' or 'small numbers'?",
         "zero",
-        "without a slope you do not know which way to nudge: that is why artificial neurons are lit by degrees.",
+        "without a slope you do not know which way to nudge: that is why the activation of an "
+        "artificial neuron changes gradually.",
         (
             Slip(
                 "infinity", "the function jumps only at single points; what does a tiny nudge change everywhere else?"
@@ -120,7 +121,8 @@ EXERCISES = {
     "04-difference": Exercise(
         "Write a function `slope(f, x, h)` that estimates the derivative of f at x from its values at x - h and x + h.",
         lambda f, x, h: (f(x + h) - f(x - h)) / (2 * h),
-        "this method computes two costs for every parameter, 26,004 for the film's network; `jax.grad` takes the time of three.",
+        "this method computes two costs for every parameter, 26,004 for the film's network; `jax.grad` takes "
+        "the time of three costs.",
         (
             Slip(
                 lambda f, x, h: (f(x + h) - f(x)) / h,
@@ -215,8 +217,8 @@ EXERCISES = {
         _gradients,
     ),
     "06-times": Exercise(
-        "The gradient's components for three weights are -6, 1.5 and 3. In the film's reading, how many times as much does a "
-        "nudge to the first weight matter as the same nudge to the second weight?",
+        "The gradient's components for three weights are -6, 1.5 and 3. In the film's reading, a nudge to the first "
+        "weight matters more than the same nudge to the second weight: by which factor?",
         4.0,
         "the ratio of magnitudes says which nudge gives more bang for your buck.",
         (
@@ -250,7 +252,8 @@ EXERCISES = {
             ),
             Slip(
                 lambda gradient: np.abs(gradient) / np.linalg.norm(gradient),
-                "you divided by the gradient's length, so the fractions do not add up to 1. The slope times the step is a square.",
+                "you divided by the gradient's length, so the fractions do not add up to 1. The fall is the slope "
+                "times the step, and this product is a square.",
             ),
         ),
         _gradients,

@@ -22,7 +22,7 @@ def _several() -> tuple[tuple[Any, ...], ...]:
 
 
 def _many() -> tuple[tuple[Any, ...], ...]:
-    # Half of the outputs are raised at their label, so that there are right and wrong answers.
+    # For half of the images, 1 is added to the output of the label, so that there are right and wrong answers.
     labels = _samples.labels(5, 40)
     pulled = _samples.uniform(6, 40, 10) + np.where(np.arange(40) < 20, 1, 0)[:, None] * _wanted(labels)
     return (pulled, labels), (_samples.uniform(7, 15, 10), _samples.labels(8, 15))
@@ -100,8 +100,8 @@ EXERCISES = {
         _several,
     ),
     "02-function-of": Exercise(
-        "The cost is a function of what, while the network learns: 'pixels', 'labels', 'weights and biases', 'outputs' or "
-        "'learning rate'?",
+        "Which of these are the variables of the cost, while the network learns: 'pixels', 'labels', 'weights and "
+        "biases', 'outputs' or 'learning rate'?",
         "weights and biases",
         "13,002 numbers go in and one number comes out; the training images stay fixed.",
         (
@@ -109,7 +109,7 @@ EXERCISES = {
                 "pixels",
                 "the network is a function of the pixels; the cost is one step further, and the images stay fixed in it.",
             ),
-            Slip("labels", "the labels stay fixed while the network learns; they are parameters of the cost."),
+            Slip("labels", "the labels stay fixed while the network learns; for the cost they are constants."),
             Slip(
                 "outputs",
                 "the outputs are only intermediate numbers; training changes other numbers, from which the outputs are computed.",

@@ -69,7 +69,8 @@ EXERCISES = {
         "Write a function `confidence(logits)` that gives the softmax probability of each image's strongest answer, for logits of "
         "shape (image, 10).",
         lambda logits: np.max(_softmax(logits, axis=1), axis=1),
-        "it can be close to 1 for pure noise, because it compares ten answers, and none of them is 'I do not know'.",
+        "the confidence can be close to 1 for pure noise: softmax compares ten answers, and none of "
+        "them is 'I do not know'.",
         (
             Slip(lambda logits: np.max(logits, axis=1), "that is the largest logit; first make probabilities by softmax."),
             Slip(
@@ -95,7 +96,7 @@ EXERCISES = {
         "Why does the trained network light an output, sometimes brightly, when it reads random noise: 'noise looks like digits', "
         "'nothing in training asked it to be unsure', 'it has too few neurons' or 'it was not trained long enough'?",
         "nothing in training asked it to be unsure",
-        "the network only ever saw digits, and the cost rewards confidence; with noise in the training, this changes.",
+        "the network saw only digits, and the cost rewards confidence; with noise in the training, this changes.",
         (
             Slip("noise looks like digits", "noise does not look like digits to us; what does the cost reward?"),
             Slip("it has too few neurons", "networks of any size do this; what does the cost reward?"),
@@ -134,8 +135,9 @@ EXERCISES = {
         ),
     ),
     "08-wall": Exercise(
-        "Write a function `wall(costs)` for the costs at evenly spaced places on the straight line between two solutions. It gives "
-        "the largest rise of the costs above the straight line from the first cost to the last cost.",
+        "`costs` are the costs at evenly spaced places on the straight way between two solutions. Draw a straight line "
+        "from the first cost to the last cost. Write a function `wall(costs)` that gives the largest height of a cost "
+        "above this line.",
         _wall,
         "a wall of zero means that the straight way between the two solutions has no hill.",
         (

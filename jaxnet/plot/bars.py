@@ -14,8 +14,9 @@ def by_layer(columns: Mapping[str, Mapping[str, float]], *, title: str = "", the
     """Draw bars of one or more quantities for every array of parameters.
 
     Args:
-        columns: For each quantity (its name stands in the legend): the value of every array (its name stands at the row), as
-            `bang.by_leaf` returns it. The values are fractions. The figure shows percentages.
+        columns: For each quantity: the value of every array, as `bang.by_leaf` returns it. The legend shows the names
+            of the quantities, and the rows show the names of the arrays. The values are fractions. The figure shows
+            percentages.
         title: The headline.
         theme: DARK or LIGHT.
 

@@ -1,4 +1,4 @@
-"""Dot plots for many networks: one dot for the number of each network, and the mean with its interval."""
+"""Dot plots for many networks: one dot for each network, and the mean with its interval."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,7 +27,8 @@ def dots(axes: Axes, values: Any, place: float | int, color: str, theme: Theme, 
     if not len(values):
         axes.text(0.5, place, "none", color=theme.ink, transform=axes.get_yaxis_transform(), ha="center", va="center")
         return
-    # Van der Corput's sequence gives dots with close values very different heights, and every call gives equal heights.
+    # With Van der Corput's sequence, dots with close values get very different heights. The heights are the same
+    # in every call.
     turns = np.array([int(f"{i:010b}"[::-1], 2) / 1024 for i in range(1, len(values) + 1)]) - 0.5
     spaced = height * turns if len(values) > 1 else [0.0]
     size, few = 5 if len(values) <= 40 else 3.5, len(values) <= 10  # up to ten dots are drawn on top of the interval
@@ -51,7 +52,7 @@ def seeds(
 
     Args:
         groups: For each group: its name, and the numbers of its networks, (network,).
-        marks: Numbers to compare with, one for each group. Each is drawn as a dashed line. If it is empty, no line is drawn.
+        marks: Numbers to compare with, one for each group, drawn as dashed lines. Without numbers, no line is drawn.
         unit: The label of the axis.
         title: The headline.
         theme: DARK or LIGHT.
@@ -81,7 +82,7 @@ def ladder(
     names: Sequence[str], values: Any, lost: Any, *, mark: float | int | None = None, unit: str = "", title: str = "",
     theme: Theme = DARK,
 ) -> Figure:  # fmt: skip
-    """Draw numbers of networks that get one more improvement at each rung, and what is lost if one improvement is left out.
+    """Draw the effect of a growing list of improvements, and the effect of leaving out one of these improvements.
 
     Args:
         names: The names of the rungs. The first rung has no improvement, and each later rung adds one.
@@ -118,7 +119,7 @@ def ladder(
     if mark is not None:
         left.axvline(mark, color=theme.ink, linewidth=1.2, linestyle="--", alpha=0.7)
     grid(left, theme, unit, "")
-    grid(right, theme, "points lost if only this one is left out", "")
+    grid(right, theme, "points lost if only this improvement is left out", "")
     headline(figure, title, theme)
     return figure
 
@@ -126,7 +127,7 @@ def ladder(
 def sizes(
     parameters: Any, values: Any, names: Sequence[str], *, unit: str = "", title: str = "", theme: Theme = DARK
 ) -> Figure:
-    """Draw numbers of networks of several sizes against their numbers of parameters.
+    """Draw one value for each network, such as its accuracy, against the number of parameters of the network.
 
     Args:
         parameters: (size,), the number of parameters.

@@ -172,7 +172,7 @@ def mistakes_gallery(
         theme: DARK or LIGHT.
 
     Returns:
-        The figure: a grid of images. Above each image stand "label → answer" and the confidence in percent.
+        The figure: a grid of images. The text above each image is "label → answer" and the confidence in percent.
     """
     classes = legible(classes)
     space, size = ("  ", 8) if max(map(len, classes)) < 4 else ("\n", 6)
@@ -286,7 +286,7 @@ def network_inputs(
         _picture(axes[0], page, theme)
         axes[0].set_title(name[-28:], color=theme.ink, fontsize=8, **lettering([name]))
         _picture(axes[1], image, theme)
-        axes[1].set_title("seen", color=theme.ink, fontsize=8)
+        axes[1].set_title("network's input", color=theme.ink, fontsize=8)
         _bars(axes[2], output, None, classes, theme)
         best = int(np.argmax(output))
         told = f"{classes[best]}, {100 * float(output[best]):.0f} %" if np.any(output) else "nothing to read"

@@ -201,7 +201,8 @@ def activations(
 
     Args:
         lit: The activations of each layer, from the pixels to the outputs, as `network.forward` returns them. If a layer has
-            values above 1, the brightness is relative to the largest value of the layer. Beside each output stands its value.
+            values above 1, the brightness is relative to the largest value of the layer. The value of each output is
+            written beside the output.
         title: The headline.
         image_shape: The shape of the input plane, as in `edges`.
         classes: The names of the outputs.

@@ -55,7 +55,7 @@ def predicted_measured(worth: Worth, *, title: str = "", theme: Theme = DARK) ->
         axes.set(xscale="log", yscale="log")
         axes.xaxis.set_major_locator(LogLocator(numticks=5))
         axes.set_title(
-            f"nudge of {size:g}\n{100 * off.mean():.1f} % of the dots off, {wrong.sum()} wrong signs",
+            f"nudge of {size:g}\npredictions off: {100 * off.mean():.1f} %, wrong signs: {wrong.sum()}",
             color=theme.ink,
             fontsize=10,
         )
@@ -182,6 +182,6 @@ def two_readings(
     right.set_ylim(0, 1.3 * np.abs(g).max())
     right.set_ylabel("change of the cost per unit nudge", color=theme.ink)
     ratio = np.abs(g).max() / np.abs(g).min() if np.all(g) else np.inf
-    right.set_title(f"as importance: one nudge matters {ratio:.3g} times as much", color=theme.ink, fontsize=11)
+    right.set_title(f"as importance: the nudges differ by a factor of {ratio:.3g}", color=theme.ink, fontsize=11)
     headline(figure, title, theme)
     return figure

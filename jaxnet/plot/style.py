@@ -23,7 +23,7 @@ class Theme(NamedTuple):
         ground: The background.
         ink: Text and outlines.
         faint: Grid lines and other less important marks.
-        positive: Values above zero: blue. Color-blind readers can tell it from the orange.
+        positive: Values above zero: blue. Color-blind readers can tell this blue from the orange of `negative`.
         negative: Values below zero: orange.
         gray: The colormap of pixels, from 0 to 1.
         series: The colors of lines with different meanings. Color-blind readers can tell these colors apart.
@@ -97,7 +97,9 @@ def largest_classes(values: Any, *always: int) -> np.ndarray:
 
 
 def lettering(texts: Iterable[str]) -> dict[str, Any]:
-    """Find the argument `family` for texts with letters that matplotlib's own font lacks. For other texts it is empty.
+    """Find the argument `family` for texts with letters that matplotlib's own font lacks.
+
+    For other texts the result is empty.
 
     Args:
         texts: The texts to draw.

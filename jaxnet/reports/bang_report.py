@@ -254,13 +254,13 @@ def of_examples(of: Subject, on_progress: Counted = uncounted) -> BangResults:
             plot.gradient_by_label(pulls, words, classes=of.classes, unit="part of -dC/dp from the images of each label",
                             title=f"Which labels pull the most important parameters up or down, {of.moment}"),
             "Each row is one of the parameters with the largest gradient. Each block is a label. Blocks on the right pull the "
-            "parameter up, and blocks on the left pull it down. The triangle marks the sum, and so the direction in which the "
-            "parameter moves. The colors only separate the labels.",
+            "parameter up, and blocks on the left pull it down. The triangle marks the sum of the pulls: the parameter "
+            "moves in the direction of this sum. The colors only separate the labels.",
         ),
         "hardest": Picture(
             plot.captioned(of.batch.images[hardest], named, title=f"The images that pull hardest, {of.moment}"),
-            "Above each image stand its label and the length of the gradient of its cost. These images change the network "
-            "most.",
+            "The text above each image is its label and the length of the gradient of its cost. These images change "
+            "the network most.",
         ),
     }  # fmt: skip
     rows, scales = [], []
@@ -272,7 +272,7 @@ def of_examples(of: Subject, on_progress: Counted = uncounted) -> BangResults:
     for done, (name, method) in enumerate(ways.items() if len(of.batch.labels) >= 1280 else (), start=4):
         noise = bang.noise_scale(cost, method=method)(of.params, of.batch)
         on_progress(done, 6)
-        bounded = np.isfinite(noise.high)  # if it is infinite, the gradient may be zero, and no scale is shown
+        bounded = np.isfinite(noise.high)  # if `high` is infinite, the gradient may be zero, and no scale is shown
         shown = noise.scale if bounded else "not bounded"
         rows.append((name, shown, noise.low, noise.high, noise.trace, noise.squared_norm))
         scales.append(f"{noise.scale:,.0f} images" if bounded else f"at least {noise.low:,.0f} images")
@@ -285,7 +285,7 @@ def of_examples(of: Subject, on_progress: Counted = uncounted) -> BangResults:
         "squared length of the gradient",
     )
     tables = (
-        {"The gradient noise scale: in batches much smaller than it, the gradient is mostly noise": (heads, rows)}
+        {"The gradient noise scale: in much smaller batches, the gradient is mostly noise": (heads, rows)}
         if rows
         else {}
     )

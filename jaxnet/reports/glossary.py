@@ -31,7 +31,8 @@ MEANINGS: dict[str, str] = {
         "'fall by the best step' says how much the cost falls."
     ),
     "part of the best 5 %": (
-        "The part of a small step's fall of the cost that remains if only the best 5 % of the parameters move."
+        "In a small step, only the best 5 % of the parameters move. "
+        "This is the part of the full fall of the cost that remains."
     ),
     "fall of the cost": "How much the average cost on these images became smaller, in one step or in the whole run.",
     "not accounted for": (
@@ -45,7 +46,9 @@ MEANINGS: dict[str, str] = {
         "This parameter's part of the fall in a small step: its squared gradient divided by the sum of all "
         "squared gradients."
     ),
-    "alive?": "Whether the parameter can learn from these images. If it cannot learn, the word tells the reason.",
+    "alive?": (
+        "Whether the parameter can learn from these images. If the parameter cannot learn, the column tells the reason."
+    ),
     "credit over the run": (
         "This parameter's part of the fall of the cost over the whole run. "
         "It is negative if the parameter raised the cost."
@@ -100,7 +103,7 @@ BASICS: dict[str, str] = {
         "A part of the network. It multiplies its inputs by weights, adds the products and a bias, and "
         "computes its output from the sum."
     ),
-    "hidden": "It stands between the input and the output of a network.",
+    "hidden": "A hidden layer or a hidden neuron stands between the input and the output of a network.",
     "cost": "How wrong the network is, on average over images. Training makes the cost smaller.",
     "gradient": "How fast the cost changes with each parameter: one number for each parameter.",
     "component": "One of the numbers of the gradient. Each component belongs to one parameter.",

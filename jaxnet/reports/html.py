@@ -20,7 +20,7 @@ from jaxnet.training.config import meanings as meanings_of_settings
 DPI = 110
 
 LOSSLESS = 80_000
-"""A page has only pictures up to this number of bytes without loss. Larger pictures are compressed with loss on the page."""
+"""Pictures up to this number of bytes are stored on a page without loss. Larger pictures are compressed with loss."""
 
 PHOTOGRAPHS = "photographs"
 """The comment in the file of a picture whose colors must not be inverted on a light page."""
@@ -40,7 +40,7 @@ def _shows_photographs(figure: Figure) -> bool:
 
 
 def webp(image: bytes) -> bytes:
-    """Convert a picture's file to WebP, to 25 to 50 % of its size. If the result is small enough, nothing is lost."""
+    """Convert a picture's file to WebP, which takes 25 to 50 % of the space. Small results are lossless."""
     picture, lossless, lossy = Image.open(io.BytesIO(image)).convert("RGB"), io.BytesIO(), io.BytesIO()
     picture.save(lossless, "WEBP", lossless=True)
     if lossless.tell() <= LOSSLESS:
@@ -107,9 +107,9 @@ def _cell(value: object) -> str:
 def sortable(names: Sequence[str], columns: Sequence[Sequence[object]]) -> str:
     """A long table for sorting and searching. A click on the name of a column sorts the rows by this column.
 
-    A search finds the rows that contain all words of the search. A number must match completely and must follow the same
-    word as in the search, so "layer 2 neuron 7" finds one neuron. The complete text of a row's first column finds only this
-    row.
+    A search finds the rows that contain all words of the search. A number must match completely. It must also follow
+    the same word as in the search: "layer 2 neuron 7" finds one neuron. If the search is the complete text of a row's
+    first column, only this row is found.
 
     Args:
         names: The names of the columns.

@@ -64,7 +64,7 @@ def _write(folder: Path, run: run_folder.Run, pictures: Mapping[str, Picture], n
     ended = " The training was stopped early." if result["interrupted"] else ""
     if not result.get("learned", True):
         ended += (
-            f" The training failed: always answering {result['most_frequent']} would be right for "
+            f" The training failed: a network that always answers {result['most_frequent']} is right for "
             f"{100 * result['most_frequent_share']:.2f} %."
         )
     lead = (
@@ -79,7 +79,7 @@ def _write(folder: Path, run: run_folder.Run, pictures: Mapping[str, Picture], n
     tables = {
         "The 50 largest components of the gradient, before training": html.table(heads, ranking),
         **_classes(run.classes),
-        "All settings of the run (with them it can be repeated)": html.settings_table(settings),
+        "All settings of the run, to repeat the run": html.settings_table(settings),
         "Versions": html.table(("package", "version"), run.versions.items()),
     }
     page = html.page(f"jaxnet: {settings.preset} on {settings.data}", lead, facts, shown, tables)

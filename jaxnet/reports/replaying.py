@@ -41,7 +41,7 @@ def of_credit(of: Subject, on_progress: Counted = uncounted) -> BangResults:
     if of.run.settings.model == "dense":
         pictures["credit_by_pixel"] = Picture(
             plot.pixel_maps(ledger.credit[0].weights.sum(0), image_shape=of.run.image_shape,
-                            title="Which pixels' weights lowered the cost", unit="fall of the cost by the weight"),
+                            title="How each pixel's weight lowered the cost", unit="fall of the cost by the weight"),
             "How much each weight of a first-layer neuron lowered the cost over the run, drawn at the pixel of the weight. Blue "
             "weights lowered the cost, and orange weights raised the cost.",
         )  # fmt: skip

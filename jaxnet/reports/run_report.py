@@ -114,7 +114,10 @@ def of_gradients(
             "gradient_maps",
             Picture(
                 plot.pixel_maps(
-                    down[0].weights, image_shape=shape, title="Which pixels' weights would lower the cost", unit=unit
+                    down[0].weights,
+                    image_shape=shape,
+                    title="How each pixel's weight should change to lower the cost",
+                    unit=unit,
                 ),
                 f"The negative gradient of these weights before training ({average}). The cost falls if blue weights rise "
                 "and orange weights fall. Weights from pixels that are zero in every image have no gradient.",

@@ -529,7 +529,7 @@ def test_a_training_that_fails_says_so(npz, tmp_path):
     run = run_folder.load(tmp_path / "run")
     publishing._write(tmp_path / "run", run, {}, [])
     page = (tmp_path / "run" / "report.html").read_text()
-    assert f"The training failed: always answering {result['most_frequent']} would be right for" in page
+    assert f"The training failed: a network that always answers {result['most_frequent']} is right for" in page
     assert commands.train(QUICK._replace(data=npz, epochs=0), out=tmp_path / "start", pictures=False)["learned"]
 
 

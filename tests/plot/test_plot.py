@@ -150,7 +150,7 @@ def test_what_predict_saw_is_a_row_a_picture(mnist):
     figure = plot.network_inputs(
         [np.zeros((50, 40), np.uint8)], mnist.test.images[:1], np.eye(10)[:1], ["a.png"], classes=mnist.classes
     )
-    assert [axes.get_title() for axes in figure.axes] == ["a.png", "seen", "0, 100 %"]
+    assert [axes.get_title() for axes in figure.axes] == ["a.png", "network's input", "0, 100 %"]
 
 
 def test_a_report_escapes_what_it_is_given():

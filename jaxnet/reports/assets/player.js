@@ -1,4 +1,4 @@
-// An animation of single frames with a button and a slider. It starts by itself unless the reader wants less motion. `var`: a page may hold several players.
+// An animation of single frames with a button and a slider. It starts by itself unless the reader wants less motion. The script uses `var`, because a page may contain the script several times.
 var jaxnetPlayer = box => {
   const frames = JSON.parse(box.querySelector("script[type='application/json']").textContent);
   const image = box.querySelector("img"), slider = box.querySelector("input"), button = box.querySelector("button");

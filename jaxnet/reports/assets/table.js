@@ -1,4 +1,4 @@
-// A long table that a reader sorts and searches. `jaxnetSearch` takes rows and a query, and returns the positions of the matching rows. `var`: a page may hold several tables.
+// A long table that a reader sorts and searches. `jaxnetSearch` takes rows and a query, and returns the positions of the matching rows. The script uses `var`, because a page may contain the script several times.
 var jaxnetSearch = (() => {
   // "layer 2, neuron 7, weight from neuron 3" becomes the units "layer 2", "neuron 7", "weight", "from neuron 3".
   const units = text => {
