@@ -3,6 +3,7 @@
 import contextlib
 import json as json_format
 import math
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,9 @@ def train(
     evaluate_every: Epochs = None,
     watch_every: int = 0,
     files: Folder = None,
+    checkpoint_every: float = 30,
+    resume: Folder = None,
+    start_from: Folder = None,
     json: bool = False,
 ) -> None:
     """Train a network by gradient descent and write a run folder with its report.
@@ -69,6 +73,10 @@ def train(
         evaluate_every: Epochs between evaluations. 0 means no evaluations. By default there are at most 25 evaluations.
         watch_every: After every INT steps, show what the gradient does to each layer. With 25, the training takes 10 % longer.
         files: For --data NAME: a folder with the original files of that data set, so that nothing is downloaded.
+        checkpoint_every: Seconds between checkpoints, from which --resume continues. 0 means no checkpoints.
+        resume: Continue the training in this run folder, which was ended early or killed. With --epochs, a finished training
+            with a constant learning rate gets more epochs.
+        start_from: Begin with the parameters of this run folder instead of random parameters.
         json: Print the result as one last line of JSON.
     """
     from jaxnet import commands
@@ -87,18 +95,36 @@ def train(
                 flush=True,
             )
 
+    if resume is not None:
+        given = {
+            "preset": preset != "film",
+            "out": out,
+            "overwrite": overwrite,
+            "pictures": not pictures,
+            "files": files,
+        }
+        given |= {"evaluate_every": evaluate_every is not None, "watch_every": watch_every, "start_from": start_from}
+        _require_own_settings(resume, {name for name, value in given.items() if value} | (changes.keys() - {"epochs"}))
     settings = presets_.with_changes(PRESETS[preset], **changes)
     for line in presets_.note_on_rate(PRESETS[preset], changes):
         note(line)
     note(" ".join(f"{name} {version}" for name, version in versions().items()))
     with progress_bar() as on_progress:
-        result = commands.train(
-            settings, out=out, overwrite=overwrite, pictures=pictures, evaluate_every=evaluate_every,
-            watch_every=watch_every, files=files, on_progress=on_progress, on_result=found,
-        )  # fmt: skip
+        if resume is not None:
+            result = commands.resume(
+                resume, epochs=changes.get("epochs"), checkpoint_every=checkpoint_every, on_progress=on_progress, on_result=found
+            )  # fmt: skip
+        else:
+            result = commands.train(
+                settings, out=out, overwrite=overwrite, pictures=pictures, evaluate_every=evaluate_every,
+                watch_every=watch_every, files=files, checkpoint_every=checkpoint_every, start_from=start_from,
+                on_progress=on_progress, on_result=found,
+            )  # fmt: skip
     with kept(result["out"]):
         if result["interrupted"]:
             print(f"stopped after {result['steps']:,} of {result['num_steps']:,} steps; the network is saved as it is")
+            if checkpoint_every:
+                print(f"jaxnet train --resume {shlex.quote(result['out'])} continues the training")
         cost = math.nan if result["cost"] is None else result["cost"]
         print(f"average cost {cost:.4g} over {result['train_images']:,} training images")
         written = Path(result["out"], "report.html")
@@ -107,6 +133,16 @@ def train(
             print(json_format.dumps(result))
     if result["signal"] is not None:
         sys.exit(128 + result["signal"])
+
+
+def _require_own_settings(run: Path, given: set[str]) -> None:
+    """Refuse options that would change a training that is continued."""
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given))
+        raise ValueError(
+            f"--resume continues {run} with its own settings, got {options}; leave {options} out, or begin a new training with "
+            f"its parameters: --start-from {run}"
+        )
 
 
 def note(line: str) -> None:

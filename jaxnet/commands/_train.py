@@ -2,25 +2,30 @@
 
 import contextlib
 import functools
+import logging
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxnet import training
-from jaxnet.core import folders, metrics
+from jaxnet import bang, training
+from jaxnet.core import folders, locks, metrics
 from jaxnet.core.devices import arithmetic, describe
 from jaxnet.core.json_types import without_nan
-from jaxnet.core.types import Dataset
+from jaxnet.core.types import Dataset, Params
 from jaxnet.data.appearance import appearance_of, likeness
 from jaxnet.data.checks import digest
 from jaxnet.training import config, presets, run_folder
+from jaxnet.training import resume as resume_
+from jaxnet.training.checkpoints import Checkpoints
 from jaxnet.training.config import TrainConfig
 from jaxnet.training.fitting import TrainResult, fit_and_record
 from jaxnet.training.progress import OnProgress, Progress, no_progress
+from jaxnet.training.resume import Begun
 from jaxnet.training.signals import stoppable, unheeded
 
 
@@ -33,26 +38,32 @@ def train(
     evaluate_every: int | None = None,
     watch_every: int = 0,
     files: str | Path | None = None,
+    checkpoint_every: int | float = 30,
+    start_from: str | Path | None = None,
     on_progress: OnProgress = no_progress,
     on_result: Callable[[dict[str, Any]], None] = lambda result: None,
 ) -> dict[str, Any]:
     """Train a network, score the test images once, and write a run folder.
 
     Ctrl-C, SIGTERM and SIGHUP end the training early, and the network is scored and saved as it is. If the signal comes
-    while images are loaded, the command ends at once and writes nothing. If the signal comes while pictures are drawn, the
-    drawing ends. The network is already saved. If an evaluation or the scoring fails, the network is saved without scores:
-    the scores are None in `result.json`.
+    while pictures are drawn, the drawing ends. The network is already saved. If an evaluation or the scoring fails, the
+    network is saved without scores: the scores are None in `result.json`.
+
+    While it trains, the function saves checkpoints in the run folder. `resume` continues a training that was ended early or
+    killed, and its result is the same, bit for bit.
 
     Args:
         settings: The settings of the training. For example, `presets.film._replace(epochs=5)` changes a preset.
         out: The run folder. If it is None, it is the first free of runs/PRESET-1, runs/PRESET-2, ...
-        overwrite: Whether an existing run folder may be replaced.
+        overwrite: Whether an existing run folder may be replaced. It is replaced when the training ends.
         pictures: Whether to draw the pictures and compose `report.html`.
         evaluate_every: The number of epochs between evaluations on held-out images. Without held-out images, training images
             are used. If it is 0, there is no evaluation. If it is None, there are at most 25 evaluations.
         watch_every: After this number of steps, measure again what the gradient does to every array of parameters, and write
             `signals.csv`. If it is 0, nothing is measured. The training itself does not change.
         files: If the data set is given by name: a folder with its original files, so that nothing is downloaded.
+        checkpoint_every: The number of seconds between checkpoints. If it is 0, there are no checkpoints.
+        start_from: A run folder. The training begins with the parameters of this run instead of random parameters.
         on_progress: Called with the progress after every group of steps. If it raises an OSError, the error is ignored.
         on_result: Called with the result when the run is saved, before any picture is drawn.
 
@@ -62,77 +73,311 @@ def train(
         before the run was saved, also if the training was already finished.
 
     Raises:
-        ValueError: If settings and data do not fit together.
+        ValueError: If settings and data do not fit together, or the parameters of `start_from` do not fit the settings.
         FileExistsError: If the folder exists, or another process is writing to it.
         Diverged: If the cost becomes NaN or infinite. The last good state is saved before.
         OSError: If the run could not be written to the folder. The message names the place where the run is kept.
         Exception: If an evaluation or the scoring fails. A note names the place of the network.
     """
+    _require_cadence(checkpoint_every)
     folders.require_utf8(settings.data, "rename the file")
     settings = training.with_whole_path(settings)
     folders.require_utf8(settings.data, "rename the folder that the file is in")
     config.check(settings)
-    folders.require_free(folders.place(out, settings.preset), overwrite=overwrite, written=run_folder.WRITTEN)
-    on_progress = unheeded(on_progress)
+    wanted = folders.place(out, settings.preset)
+    if not overwrite and resume_.exists(wanted):
+        raise FileExistsError(
+            f"{wanted} has a training that is not finished; continue it with --resume {wanted}, replace it with --overwrite, or "
+            "choose another --out"
+        )
+    folders.require_free(wanted, overwrite=overwrite, written=run_folder.WRITTEN)
+    whole = lambda path: None if path is None else str(Path(path).expanduser().absolute())
+    begun = Begun(settings, evaluate_every, watch_every, pictures, whole(files), whole(start_from))
     with (
-        arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision),
+        _arithmetic(settings),
         folders.reserved(out, settings.preset, overwrite=overwrite, written=run_folder.WRITTEN) as (folder, temporary),
     ):
-        on_progress(Progress("loading"))
-        with ThreadPoolExecutor(1) as pool:
-            waking = pool.submit(training.keys, settings.seed)  # jax starts while the images are unpacked
-            images = training.dataset(settings, files=files)
-        waking.result()
-        plan = training.plan(settings, images)
-        on_progress(Progress("compiling", 0, plan.num_steps))
-        with stoppable() as asked:
-            trained = fit_and_record(
-                plan, evaluate_every=evaluate_every, watch_every=watch_every, on_progress=on_progress, asked=asked
+        resume_.remove(folder)
+        if checkpoint_every:
+            _note_begin(folder, begun)
+        told = str(folder if out is None else out)
+        try:
+            ended = _trained(
+                begun, folder, temporary, told, checkpoint_every, unheeded(on_progress), overwrite=overwrite
             )
-            with stoppable(insist=False) as later:
-                run, failed = _unscored(plan, images, trained, str(folder if out is None else out)), trained.failed
-                if failed is None:
-                    try:
-                        run = _scored(plan, images, run)
-                    except Exception as error:  # if a device has no free memory, it may raise any exception
-                        failed = error
-                if failed is not None:
-                    why = f"{type(failed).__name__}: {folders.reason(failed)}"
-                    run = run._replace(result=run.result | {"failed": why})
-                bare = run._replace(history={}, evaluations={}, signals={})
-                write, less = functools.partial(_write, run), functools.partial(_write, bare)
-                folders.save(write, temporary, folder, overwrite=overwrite, written=run_folder.WRITTEN, less=less)
-        asked += later
+        except Exception:
+            if not Checkpoints(resume_.checkpoints_of(folder)).steps():
+                resume_.remove(folder)
+            raise
+    return _told(begun, folder, ended, told, unheeded(on_progress), on_result)
+
+
+def resume(
+    run: str | Path,
+    *,
+    epochs: int | None = None,
+    checkpoint_every: int | float = 30,
+    on_progress: OnProgress = no_progress,
+    on_result: Callable[[dict[str, Any]], None] = lambda result: None,
+) -> dict[str, Any]:
+    """Continue a training that was ended early or killed.
+
+    On one machine, the result is equal to the result of a training that was never ended, bit for bit: the parameters, the
+    optimizer's state, the history and the evaluations. If the training is finished and its pictures are not, the pictures
+    are drawn.
+
+    Args:
+        run: The run folder.
+        epochs: The number of epochs in all, if the training should have more epochs than it began with. This needs a
+            constant learning rate.
+        checkpoint_every: As in `train`.
+        on_progress: As in `train`.
+        on_result: As in `train`.
+
+    Returns:
+        As in `train`.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        FileExistsError: If another process is writing to the folder.
+        ValueError: If the folder holds nothing to continue, the data set changed, a newer version wrote the folder, all
+            checkpoints are damaged, or more epochs are not possible.
+        Exception: As in `train`.
+    """
+    _require_cadence(checkpoint_every)
+    folder = Path(run)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no run folder {run}; `jaxnet train --out {run}` writes one")
+    folder = folder.resolve()
+    with locks.locked(folder) as temporary:
+        begun = resume_.read(folder) if resume_.exists(folder) else _finished(folder)
+        if epochs is not None and epochs != begun.settings.epochs:
+            _require_more(begun.settings, epochs, run)
+            if not Checkpoints(resume_.checkpoints_of(folder)).steps():
+                raise ValueError(
+                    f"{run} has no checkpoint to continue from; begin a new training with its parameters: "
+                    f"`jaxnet train --start-from {run}`"
+                )
+            begun = begun._replace(settings=begun.settings._replace(epochs=epochs), finished=False)
+        if begun.finished:
+            ended = Ended(run_folder.load(folder), None, None, [])
+        else:
+            with _arithmetic(begun.settings):
+                ended = _trained(
+                    begun, folder, temporary, str(run), checkpoint_every, unheeded(on_progress), overwrite=True
+                )
+    return _told(begun, folder, ended, str(run), unheeded(on_progress), on_result)
+
+
+def _finished(folder: Path) -> Begun:
+    """How a training was begun that is finished and cannot get more epochs."""
+    return Begun(run_folder.load(folder).settings, finished=True)
+
+
+def _require_cadence(checkpoint_every: float) -> None:
+    if not checkpoint_every >= 0:
+        raise ValueError(f"checkpoint_every must be 0 or more seconds, got {checkpoint_every}")
+
+
+def _require_more(settings: TrainConfig, epochs: int, run: str | Path) -> None:
+    """Refuse more epochs if the result would not be that of a training that had as many epochs from the start."""
+    if epochs <= settings.epochs:
+        raise ValueError(
+            f"epochs must be more than the {settings.epochs} epochs of {run}, because it is the number of epochs in all, got "
+            f"{epochs}"
+        )
+    if settings.schedule != "constant":
+        raise ValueError(
+            f"the learning rate of {run} has the schedule {settings.schedule}, which depends on the number of epochs, so more "
+            f"epochs would not continue it; begin a new training with its parameters: `jaxnet train --start-from {run}`"
+        )
+
+
+def _arithmetic(settings: TrainConfig) -> contextlib.AbstractContextManager[None]:
+    return arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision)
+
+
+def _note_begin(folder: Path, begun: Begun) -> None:
+    """Write how the training was begun. On a full disk, the training goes on without checkpoints."""
+    try:
+        resume_.write(folder, begun)
+    except OSError as error:
+        logging.getLogger("jaxnet").warning(
+            f"no checkpoints can be written into {folder} ({folders.reason(error)}); if the training is killed, it is lost"
+        )
+
+
+class Ended(NamedTuple):
+    """The end of a training.
+
+    Attributes:
+        run: The run, as it was saved.
+        plan: The plan of the training, if pictures can be drawn of it.
+        images: The data set.
+        asked: The signals that came before the run was saved.
+        trained: The training's own result.
+    """
+
+    run: run_folder.Run
+    plan: training.Plan | None
+    images: Dataset | None
+    asked: list[int]
+    trained: TrainResult | None = None
+
+
+def _trained(
+    begun: Begun,
+    folder: Path,
+    temporary: Path,
+    told: str,
+    checkpoint_every: float,
+    on_progress: OnProgress,
+    *,
+    overwrite: bool,
+) -> Ended:
+    """Load the data, train, score and save. If the folder has checkpoints, continue from the last good one."""
+    settings, kept = begun.settings, bool(checkpoint_every)
+    on_progress(Progress("loading"))
+    with ThreadPoolExecutor(1) as pool:
+        waking = pool.submit(training.keys, settings.seed)  # jax starts while the images are unpacked
+        images = training.dataset(settings, files=begun.files)
+    waking.result()
+    plan = training.plan(settings, images)
+    facts = _facts(plan, images)
+    if begun.image_shape is not None:
+        _require_equal(begun, facts, told)
+    if begun.start_from is not None:
+        plan = plan._replace(params=_old_params(plan, begun.start_from))
+    begun = begun._replace(**facts)
+    if kept:
+        _note_begin(folder, begun)
+    checkpoints = Checkpoints(
+        resume_.checkpoints_of(folder), every=checkpoint_every,
+        before_first=lambda: resume_.write(folder, begun._replace(look=appearance_of(plan.train.images)._asdict())),
+    ) if kept else None  # fmt: skip
+    on_progress(Progress("compiling", 0, plan.num_steps))
+    with stoppable() as asked:
+        trained = fit_and_record(
+            plan, evaluate_every=begun.evaluate_every, watch_every=begun.watch_every, on_progress=on_progress, asked=asked,
+            checkpoints=checkpoints,
+        )  # fmt: skip
+        with stoppable(insist=False) as later:
+            run, failed = _unscored(plan, images, trained, told), trained.failed
+            run = run._replace(result=run.result | {"data_sha256": begun.data_sha256})
+            if failed is None:
+                try:
+                    run = _scored(plan, images, run)
+                except Exception as error:  # if a device has no free memory, it may raise any exception
+                    failed = error
+            if failed is not None:
+                why = f"{type(failed).__name__}: {folders.reason(failed)}"
+                run = run._replace(result=run.result | {"failed": why})
+            finished = trained.signal is None and failed is None
+            continued = not finished or settings.schedule == "constant"  # by --epochs, if it is finished
+            resumed = begun._replace(finished=finished, look=run.look and run.look._asdict()) if continued else None
+            bare = run._replace(history={}, evaluations={}, signals={})
+            write, less = (functools.partial(_write, one, folder if kept else None, resumed) for one in (run, bare))
+            there = resume_.exists(folder)
+            folders.save(
+                write, temporary, folder, overwrite=overwrite or there,
+                written=run_folder.WRITTEN if overwrite else {resume_.FOLDER}, less=less,
+            )  # fmt: skip
+    asked += later
     if failed is not None:
         failed.add_note(f"the trained network is kept, without scores, in {run.result['out']}")
         raise failed
+    return Ended(run, plan, images, asked, trained)
+
+
+def _told(
+    begun: Begun,
+    folder: Path,
+    ended: Ended,
+    told: str,
+    on_progress: OnProgress,
+    on_result: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Report the result of a saved run, and draw its pictures."""
+    settings, run, asked = begun.settings, ended.run, ended.asked
     result = run.result | ({"signal": asked[0]} if asked else {})
-    with (
-        _kept(str(folder if out is None else out)),
-        arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision),
-    ):
+    with _kept(told), _arithmetic(settings):
         unread = None
         try:
             on_result(result)
         except OSError as error:  # the output is closed, but the pictures are still drawn
             unread = error
-        if trained.diverged is not None:
-            raise trained.diverged
-        if pictures and not asked:
-            on_progress(Progress("drawing", result["steps"], plan.num_steps))
+        if ended.trained is not None and ended.trained.diverged is not None:
+            raise ended.trained.diverged
+        if begun.pictures and not asked and not (folder / "report.html").exists():
+            on_progress(Progress("drawing", result["steps"], result["num_steps"]))
             # The import stands here because matplotlib takes a quarter of a second to load, and the accuracy is printed before.
             from jaxnet.reports.publishing import publish
 
-            publish(folder, run, training.member(plan.params, trained.chosen), plan.train, images)
+            images = training.dataset(settings, files=begun.files) if ended.images is None else ended.images
+            plan = training.plan(settings, images) if ended.plan is None else ended.plan
+            publish(folder, run, training.member(plan.params, result["chosen"]), plan.train, images)
         if unread is not None:
             raise unread
     return result
 
 
-def _write(run: run_folder.Run, to: Path, out: Path) -> None:
-    """Write a run into a folder. If it is not the requested folder, record the real folder in the result."""
+def _facts(plan: training.Plan, images: Dataset) -> dict[str, Any]:
+    """The facts about the data that a training must find again when it continues."""
+    return {
+        "image_shape": tuple(plan.train.images.shape[1:]),
+        "classes": images.classes,
+        "num_steps": plan.num_steps,
+        "data_sha256": None if plan.settings.data == "mnist" else digest(images),
+        "versions": run_folder.versions(),
+    }
+
+
+def _require_equal(begun: Begun, facts: dict[str, Any], run: str) -> None:
+    same = ("image_shape", "classes", "data_sha256")
+    if any(getattr(begun, name) != facts[name] for name in same):
+        raise ValueError(
+            f"the data set {begun.settings.data} is not the one that {run} began with, so its training cannot continue; bring "
+            f"back the old data, or begin a new training with its parameters: `jaxnet train --start-from {run}`"
+        )
+    different = {name: old for name, old in (begun.versions or {}).items() if facts["versions"].get(name) != old}
+    if different:
+        words = ", ".join(f"{name} {old} (now {facts['versions'].get(name)})" for name, old in different.items())
+        logging.getLogger("jaxnet").warning(f"{run} began with {words}; its last bits may differ from then")
+
+
+def _old_params(plan: training.Plan, run: str) -> Params:
+    """The parameters of another run, as the start of this one."""
+    old = run_folder.load(run).params
+    like = jax.eval_shape(plan.functions.init, jax.random.key(0))
+    shapes = lambda tree: {name: (leaf.shape, str(leaf.dtype)) for name, leaf in bang.named_leaves(tree)}
+    if shapes(old) != shapes(like):
+        there, here = shapes(old), shapes(like)
+        name = next(name for name in here | there if here.get(name) != there.get(name))
+        raise ValueError(
+            f"the parameters of {run} do not fit the settings: {name} is {there.get(name, 'absent')} there and "
+            f"{here.get(name, 'absent')} here; give the settings of that run, such as --sizes"
+        )
+    if plan.settings.candidates == 1:
+        return old
+    return jax.tree.map(lambda leaf: np.broadcast_to(leaf, (plan.settings.candidates, *leaf.shape)).copy(), old)
+
+
+def _write(run: run_folder.Run, folder: Path | None, begun: Begun | None, to: Path, out: Path) -> None:
+    """Write a run into a folder. If it is not the requested folder, record the real folder in the result.
+
+    Args:
+        run: The run.
+        folder: The folder with the checkpoints, or None.
+        begun: What to write for a later continuation, or None.
+        to: The folder to write into.
+        out: The final name of that folder.
+    """
     elsewhere = {"out": str(out)} if to == out else {}
     run_folder.write(to, run._replace(result=run.result | elsewhere))
+    if folder is not None and begun is not None:
+        if resume_.checkpoints_of(folder).is_dir():
+            shutil.copytree(resume_.checkpoints_of(folder), resume_.checkpoints_of(to))
+        resume_.write(to, begun)
 
 
 @contextlib.contextmanager
@@ -152,7 +397,6 @@ def _unscored(plan: training.Plan, images: Dataset, trained: TrainResult, out: s
     result = {
         "preset": settings.preset,
         "data": settings.data,
-        "data_sha256": None if settings.data == "mnist" else digest(images),
         "seed": settings.seed,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
         "steps": int(trained.state.step),

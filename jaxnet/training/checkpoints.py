@@ -9,7 +9,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,15 +72,20 @@ class Checkpoints:
         failed: Why the last checkpoint could not be written, or None.
     """
 
-    def __init__(self, folder: str | Path, *, every: int | float = 30):
+    def __init__(self, folder: str | Path, *, every: int | float = 30, before_first: Callable[[], None] = lambda: None):
         """Use a folder. Nothing is read or written yet.
+
+        Args:
+            folder: The folder.
+            every: The number of seconds between two checkpoints. 0 means that only `save` writes checkpoints.
+            before_first: Called in the thread that writes, before this object writes its first checkpoint.
 
         Raises:
             ValueError: If the number of seconds is negative.
         """
         if not every >= 0:
             raise ValueError(f"every must be 0 or more seconds, got {every}")
-        self.folder, self.every = Path(folder), every
+        self.folder, self.every, self._before_first = Path(folder), every, before_first
         self.restored: int | None = None
         self.failed: str | None = None
         self._pool: ThreadPoolExecutor | None = None
@@ -92,12 +97,13 @@ class Checkpoints:
         names = (path.stem for path in self.folder.glob("*.json"))
         return sorted(int(name) for name in names if name.isdigit() and (self.folder / name).is_dir())
 
-    def restore(self, state: Any, info: Any) -> Checkpoint | None:
+    def restore(self, state: Any, info: Any = None) -> Checkpoint | None:
         """Read the last good checkpoint. Damaged checkpoints are skipped, and a warning names them.
 
         Args:
             state: A state of the training, or its shapes. It gives the structure, the types and the devices.
-            info: The info of a chunk of steps, or its shapes. It gives the structure.
+            info: The info of a chunk of steps, or its shapes. It gives the structure. If it is None, the checkpoint's
+                info is a dictionary of arrays by name.
 
         Returns:
             The checkpoint, equal to what was saved, bit for bit. If the folder has no checkpoint, it is None.
@@ -135,12 +141,15 @@ class Checkpoints:
         tree: dict[str, Any] = {"state": state}
         for part in ("info", "evaluations"):
             if told[part]:
-                tree[part] = {str(i): jax.ShapeDtypeStruct(shape, kind) for i, (shape, kind) in enumerate(told[part])}
+                shapes = enumerate(told[part].values())
+                tree[part] = {str(i): jax.ShapeDtypeStruct(shape, kind) for i, (shape, kind) in shapes}
         read = restore_tree(self.folder / str(step), tree)
         leaves, judged = (
             [np.asarray(read[part][str(i)]) for i in range(len(told[part]))] for part in ("info", "evaluations")
         )
-        stacked = jax.tree.structure(info).unflatten(leaves) if leaves else None
+        stacked = dict(zip(told["info"], leaves, strict=True))
+        if info is not None:
+            stacked = jax.tree.structure(info).unflatten(leaves) if leaves else None
         evaluations = tuple(map(Judged, told["evaluated"], *judged)) if judged else ()
         return Checkpoint(step, read["state"], stacked, evaluations, float(told["seconds"]))
 
@@ -190,6 +199,8 @@ class Checkpoints:
 
     def _write(self, checkpoint: Checkpoint, infos: list[Any]) -> None:
         try:
+            self._before_first()
+            self._before_first = lambda: None
             self._write_files(checkpoint, infos)
             self.failed = None
         except Exception as error:  # on a full disk orbax can raise anything
@@ -203,12 +214,19 @@ class Checkpoints:
     def _write_files(self, checkpoint: Checkpoint, infos: list[Any]) -> None:
         steps, *judged = zip(*checkpoint.evaluations, strict=True) if checkpoint.evaluations else ((), (), ())
         parts = {
-            "info": jax.tree.leaves(jax.tree.map(lambda *parts: np.concatenate(parts), *infos)) if infos else [],
-            "evaluations": [np.stack(column) for column in judged if column],
+            "info": _named(jax.tree.map(lambda *parts: np.concatenate(parts), *infos)) if infos else {},
+            "evaluations": {
+                name: np.stack(part) for name, part in zip(Judged._fields[1:], judged, strict=True) if part
+            },
         }
-        tree = {"state": checkpoint.state}
-        tree |= {name: {str(i): leaf for i, leaf in enumerate(leaves)} for name, leaves in parts.items() if leaves}
-        shapes = {name: [[leaf.shape, str(leaf.dtype)] for leaf in leaves] for name, leaves in parts.items()}
+        tree: dict[str, Any] = {"state": checkpoint.state}
+        for part, arrays in parts.items():
+            if arrays:  # orbax reads no empty dictionaries
+                tree[part] = {str(i): array for i, array in enumerate(arrays.values())}
+        shapes = {
+            part: {name: [array.shape, str(array.dtype)] for name, array in arrays.items()}
+            for part, arrays in parts.items()
+        }
         folder = self.folder / str(checkpoint.step)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._remove(keep=self.steps()[-KEPT:])
@@ -236,11 +254,12 @@ class Checkpoints:
 
 def _described(state: Any) -> dict[str, str]:
     """The type and shape of every array of a state, by name."""
-    paths = jax.tree_util.tree_leaves_with_path(state)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}{list(leaf.shape)}"
-        for path, leaf in paths
-    }
+    return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in _named(state).items()}
+
+
+def _named(tree: Any) -> dict[str, Any]:
+    paths = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}
 
 
 def save_tree(folder: Path, tree: Any) -> dict[str, str]:

@@ -158,6 +158,8 @@ def fit(
                 saver.took(step, after, info, evaluation)
             yield Snapshot(step, after, info, evaluation)
             if failed is not None:
+                if saver is not None:
+                    saver.save()  # the state before this chunk, so that the evaluation is repeated
                 raise failed
         if saver is not None:
             saver.save()

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import logging
 import platform
 import reprlib
 import sys
@@ -12,14 +13,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxnet import bang
 from jaxnet._version import __version__
-from jaxnet.core.descent import State
+from jaxnet.core.descent import State, vmapped
 from jaxnet.core.devices import arithmetic, describe
 from jaxnet.core.json_types import as_tuples, fits, in_words
 from jaxnet.core.types import Params
 from jaxnet.data.appearance import Appearance, Likeness
 from jaxnet.data.readers import archive
-from jaxnet.training import checkpoints, records
+from jaxnet.training import checkpoints, records, resume
 from jaxnet.training.config import TrainConfig
 from jaxnet.training.functions import Functions, build
 
@@ -36,13 +38,14 @@ WRITTEN = frozenset(
         "bang",
         "bang.html",
         "signals.csv",
+        resume.FOLDER,
     )
 )
 """The names of everything in a run folder. A folder with any other file is never replaced."""
 
 
 class Run(NamedTuple):
-    """A finished run.
+    """A run: finished, ended early, or the last checkpoint of a training that is not finished.
 
     Attributes:
         settings: The settings of the run.
@@ -112,11 +115,15 @@ def write(folder: Path, run: Run) -> None:
 def load(folder: str | Path) -> Run:
     """Read a run folder back.
 
+    If the training is not finished, because its process was killed or still works, its last checkpoint is read, and a
+    warning says so.
+
     Args:
         folder: The folder that `jaxnet train` wrote.
 
     Returns:
-        The run. Its parameters are equal to the trained parameters, bit for bit.
+        The run. Its parameters are equal to the trained parameters, bit for bit. If the training is not finished, the
+        scores in `result` are None.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -126,6 +133,8 @@ def load(folder: str | Path) -> Run:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no run folder {folder}; `jaxnet train --out {folder}` writes one")
+    if resume.exists(folder) and not (folder / "result.json").exists():
+        return _unfinished(folder)
     told, result = _read(folder, "settings.json"), _read(folder, "result.json")
     settings, image_shape, classes = _settings(folder, told)
     expected = _field(folder, "result.json", result, "params_sha256", str)
@@ -180,6 +189,61 @@ def load(folder: str | Path) -> Run:
         look,
         likeness,
     )
+
+
+def _unfinished(folder: Path) -> Run:
+    """The last checkpoint of a training that is not finished."""
+    begun = resume.read(folder)
+    settings, saved = begun.settings, checkpoints.Checkpoints(resume.checkpoints_of(folder))
+    if begun.image_shape is None or begun.classes is None or begun.num_steps is None or not saved.steps():
+        raise ValueError(
+            f"{folder} has no network yet, because its training ended before the first checkpoint; continue with "
+            f"`jaxnet train --resume {folder}`"
+        )
+    with arithmetic(dtype=settings.dtype):
+        functions = build(settings, image_shape=begun.image_shape, classes=len(begun.classes), steps=begun.num_steps)
+        descent = functions.descent
+        if begun.watch_every:
+            descent = bang.watch(descent, every=begun.watch_every)
+        descent = vmapped(descent) if settings.candidates > 1 else descent
+        stacked = lambda key: jax.vmap(functions.init)(jax.random.split(key, settings.candidates))
+        init = functions.init if settings.candidates == 1 else stacked
+        last = saved.restore(jax.eval_shape(lambda key: descent.init(init(key)), jax.random.key(0)))
+    assert last is not None
+    logging.getLogger("jaxnet").warning(
+        f"the training in {folder} is not finished; this is its checkpoint after {last.step:,} of {begun.num_steps:,} "
+        f"steps. `jaxnet train --resume {folder}` continues it"
+    )
+    state, chosen, of_chosen = last.state.inner if begun.watch_every else last.state, None, ...
+    if settings.candidates > 1:
+        chosen = int(np.nan_to_num(last.info["cost"][-1], nan=np.inf).argmin())
+        state, of_chosen = jax.tree.map(lambda leaf: leaf[chosen], state), (..., chosen)
+    history = {"step": np.arange(1, last.step + 1)}
+    history |= {name: last.info[name][of_chosen] for name in ("cost", "gradient_norm")}
+    per_epoch = begun.num_steps / max(1, settings.epochs)
+    evaluations = records.columns(
+        {"step": step, "epoch": step / per_epoch, "cost": float(cost[of_chosen]), "accuracy": right[of_chosen].item()}
+        for step, cost, right in last.evaluations
+    )
+    unscored = ("test_accuracy", "test_cost", "cost", "train_accuracy", "learned", "test_images", "train_images")
+    result = {
+        "preset": settings.preset,
+        "data": settings.data,
+        "data_sha256": begun.data_sha256,
+        "seed": settings.seed,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
+        "steps": last.step,
+        "num_steps": begun.num_steps,
+        "chosen": chosen,
+        "seconds": last.seconds,
+        "interrupted": True,
+        "params_sha256": params_sha256(state.params),
+        "out": str(folder),
+    }
+    return Run(
+        settings, state.params, state, history, evaluations, result | dict.fromkeys(unscored), begun.image_shape,
+        begun.classes, begun.versions or {}, functions, {}, _look(begun.look),
+    )  # fmt: skip
 
 
 def _look(told: dict[str, Any] | None) -> Appearance | None:

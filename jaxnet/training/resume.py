@@ -1,0 +1,113 @@
+"""The part of a run folder with which a training continues: its settings, its facts and its checkpoints."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxnet._version import __version__
+from jaxnet.core.folders import write_file
+from jaxnet.core.json_types import as_tuples, fits, in_words
+from jaxnet.training.config import TrainConfig
+
+FOLDER = "resume"
+"""The name of this part. A run folder with this part and without `result.json` belongs to a training that is not finished."""
+
+FORMAT = 1
+"""The number of the layout. A folder with a larger number was written by a newer version."""
+
+
+class Begun(NamedTuple):
+    """How a training was begun, and the facts about its data.
+
+    Attributes:
+        settings: The settings.
+        evaluate_every: As in `commands.train`.
+        watch_every: As in `commands.train`.
+        pictures: As in `commands.train`.
+        files: The folder with downloaded files, or None.
+        start_from: The run folder whose parameters the training began with, or None.
+        finished: Whether the training is finished.
+        image_shape: The shape of an image. Before the data are loaded, it is None.
+        classes: The names of the labels. Before the data are loaded, it is None.
+        num_steps: The number of steps of the whole training. Before the data are loaded, it is None.
+        data_sha256: The sha256 of the data set, as in `result.json`.
+        look: What the training images look like, as in `run_folder.Run`.
+        versions: The versions of the packages that the training began with.
+    """
+
+    settings: TrainConfig
+    evaluate_every: int | None = None
+    watch_every: int = 0
+    pictures: bool = True
+    files: str | None = None
+    start_from: str | None = None
+    finished: bool = False
+    image_shape: tuple[int, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    num_steps: int | None = None
+    data_sha256: str | None = None
+    look: dict[str, Any] | None = None
+    versions: dict[str, str] | None = None
+
+
+def checkpoints_of(run: Path) -> Path:
+    """The folder of a run's checkpoints."""
+    return run / FOLDER / "checkpoints"
+
+
+def exists(run: Path) -> bool:
+    """Whether a run folder has this part."""
+    return (run / FOLDER / "run.json").is_file()
+
+
+def write(run: Path, begun: Begun) -> None:
+    """Write how a training was begun. The run folder is made if it does not exist.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    (run / FOLDER).mkdir(parents=True, exist_ok=True)
+    told = {"format": FORMAT, "jaxnet": __version__, **begun._asdict(), "settings": begun.settings._asdict()}
+    write_file(run / FOLDER / "run.json", (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
+
+
+def remove(run: Path) -> None:
+    """Remove this part from a run folder. If the folder is then empty, remove the folder too."""
+    shutil.rmtree(run / FOLDER, ignore_errors=True)
+    if run.is_dir() and not any(run.iterdir()):
+        run.rmdir()
+
+
+def read(run: Path) -> Begun:
+    """Read how a training was begun.
+
+    Raises:
+        ValueError: If the file is damaged, or was written by a newer version. The message names the file.
+    """
+    path = run / FOLDER / "run.json"
+    remedy = "restore the folder from a copy, or train again"
+    try:
+        told = json.loads(path.read_text())
+        version = told.pop("format")
+        if not isinstance(version, int):
+            raise TypeError(f"field format must be a whole number, got {version!r}")
+        if version > FORMAT:
+            raise ValueError(f"a newer version of jaxnet wrote it ({told.get('jaxnet')}, layout {version})")
+        told.pop("jaxnet")
+        settings = _fitting(told.pop("settings"), TrainConfig)
+        return _fitting({**told, "settings": settings}, Begun)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        newer = "install the newer version" if "newer version" in said else remedy
+        raise ValueError(f"{path}: {said}; {newer}") from error
+
+
+def _fitting(told: dict[str, Any], kind: Any) -> Any:
+    """Make a named tuple of a dictionary, if every field has the right type."""
+    if unknown := set(told) - set(kind._fields):
+        raise ValueError(f"there is no field {', '.join(sorted(unknown))}")
+    for name, value in told.items():
+        if not fits(value, kind.__annotations__[name]):
+            raise TypeError(f"field {name} must be {in_words(kind.__annotations__[name])}, got {value!r}")
+    return kind(**{name: as_tuples(value) for name, value in told.items()})
