@@ -49,7 +49,7 @@ def train(
     evaluate_every: Epochs = None,
     watch_every: int = 0,
     files: Folder = None,
-    checkpoint_every: float = 30,
+    checkpoint_every: float = 30.0,
     resume: Folder = None,
     start_from: Folder = None,
     json: bool = False,
@@ -67,7 +67,7 @@ def train(
     Args:
         changes: Settings that differ from the settings of the preset.
         preset: The preset to start from.
-        out: The run folder to write. By default it is the first free of runs/PRESET-1, runs/PRESET-2, ...
+        out: The run folder to write. By default the first free name of runs/PRESET-1, runs/PRESET-2, ... is used.
         overwrite: Replace the run folder if it exists.
         pictures: Draw the pictures and compose report.html.
         evaluate_every: Epochs between evaluations. 0 means no evaluations. By default there are at most 25 evaluations.
@@ -90,7 +90,7 @@ def train(
         )
         if not result["learned"]:
             print(
-                f"the training failed: always answering {result['most_frequent']} would be right for "
+                f"the training failed: a network that always answers {result['most_frequent']} is right for "
                 f"{100 * result['most_frequent_share']:.2f} % of them; another --learning-rate or more --epochs may help",
                 flush=True,
             )
@@ -207,7 +207,7 @@ def sweep(
         own_order: Give each network its own order of images. Otherwise all networks get the same batches (faster).
         at_once: The largest number of networks to train at the same time. Fewer networks need less memory.
         evaluate_every: Epochs between evaluations. 0 means only the last epoch. By default there are at most 25 evaluations.
-        out: The folder to write. By default it is the first free of runs/sweep-1, runs/sweep-2, ...
+        out: The folder to write. By default the first free name of runs/sweep-1, runs/sweep-2, ... is used.
         overwrite: Replace the folder if it exists.
         files: For --data NAME: a folder with the original files of that data set, so that nothing is downloaded.
         json: Print the comparison as one last line of JSON.
@@ -252,8 +252,8 @@ def sweep(
             count, lowest = len(results.members), min(member.learning_rate for member in results.members)
             which = f"all {count}" if found.failed == count else f"{found.failed} of {count}"
             print(
-                f"{which} networks failed: they diverged, or are hardly better than always giving the most frequent "
-                f"answer; try lower values of --learning-rate (the lowest here is {lowest:g})"
+                f"{which} networks failed: they diverged, or they are hardly better than a network that always gives "
+                f"the most frequent answer; try lower values of --learning-rate (the lowest here is {lowest:g})"
             )
         show_file(found.folder / "sweep.html")
         if json:

@@ -19,7 +19,7 @@ from jaxnet.training.progress import OnProgress, Progress, no_progress
 from jaxnet.training.signals import stoppable, unheeded
 
 HELD_OUT = 10_000
-"""A sweep holds out this number of images if the settings hold out none. Of a small training set it holds out a sixth."""
+"""If the settings hold out no images, a sweep holds out this number of images. Of a small training set, it holds out a sixth."""
 
 WRITTEN = frozenset(("sweep.json", "members.csv", "curves.csv", "sweep.npz", "sweep.png", "sweep.html"))
 
@@ -28,14 +28,15 @@ class Swept(NamedTuple):
     """The results of a sweep.
 
     Attributes:
-        rows: One row for each combination, over all its seeds: the settings that vary, `networks`, `diverged`, and the mean,
-            the 95 % interval of the mean and the median of the cost and of the accuracy on the held-out images.
+        rows: One row for each combination of settings. A row has the settings that vary, `networks` and `diverged`.
+            It also has the mean, the 95 % interval of the mean and the median over the seeds, for the cost and for
+            the accuracy on the held-out images.
         results: All numbers of the sweep.
         folder: The folder with the files.
         interrupted: Whether a signal ended the training early.
         signal: The first signal that came before the results were saved. If no signal came, it is None.
-        failed: The number of networks that diverged, or are hardly better than always giving the most frequent class. See
-            `training.learned`.
+        failed: The number of networks that diverged, or that are hardly better than a network that always gives the
+            most frequent class. See `training.learned`.
     """
 
     rows: tuple[dict[str, Any], ...]
@@ -73,7 +74,7 @@ def sweep(
         at_once: The largest number of networks that are trained at the same time.
         evaluate_every: The number of epochs between evaluations. If it is 0, only the last epoch is evaluated. If it is None,
             there are at most 25 evaluations.
-        out: The folder to write. If it is None, it is the first free of runs/sweep-1, runs/sweep-2, ...
+        out: The folder to write. If it is None, the first free name of runs/sweep-1, runs/sweep-2, ... is used.
         overwrite: Whether an existing folder may be replaced.
         files: If the data set is given by name: a folder with its original files, so that nothing is downloaded.
         on_progress: Called with the progress.

@@ -54,7 +54,7 @@ def train(
 
     Args:
         settings: The settings of the training. For example, `presets.film._replace(epochs=5)` changes a preset.
-        out: The run folder. If it is None, it is the first free of runs/PRESET-1, runs/PRESET-2, ...
+        out: The run folder. If it is None, the first free name of runs/PRESET-1, runs/PRESET-2, ... is used.
         overwrite: Whether an existing run folder may be replaced. It is replaced when the training ends.
         pictures: Whether to draw the pictures and compose `report.html`.
         evaluate_every: The number of epochs between evaluations on held-out images. Without held-out images, training images
@@ -174,7 +174,7 @@ def _finished(folder: Path) -> Begun:
     return Begun(run_folder.load(folder).settings, finished=True)
 
 
-def _require_cadence(checkpoint_every: float) -> None:
+def _require_cadence(checkpoint_every: int | float) -> None:
     if not checkpoint_every >= 0:
         raise ValueError(f"checkpoint_every must be 0 or more seconds, got {checkpoint_every}")
 
@@ -230,7 +230,7 @@ def _trained(
     folder: Path,
     temporary: Path,
     told: str,
-    checkpoint_every: float,
+    checkpoint_every: int | float,
     on_progress: OnProgress,
     *,
     overwrite: bool,
@@ -276,12 +276,17 @@ def _trained(
             continued = not finished or settings.schedule == "constant"  # by --epochs, if it is finished
             resumed = begun._replace(finished=finished, look=run.look and run.look._asdict()) if continued else None
             bare = run._replace(history={}, evaluations={}, signals={})
-            write, less = (functools.partial(_write, one, folder if kept else None, resumed) for one in (run, bare))
-            there = resume_.exists(folder)
-            folders.save(
-                write, temporary, folder, overwrite=overwrite or there,
-                written=run_folder.WRITTEN if overwrite else {resume_.FOLDER}, less=less,
-            )  # fmt: skip
+            write, less = (
+                functools.partial(_write, one, folder=folder if kept else None, begun=resumed) for one in (run, bare)
+            )
+            written = run_folder.WRITTEN if overwrite else {resume_.FOLDER}
+            replaced = overwrite or resume_.exists(folder)
+            try:
+                folders.save(write, temporary, folder, overwrite=replaced, written=written, less=less)
+            except OSError as error:
+                if not isinstance(error, FileExistsError) and checkpoints is not None and checkpoints.steps():
+                    error.add_note(f"its last checkpoint is kept: `jaxnet train --resume {told}` continues from it")
+                raise
     asked += later
     if failed is not None:
         failed.add_note(f"the trained network is kept, without scores, in {run.result['out']}")
@@ -362,15 +367,15 @@ def _old_params(plan: training.Plan, run: str) -> Params:
     return jax.tree.map(lambda leaf: np.broadcast_to(leaf, (plan.settings.candidates, *leaf.shape)).copy(), old)
 
 
-def _write(run: run_folder.Run, folder: Path | None, begun: Begun | None, to: Path, out: Path) -> None:
+def _write(run: run_folder.Run, to: Path, out: Path, *, folder: Path | None = None, begun: Begun | None = None) -> None:
     """Write a run into a folder. If it is not the requested folder, record the real folder in the result.
 
     Args:
         run: The run.
-        folder: The folder with the checkpoints, or None.
-        begun: What to write for a later continuation, or None.
         to: The folder to write into.
         out: The final name of that folder.
+        folder: The run folder with the checkpoints, if the training may be continued later.
+        begun: How the training was begun, if it may be continued later.
     """
     elsewhere = {"out": str(out)} if to == out else {}
     run_folder.write(to, run._replace(result=run.result | elsewhere))

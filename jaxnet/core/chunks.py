@@ -63,10 +63,9 @@ class Epoch(NamedTuple):
 def chunk_length(steps: int, batch_size: int) -> int:
     """How many steps to put into one compiled program: a divisor of `steps` near 25, or a larger divisor for small batches.
 
-    Measured on 2 cores (`benchmarks/README.md`): no number of images in a compiled program is faster than about 2,500.
-    With fewer images, the start of each compiled program costs too much time. With far more images, the data no longer
-    fits into the processor's cache. A divisor of `steps` leaves no remainder. A remainder would have to be compiled
-    separately.
+    Measured on 2 cores (`benchmarks/README.md`): programs with about 2,500 images are the fastest. With fewer images,
+    the start of each compiled program costs too much time. With far more images, the data no longer fits into the
+    processor's cache. A divisor of `steps` leaves no remainder. A remainder would have to be compiled separately.
     """
     near = max(1, min(steps, max(25, 2500 // batch_size), 20_000_000 // (784 * batch_size)))
     low, high = max(1, near // 2), min(steps, near * 3)

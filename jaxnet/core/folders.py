@@ -228,7 +228,7 @@ def save(
 
     Raises:
         FileExistsError: As in `settle`.
-        OSError: If the folder cannot be written. The message says where the results are instead, or that they are lost.
+        OSError: If the folder cannot be written. The message says where the results are instead, or that they are not saved.
     """
     try:
         write(temporary, folder)
@@ -246,7 +246,7 @@ def save(
                     raise OSError(
                         f"{failed}; {what} is kept in {kept}{without}: move it where there is room"
                     ) from error
-        raise OSError(f"{failed}, nor could {', '.join(map(str, tried))}, so {what} is lost; make room") from error
+        raise OSError(f"{failed}, nor could {', '.join(map(str, tried))}, so {what} is not saved; make room") from error
 
 
 def _written(write: Callable[[Path, Path], None], refuge: Path, name: str) -> Path | None:

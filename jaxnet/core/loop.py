@@ -39,7 +39,7 @@ _again: list[str] = []
 
 
 def retraced() -> tuple[str, ...]:
-    """Say why jax traced and compiled steps again after the first time. There is one line for each time in this process.
+    """Say why jax traced and compiled steps again after the first time. Each further compilation has one line.
 
     Each line is also a warning of the logger "jaxnet". Python prints this warning unless the program configures logging
     in another way.
@@ -48,7 +48,7 @@ def retraced() -> tuple[str, ...]:
 
 
 def _note_tracing(update: Callable[..., Any], **arguments: Any) -> None:
-    """Record the shapes of the arguments. jax calls this function while it traces, so once for every compiled program."""
+    """Record the shapes of the arguments. jax calls this function once for every compiled program, while it traces."""
     paths = jax.tree_util.tree_leaves_with_path(arguments)
     shapes = {jax.tree_util.keystr(path, simple=True, separator="/"): _kind(leaf) for path, leaf in paths}
     earlier = _shapes.setdefault(update, [])
@@ -208,9 +208,9 @@ def train(
             `data.resident_epochs`.
         stacked: Whether the batches are stacked in chunks. If it is None, jaxnet decides: it recognizes the arrays of
             chunks from `data.shuffled`, and a `Batch` whose labels are whole numbers. In all other cases the first
-            element decides. The element is one batch, unless the descent accepts only the parts of the element along
-            its first axis. If the descent accepts both the element and its parts, the element counts as one batch,
-            except in the case under ValueError below.
+            element decides. If the descent accepts the element, the element is one batch. If the descent accepts only
+            the parts along the first axis, the element is a chunk. If the descent accepts both, the element is one
+            batch. "ValueError" below describes an exception from this rule.
         guarded: Whether the loop stops at NaN or infinity. If one compiled program trains many networks and guarded is
             False, the other networks go on after one network diverges.
         in_place: Whether a chunk may write its state over the state before the chunk. This saves the memory of one
@@ -223,7 +223,7 @@ def train(
         The state after each chunk, and the infos of the chunk's steps, stacked along a first axis of steps.
 
     Raises:
-        Diverged: If a cost is not finite. The loop raises it at the latest one chunk later. The loop also raises it at
+        Diverged: If a cost is not finite. The error comes one chunk later at the latest. The loop also raises it at
             the end of the training, if a parameter is not finite.
         ValueError: If both guarded and in_place are true. The function also raises it if it cannot decide whether the
             first element is one batch or a chunk: the descent accepts both, the first two axes of all arrays of the

@@ -74,7 +74,8 @@ def resident_epochs(
     `shuffled` is faster.
 
     Args:
-        key: The key, as in `shuffled`. If every network has its own order, an array with one key for each network.
+        key: The key, as in `shuffled`. If every network has its own order, pass an array with one key for each
+            network.
         data: The examples.
         batch_size: The number of examples in a step.
         epochs: How many times to go through the data.

@@ -303,7 +303,7 @@ def require_unchanged(parent: Path, files: dict[str, str]) -> None:
         except OSError as error:
             raise Changed(name, f"there is no {name}" if not (parent / name).exists() else str(error)) from error
         if hashlib.sha256(content).hexdigest() != digest:
-            raise Changed(name, "it is damaged, because its sha256 differs from the recorded one")
+            raise Changed(name, "it is damaged, because its sha256 is not the recorded one")
 
 
 class Changed(ValueError):
@@ -339,7 +339,7 @@ def restore_tree(folder: Path, like: Any) -> Any:
 
 
 def _require_room(folder: Path, sizes: Sequence[int]) -> None:
-    """Test with ordinary files whether a checkpoint fits, because orbax's threads print very long errors on a full disk."""
+    """Test with ordinary files whether there is room, because orbax's threads print very long errors on a full disk."""
     probe, total = folder.parent / f"{UNFINISHED}room", sum(sizes) + sum(sizes) // 5 + 120_000
     largest = max(1 << 16, *sizes)
     try:

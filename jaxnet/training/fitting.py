@@ -107,7 +107,7 @@ def fit(
         evaluator: `evaluator(params) -> Evaluation`. If it is None, the network is evaluated on the plan's `judged`
             images.
         guarded: Whether to stop at NaN and infinity, as in `jaxnet.train`.
-        in_place: Whether a chunk may overwrite the state before it with its own state, as in `jaxnet.train`.
+        in_place: Whether a chunk may overwrite the previous state with the new state, as in `jaxnet.train`.
         checkpoints: Where to save the training. If it is None, nothing is saved.
 
     Yields:
@@ -327,7 +327,7 @@ def fit_and_record(
                 chosen = choose(plan, state.params)
         except Exception as error:
             failed = error
-        if chosen is None:  # choose by the costs of the last steps, which need no more memory
+        if chosen is None:  # choose by the costs of the last steps, because this choice needs no more memory
             chosen = int(np.nan_to_num(np.asarray(infos[-1].cost).mean(axis=0), nan=np.inf).argmin()) if infos else 0
     jax.block_until_ready(state)
     seconds = earlier + time.perf_counter() - begun
@@ -399,7 +399,7 @@ def _evaluate_one(apply: Apply, loss: Loss, chunk_size: int, params: Params, bat
 
 
 def learned(accuracy: float, guessing: float) -> bool:
-    """Whether a network is noticeably better than guessing, which means to answer always with the most frequent class.
+    """Whether a network is noticeably better than guessing. Guessing always gives the most frequent class as the answer.
 
     Guessing is right as often as the most frequent class occurs. A network has learned if it is right at least twice as
     often as guessing, or if it makes at most 95 % of the mistakes that guessing makes.

@@ -62,8 +62,8 @@ class Run(NamedTuple):
         signals: Columns step and SIGNAL/ARRAY, such as `ratio/0/weights`. If the run was not watched, there are no
             columns.
         look: What the training images look like. If an older version wrote the run without saving this, it is None.
-        likeness: A distribution by which images unlike the training images are recognized. If it was not saved, or if
-            there are few training images, it is None.
+        likeness: A distribution of the training images. It shows which images are different from them. If it was not
+            saved, or if there are few training images, it is None.
     """
 
     settings: TrainConfig

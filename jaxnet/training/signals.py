@@ -10,7 +10,7 @@ from jaxnet.training.progress import OnProgress, Progress
 
 
 def unheeded(on_progress: OnProgress) -> OnProgress:
-    """Wrap a progress function, so that neither a closed terminal nor a log on a full disk ends the training."""
+    """Wrap a progress function. Then the training goes on if the terminal is closed, or if the disk of the log is full."""
 
     def told(seen: Progress) -> None:
         with contextlib.suppress(OSError):

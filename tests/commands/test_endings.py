@@ -25,7 +25,7 @@ from jaxnet.core import folders, locks
 from jaxnet.experiments import cache
 from jaxnet.reports import html, publishing
 from jaxnet.reports.bang_report import BangResults
-from jaxnet.training import config, fitting, records, run_folder
+from jaxnet.training import checkpoints, config, fitting, records, run_folder
 from jaxnet.training.ensemble import together
 from jaxnet.training.signals import stoppable
 from jaxnet.training.tables import OPTIMIZERS
@@ -168,7 +168,7 @@ def test_a_run_that_appears_meanwhile_is_kept_and_the_finished_one_too(tmp_path,
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(records, "write_csv"), (np, "savez"), (run_folder, "_require_room"), (folders, "settle")]
+    ("module", "name"), [(records, "write_csv"), (np, "savez"), (checkpoints, "_require_room"), (folders, "settle")]
 )
 def test_a_run_that_cannot_be_written_is_kept_elsewhere(module, name, trained, tmp_path, refuge, monkeypatch):
     run, real, calls = run_folder.load(trained), getattr(module, name), []
@@ -204,9 +204,22 @@ def test_where_there_is_room_for_little_the_network_is_kept_without_its_record(n
 
 def test_where_nothing_can_be_written_the_message_says_what_was_tried(npz, tmp_path, refuge, monkeypatch):
     monkeypatch.setattr(run_folder, "write", full)
-    with pytest.raises(OSError, match=r"nor could .*refuge, so the trained network is lost; make room"):
-        train(npz, tmp_path / "run")
+    with pytest.raises(OSError, match=r"nor could .*refuge, so the trained network is not saved; make room") as told:
+        train(npz, tmp_path / "run", checkpoint_every=0)
+    assert not hasattr(told.value, "__notes__")
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_where_nothing_can_be_written_the_last_checkpoint_stays(npz, tmp_path, refuge, monkeypatch):
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(run_folder, "write", full)
+        with pytest.raises(OSError, match="is not saved; make room") as told:
+            train(npz, tmp_path / "run")
+    assert told.value.__notes__ == [
+        f"its last checkpoint is kept: `jaxnet train --resume {tmp_path / 'run'}` continues from it"
+    ]
+    result = commands.resume(tmp_path / "run")
+    assert result["params_sha256"] == train(npz, tmp_path / "other")["params_sha256"]
 
 
 def test_a_disk_that_fills_while_drawing_costs_only_pictures(npz, tmp_path, monkeypatch):
@@ -359,10 +372,14 @@ def test_output_that_nobody_reads_loses_no_training(npz, tmp_path):
 
 @pytest.mark.usefixtures("_as_the_command")
 @pytest.mark.parametrize("number", ONE_SIGNAL)
-def test_a_signal_while_loading_ends_at_once_and_leaves_nothing(number, npz, tmp_path):
+def test_a_signal_while_loading_ends_at_once_and_the_training_can_be_continued(number, npz, tmp_path):
     with pytest.raises((KeyboardInterrupt, door.Ended)):
         train(npz, tmp_path / "run", on_progress=lambda seen: signal.raise_signal(number))
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.rglob("*")] == ["run", "resume", "run.json"]
+    with pytest.raises(ValueError, match=r"has no network yet.* continue with `jaxnet train --resume"):
+        run_folder.load(tmp_path / "run")
+    result = commands.resume(tmp_path / "run")
+    assert result["params_sha256"] == train(npz, tmp_path / "other")["params_sha256"]
 
 
 @pytest.mark.usefixtures("_as_the_command")
@@ -620,7 +637,7 @@ def other_numbers(folder):
 @pytest.mark.parametrize(
     ("spoil", "found"),
     [
-        (flip, "it is damaged, because its sha256 differs from settings.json"),
+        (flip, "it is damaged, because its sha256 is not the recorded one"),
         (other_numbers, "its parameters do not have the sha256 in result.json"),
         (lambda f: (f / "checkpoint" / "ocdbt.process_0" / "manifest.ocdbt").unlink(), "there is no checkpoint/ocdbt"),
         (lambda f: shutil.rmtree(f / "checkpoint"), "there is no checkpoint/"),

@@ -123,7 +123,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(small, tmp_path, caplo
     assert len(steps) == 2
     state = jax.jit(plan.functions.descent.init)(plan.params)
     info = next(training.fit(plan)).info
-    files = [path for path in (tmp_path / "good").rglob("*") if path.is_file() and str(steps[1]) in str(path)]
+    last = tmp_path / "good" / str(steps[1])
+    files = [last.with_suffix(".json"), *(path for path in last.rglob("*") if path.is_file())]
     assert len(files) > 5
     for path in files:
         content = path.read_bytes()

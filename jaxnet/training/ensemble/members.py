@@ -63,7 +63,8 @@ def alike(members: Sequence[TrainConfig]) -> list[list[int]]:
     """The members' indices, in groups. The members of a group can be trained in one compiled program."""
     groups: dict[tuple[TrainConfig, bool], list[int]] = defaultdict(list)
     for i, member in enumerate(members):
-        shrinking = member.weight_decay > 0 and member.optimizer != "adamw"  # if so, the optimizer has one more part
+        # With weight decay, an optimizer other than adamw has one more part.
+        shrinking = member.weight_decay > 0 and member.optimizer != "adamw"
         groups[member._replace(**{name: getattr(members[0], name) for name in FREE}), shrinking].append(i)
     return list(groups.values())
 

@@ -51,8 +51,8 @@ def train_together(
             be equal. The first member's seed decides which images are held out.
         dataset: The data set to learn from. The test images are not used.
         shared: Whether all members read shared batches, in the order of the first member's seed. If not, each member
-            shuffles by its own seed. If also no images are held out, each member gets the result that
-            `jaxnet.training.fit` gets with the member's settings.
+            shuffles by its own seed. If `shared` is false and no images are held out, each member gets the same
+            result as with `jaxnet.training.fit` and the member's settings.
         at_once: The largest number of networks that are trained at a time, but at least one for each device. A small
             number saves memory.
         evaluate_every: How many epochs lie between two evaluations. The evaluations use the held-out images, or the
@@ -200,7 +200,7 @@ def _train(
         params = snapshot.state.params
         notes.took(len(snapshot.info.cost) * plan.settings.batch_size * len(group))
         if snapshot.step % per_epoch == 0:
-            if before is not None:  # saved one epoch later, so that the device already works on the next epoch
+            if before is not None:  # saved during the next epoch, so that the device does not wait
                 with notes.judging():
                     note(*before)
             before, costs = (snapshot.step // per_epoch, costs, snapshot.evaluation), []
@@ -229,7 +229,7 @@ def _in_programs(notes: Notes, group: Sequence[int], plans: Sequence[Plan], *, s
     def program(first: int) -> Params:
         chosen = np.arange(first, first + width).clip(
             max=len(group) - 1
-        )  # repeat the last network, so that every state has `width`
+        )  # the last network is repeated, so that every state holds `width` networks
         state = jax.device_put(
             descent.init(jax.tree.map(lambda leaf: leaf[chosen], (params, numbers))),
             NamedSharding(mesh, PartitionSpec("member")),
