@@ -139,10 +139,7 @@ def _require_own_settings(run: Path, given: set[str]) -> None:
     """Refuse options that would change a training that is continued."""
     if given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given))
-        raise ValueError(
-            f"--resume continues {run} with its own settings, got {options}; leave {options} out, or begin a new training with "
-            f"its parameters: --start-from {run}"
-        )
+        raise ValueError(f"--resume continues {run} with its own settings, got {options}; leave {options} out")
 
 
 def note(line: str) -> None:
@@ -188,6 +185,8 @@ def sweep(
     out: Folder = None,
     overwrite: bool = False,
     files: Folder = None,
+    checkpoint_every: float = 30.0,
+    resume: Folder = None,
     json: bool = False,
 ) -> None:
     """Train many networks at once, and compare them.
@@ -210,12 +209,23 @@ def sweep(
         out: The folder to write. By default the first free name of runs/sweep-1, runs/sweep-2, ... is used.
         overwrite: Replace the folder if it exists.
         files: For --data NAME: a folder with the original files of that data set, so that nothing is downloaded.
+        checkpoint_every: Seconds between checkpoints, from which --resume continues. 0 means no checkpoints.
+        resume: Continue the sweep in this folder, which was ended early or killed.
         json: Print the comparison as one last line of JSON.
     """
-    from jaxnet.commands import sweep
+    from jaxnet import commands
     from jaxnet.core.json_types import without_nan
     from jaxnet.training.presets import note_on_rate
 
+    if resume is not None:
+        given = {"preset": preset != "film", "widths": widths, "seeds": seeds != 8, "own_order": own_order, "out": out}
+        given |= {
+            "at_once": at_once != 64,
+            "evaluate_every": evaluate_every is not None,
+            "overwrite": overwrite,
+            "files": files,
+        }
+        _require_own_settings(resume, {name for name, value in given.items() if value} | axes.keys() | rest.keys())
     settings = PRESETS[preset]._replace(**rest)
     tried: dict[str, Any] = dict(axes)
     if "optimizer" in tried and "learning_rate" not in tried:
@@ -227,14 +237,17 @@ def sweep(
             raise ValueError(f"preset {preset} has no hidden layers, so --widths cannot change their width")
         tried["sizes"] = [(width,) * len(settings.sizes) for width in widths]
     with progress_bar() as on_progress:
-        found = sweep(
-            settings, tried or None, seeds=seeds, own_order=own_order, at_once=at_once, evaluate_every=evaluate_every,
-            out=out, overwrite=overwrite, files=files, on_progress=on_progress,
-        )  # fmt: skip
+        if resume is not None:
+            found = commands.resume_sweep(resume, checkpoint_every=checkpoint_every, on_progress=on_progress)
+        else:
+            found = commands.sweep(
+                settings, tried or None, seeds=seeds, own_order=own_order, at_once=at_once, evaluate_every=evaluate_every,
+                out=out, overwrite=overwrite, files=files, checkpoint_every=checkpoint_every, on_progress=on_progress,
+            )  # fmt: skip
     with kept(found.folder):
         best = min(found.rows, key=lambda row: row["cost_median"])
         for row in found.rows:
-            what = ", ".join(f"{name} {row[name]}" for name in tried or ("learning_rate",))
+            what = ", ".join(f"{name} {row[name]}" for name in found.axes)
             if not math.isfinite(row["cost_median"]):
                 print(f"{what}: no cost to compare, {row['diverged']} of {row['networks']} diverged")
                 continue
@@ -248,6 +261,8 @@ def sweep(
         print(f"{len(results.members)} networks evaluated on {results.judged_by}, {results.seconds:.1f} s of training")
         if found.interrupted:
             print("stopped early; the networks are saved as they are")
+            if checkpoint_every:
+                print(f"jaxnet sweep --resume {shlex.quote(str(found.folder))} continues the sweep")
         if found.failed:
             count, lowest = len(results.members), min(member.learning_rate for member in results.members)
             which = f"all {count}" if found.failed == count else f"{found.failed} of {count}"

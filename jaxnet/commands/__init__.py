@@ -7,14 +7,14 @@ if TYPE_CHECKING:
     from jaxnet.commands._bang import INSTRUMENTS, Inspection, bang
     from jaxnet.commands._predict import Prediction, predict
     from jaxnet.commands._reproduce import Filmed, Reproduced, film, reproduce
-    from jaxnet.commands._sweep import Swept, sweep
+    from jaxnet.commands._sweep import Swept, resume_sweep, sweep
     from jaxnet.commands._train import resume, train
 
 _MODULES = {
     "_bang": ("INSTRUMENTS", "Inspection", "bang"),
     "_predict": ("Prediction", "predict"),
     "_reproduce": ("Filmed", "Reproduced", "film", "reproduce"),
-    "_sweep": ("Swept", "sweep"),
+    "_sweep": ("Swept", "resume_sweep", "sweep"),
     "_train": ("resume", "train"),
 }
 """The names that each module defines. A module is imported at the first use of its names, as some modules import matplotlib."""
@@ -31,6 +31,7 @@ __all__ = [
     "predict",
     "reproduce",
     "resume",
+    "resume_sweep",
     "sweep",
     "train",
 ]

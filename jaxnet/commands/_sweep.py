@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxnet import bang, plot, training
-from jaxnet.core import folders, stats
+from jaxnet.commands._train import keep_for_later, note_begin, require_cadence, require_new
+from jaxnet.core import folders, locks, stats
 from jaxnet.core.devices import current
 from jaxnet.core.json_types import without_nan
+from jaxnet.data.checks import digest
 from jaxnet.reports import html
-from jaxnet.training import ensemble, presets, records, run_folder
+from jaxnet.training import ensemble, presets, records, resume, run_folder
 from jaxnet.training.config import TrainConfig
 from jaxnet.training.progress import OnProgress, Progress, no_progress
 from jaxnet.training.signals import stoppable, unheeded
@@ -21,7 +23,7 @@ from jaxnet.training.signals import stoppable, unheeded
 HELD_OUT = 10_000
 """If the settings hold out no images, a sweep holds out this number of images. Of a small training set, it holds out a sixth."""
 
-WRITTEN = frozenset(("sweep.json", "members.csv", "curves.csv", "sweep.npz", "sweep.png", "sweep.html"))
+WRITTEN = frozenset(("sweep.json", "members.csv", "curves.csv", "sweep.npz", "sweep.png", "sweep.html", resume.FOLDER))
 
 
 class Swept(NamedTuple):
@@ -33,6 +35,7 @@ class Swept(NamedTuple):
             the accuracy on the held-out images.
         results: All numbers of the sweep.
         folder: The folder with the files.
+        axes: The names of the settings that vary.
         interrupted: Whether a signal ended the training early.
         signal: The first signal that came before the results were saved. If no signal came, it is None.
         failed: The number of networks that diverged, or that are hardly better than a network that always gives the
@@ -42,6 +45,7 @@ class Swept(NamedTuple):
     rows: tuple[dict[str, Any], ...]
     results: ensemble.Results
     folder: Path
+    axes: tuple[str, ...]
     interrupted: bool
     signal: int | None = None
     failed: int = 0
@@ -58,6 +62,7 @@ def sweep(
     out: str | Path | None = None,
     overwrite: bool = False,
     files: str | Path | None = None,
+    checkpoint_every: int | float = 30,
     on_progress: OnProgress = no_progress,
 ) -> Swept:
     """Train a network for every combination of settings and seed, and compare them on held-out training images.
@@ -77,6 +82,8 @@ def sweep(
         out: The folder to write. If it is None, the first free name of runs/sweep-1, runs/sweep-2, ... is used.
         overwrite: Whether an existing folder may be replaced.
         files: If the data set is given by name: a folder with its original files, so that nothing is downloaded.
+        checkpoint_every: The number of seconds between two checkpoints of a network, from which `resume_sweep` continues. If
+            it is 0, there are no checkpoints.
         on_progress: Called with the progress.
 
     Returns:
@@ -102,48 +109,124 @@ def sweep(
             raise ValueError(f"{name} has no values to try")
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")
+    require_cadence(checkpoint_every)
     settings, on_progress = settings._replace(candidates=1), unheeded(on_progress)
-    folders.require_free(folders.place(out, "sweep"), overwrite=overwrite, written=WRITTEN)
+    require_new(folders.place(out, "sweep"), overwrite=overwrite, written=WRITTEN)
     folders.require_utf8(settings.data, "rename the file")
     settings = training.with_whole_path(settings)
     current()  # if jax finds no device, the error comes now
+    place = None if files is None else str(Path(files).expanduser().absolute())
+    values = tuple((name, tuple(values)) for name, values in axes.items())
+    begun = resume.BegunSweep(settings, values, seeds, own_order, at_once, evaluate_every, place)
     with folders.reserved(out, "sweep", overwrite=overwrite, written=WRITTEN) as (folder, temporary):
-        on_progress(Progress("loading"))
-        images = training.dataset(settings, files=files)
-        if not settings.validation:
-            settings = settings._replace(validation=min(HELD_OUT, len(images.train.labels) // 6))
-        members = ensemble.grid(settings, **axes, seed=range(settings.seed, settings.seed + seeds))
-        if "optimizer" in axes and "learning_rate" not in axes:
-            members = tuple(presets.with_changes(settings, **_differences(member, settings)) for member in members)
-        ensemble.check(members)
-        with stoppable() as asked:
-            unjudged = None
+        resume.remove(folder)
+        if checkpoint_every:
+            note_begin(folder, begun)
+        told = folder if out is None else Path(out)
+        try:
+            return _swept(begun, folder, temporary, told, checkpoint_every, on_progress, overwrite=overwrite)
+        except Exception:
+            if not any(resume.checkpoints_of(folder).glob("*/*.json")):
+                resume.remove(folder)
+            raise
+
+
+def resume_sweep(
+    run: str | Path, *, checkpoint_every: int | float = 30, on_progress: OnProgress = no_progress
+) -> Swept:
+    """Continue a sweep that was ended early or killed. The results are those of a sweep that was never ended, bit for bit.
+
+    Args:
+        run: The folder of the sweep.
+        checkpoint_every: As in `sweep`.
+        on_progress: As in `sweep`.
+
+    Returns:
+        As in `sweep`.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        FileExistsError: If another process is writing to the folder.
+        ValueError: If the folder holds nothing to continue, or the data set changed.
+    """
+    require_cadence(checkpoint_every)
+    folder = Path(run)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {run}; `jaxnet sweep --out {run}` writes one")
+    folder = folder.resolve()
+    if not resume.exists(folder):
+        raise ValueError(f"{run} has no sweep to continue; it is finished, or it kept no checkpoints")
+    with locks.locked(folder) as temporary:
+        begun = resume.read(folder, "sweep")
+        return _swept(begun, folder, temporary, Path(run), checkpoint_every, unheeded(on_progress), overwrite=True)
+
+
+def _swept(
+    begun: resume.BegunSweep,
+    folder: Path,
+    temporary: Path,
+    told: Path,
+    checkpoint_every: int | float,
+    on_progress: OnProgress,
+    *,
+    overwrite: bool,
+) -> Swept:
+    """Load the data, train, compare, save and draw. If the folder has checkpoints, continue from them."""
+    settings, kept = begun.settings, bool(checkpoint_every)
+    axes: dict[str, list[Any]] = {name: list(values) for name, values in begun.axes}
+    on_progress(Progress("loading"))
+    images = training.dataset(settings, files=begun.files)
+    sha256 = None if settings.data == "mnist" else digest(images)
+    if begun.data_sha256 not in (None, sha256):
+        raise ValueError(
+            f"the data set {settings.data} is not the one that {told} began with, so its sweep cannot continue; bring back the "
+            "old data, or begin a new sweep"
+        )
+    begun = begun._replace(data_sha256=sha256)
+    if kept:
+        note_begin(folder, begun)
+    if not settings.validation:
+        settings = settings._replace(validation=min(HELD_OUT, len(images.train.labels) // 6))
+    members = ensemble.grid(settings, **axes, seed=range(settings.seed, settings.seed + begun.seeds))
+    if "optimizer" in axes and "learning_rate" not in axes:
+        members = tuple(presets.with_changes(settings, **_differences(member, settings)) for member in members)
+    ensemble.check(members)
+    with stoppable() as asked:
+        unjudged = None
+        try:
+            results = ensemble.train_together(
+                members, images, shared=not begun.own_order, at_once=begun.at_once, evaluate_every=begun.evaluate_every,
+                stopped=lambda: bool(asked), on_progress=on_progress,
+                checkpoints=resume.checkpoints_of(folder) if kept else None, checkpoint_every=checkpoint_every,
+            )  # fmt: skip
+        except ensemble.Unjudged as error:
+            results, unjudged = error.results, error.__cause__
+        interrupted = bool(asked)
+        with stoppable(insist=False) as later:
+            rows = _compared(results, list(axes))
+            failed = _failed(results, images.train.labels, ended=interrupted or unjudged is not None)
+            unfinished = begun if kept and (interrupted or unjudged is not None) else None
+
+            def write(to: Path, out: Path) -> None:
+                _write(to, results, rows, list(axes), begun.own_order, failed)
+                if unfinished is not None:
+                    keep_for_later(folder, to, unfinished)
+
+            written = WRITTEN if overwrite else {resume.FOLDER}
+            folders.save(
+                write, temporary, folder, overwrite=overwrite or resume.exists(folder), written=written,
+                what="what the sweep found",
+            )  # fmt: skip
             try:
-                results = ensemble.train_together(
-                    members, images, shared=not own_order, at_once=at_once, evaluate_every=evaluate_every,
-                    stopped=lambda: bool(asked), on_progress=on_progress,
-                )  # fmt: skip
-            except ensemble.Unjudged as error:
-                results, unjudged = error.results, error.__cause__
-            interrupted = bool(asked)
-            with stoppable(insist=False) as later:
-                rows = _compared(results, list(axes))
-                failed = _failed(results, images.train.labels, ended=interrupted or unjudged is not None)
-                write = lambda to, out: _write(to, results, rows, list(axes), own_order, failed)
-                folders.save(
-                    write, temporary, folder, overwrite=overwrite, written=WRITTEN, what="what the sweep found"
-                )
-                try:
-                    if unjudged is not None:
-                        raise unjudged
-                    on_progress(Progress("drawing"))
-                    _draw(folder, results, rows, list(axes), failed)
-                except Exception as error:
-                    error.add_note(f"the numbers and the trained networks are kept in {folder}")
-                    raise
-        asked += later
-    where, number = folder if out is None else Path(out), asked[0] if asked else None
-    return Swept(tuple(rows), results, where, interrupted, number, failed)
+                if unjudged is not None:
+                    raise unjudged
+                on_progress(Progress("drawing"))
+                _draw(folder, results, rows, list(axes), failed)
+            except Exception as error:
+                error.add_note(f"the numbers and the trained networks are kept in {folder}")
+                raise
+    asked += later
+    return Swept(tuple(rows), results, told, tuple(axes), interrupted, asked[0] if asked else None, failed)
 
 
 def _failed(results: ensemble.Results, labels: Any, *, ended: bool) -> int:

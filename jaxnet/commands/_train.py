@@ -4,7 +4,7 @@ import contextlib
 import functools
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ from jaxnet.training.checkpoints import Checkpoints
 from jaxnet.training.config import TrainConfig
 from jaxnet.training.fitting import TrainResult, fit_and_record
 from jaxnet.training.progress import OnProgress, Progress, no_progress
-from jaxnet.training.resume import Begun
+from jaxnet.training.resume import Begun, BegunSweep
 from jaxnet.training.signals import stoppable, unheeded
 
 
@@ -79,18 +79,12 @@ def train(
         OSError: If the run could not be written to the folder. The message names the place where the run is kept.
         Exception: If an evaluation or the scoring fails. A note names the place of the network.
     """
-    _require_cadence(checkpoint_every)
+    require_cadence(checkpoint_every)
     folders.require_utf8(settings.data, "rename the file")
     settings = training.with_whole_path(settings)
     folders.require_utf8(settings.data, "rename the folder that the file is in")
     config.check(settings)
-    wanted = folders.place(out, settings.preset)
-    if not overwrite and resume_.exists(wanted):
-        raise FileExistsError(
-            f"{wanted} has a training that is not finished; continue it with --resume {wanted}, replace it with --overwrite, or "
-            "choose another --out"
-        )
-    folders.require_free(wanted, overwrite=overwrite, written=run_folder.WRITTEN)
+    require_new(folders.place(out, settings.preset), overwrite=overwrite, written=run_folder.WRITTEN)
     whole = lambda path: None if path is None else str(Path(path).expanduser().absolute())
     begun = Begun(settings, evaluate_every, watch_every, pictures, whole(files), whole(start_from))
     with (
@@ -99,7 +93,7 @@ def train(
     ):
         resume_.remove(folder)
         if checkpoint_every:
-            _note_begin(folder, begun)
+            note_begin(folder, begun)
         told = str(folder if out is None else out)
         try:
             ended = _trained(
@@ -144,7 +138,7 @@ def resume(
             checkpoints are damaged, or more epochs are not possible.
         Exception: As in `train`.
     """
-    _require_cadence(checkpoint_every)
+    require_cadence(checkpoint_every)
     folder = Path(run)
     if not folder.is_dir():
         raise FileNotFoundError(f"no run folder {run}; `jaxnet train --out {run}` writes one")
@@ -174,7 +168,17 @@ def _finished(folder: Path) -> Begun:
     return Begun(run_folder.load(folder).settings, finished=True)
 
 
-def _require_cadence(checkpoint_every: int | float) -> None:
+def require_new(folder: Path, *, overwrite: bool, written: Collection[str]) -> None:
+    """Check that a command may write a folder. A training that is not finished is not replaced by mistake."""
+    if not overwrite and resume_.exists(folder):
+        raise FileExistsError(
+            f"{folder} has a training that is not finished; continue it with --resume {folder}, replace it with --overwrite, or "
+            "choose another --out"
+        )
+    folders.require_free(folder, overwrite=overwrite, written=written)
+
+
+def require_cadence(checkpoint_every: int | float) -> None:
     if not checkpoint_every >= 0:
         raise ValueError(f"checkpoint_every must be 0 or more seconds, got {checkpoint_every}")
 
@@ -197,7 +201,7 @@ def _arithmetic(settings: TrainConfig) -> contextlib.AbstractContextManager[None
     return arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision)
 
 
-def _note_begin(folder: Path, begun: Begun) -> None:
+def note_begin(folder: Path, begun: Begun | BegunSweep) -> None:
     """Write how the training was begun. On a full disk, the training goes on without checkpoints."""
     try:
         resume_.write(folder, begun)
@@ -250,9 +254,9 @@ def _trained(
         plan = plan._replace(params=_old_params(plan, begun.start_from))
     begun = begun._replace(**facts)
     if kept:
-        _note_begin(folder, begun)
+        note_begin(folder, begun)
     checkpoints = Checkpoints(
-        resume_.checkpoints_of(folder), every=checkpoint_every,
+        resume_.checkpoints_of(folder), every=checkpoint_every, last=settings.schedule == "constant",
         before_first=lambda: resume_.write(folder, begun._replace(look=appearance_of(plan.train.images)._asdict())),
     ) if kept else None  # fmt: skip
     on_progress(Progress("compiling", 0, plan.num_steps))
@@ -380,9 +384,14 @@ def _write(run: run_folder.Run, to: Path, out: Path, *, folder: Path | None = No
     elsewhere = {"out": str(out)} if to == out else {}
     run_folder.write(to, run._replace(result=run.result | elsewhere))
     if folder is not None and begun is not None:
-        if resume_.checkpoints_of(folder).is_dir():
-            shutil.copytree(resume_.checkpoints_of(folder), resume_.checkpoints_of(to))
-        resume_.write(to, begun)
+        keep_for_later(folder, to, begun)
+
+
+def keep_for_later(folder: Path, to: Path, begun: Begun | BegunSweep) -> None:
+    """Copy the checkpoints from one folder to another folder, and write there how the training was begun."""
+    if resume_.checkpoints_of(folder).is_dir():
+        shutil.copytree(resume_.checkpoints_of(folder), resume_.checkpoints_of(to))
+    resume_.write(to, begun)
 
 
 @contextlib.contextmanager

@@ -68,16 +68,26 @@ class Checkpoints:
     Attributes:
         folder: The folder. It is made with the first checkpoint.
         every: The number of seconds between two checkpoints. 0 means that only `save` writes checkpoints.
+        last: Whether `training.fit` saves the last state even if the training is complete.
         restored: The step that `restore` returned to, or None.
         failed: Why the last checkpoint could not be written, or None.
     """
 
-    def __init__(self, folder: str | Path, *, every: int | float = 30, before_first: Callable[[], None] = lambda: None):
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        every: int | float = 30,
+        last: bool = False,
+        before_first: Callable[[], None] = lambda: None,
+    ):
         """Use a folder. Nothing is read or written yet.
 
         Args:
             folder: The folder.
             every: The number of seconds between two checkpoints. 0 means that only `save` writes checkpoints.
+            last: Whether `training.fit` saves the last state even if the training is complete. A training that is
+                stopped early always saves its last state.
             before_first: Called in the thread that writes, before this object writes its first checkpoint.
 
         Raises:
@@ -85,7 +95,7 @@ class Checkpoints:
         """
         if not every >= 0:
             raise ValueError(f"every must be 0 or more seconds, got {every}")
-        self.folder, self.every, self._before_first = Path(folder), every, before_first
+        self.folder, self.every, self.last, self._before_first = Path(folder), every, last, before_first
         self.restored: int | None = None
         self.failed: str | None = None
         self._pool: ThreadPoolExecutor | None = None
@@ -278,7 +288,7 @@ def save_tree(folder: Path, tree: Any) -> dict[str, str]:
     import orbax.checkpoint as ocp
 
     _require_room(folder, [leaf.nbytes for leaf in jax.tree.leaves(tree)])
-    with muted(), ocp.StandardCheckpointer() as checkpointer:
+    with _one_at_a_time, muted(), ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(folder.resolve(), tree, force=True)
     return {
         str(path.relative_to(folder.parent)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -334,7 +344,7 @@ def restore_tree(folder: Path, like: Any) -> Any:
 
     here = jax.sharding.SingleDeviceSharding(current())
     placed = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or here)
-    with muted(), ocp.StandardCheckpointer() as checkpointer:
+    with _one_at_a_time, muted(), ocp.StandardCheckpointer() as checkpointer:
         return checkpointer.restore(folder.resolve(), jax.tree.map(placed, like))
 
 
@@ -363,3 +373,7 @@ def muted() -> Iterator[None]:
     finally:
         logger.disabled = disabled
         threading.excepthook, sys.unraisablehook = hooks
+
+
+_one_at_a_time = threading.Lock()
+"""orbax numbers its operations for the whole process: if two threads save at once, both wait for five minutes and fail."""

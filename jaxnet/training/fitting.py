@@ -161,7 +161,7 @@ def fit(
                 if saver is not None:
                     saver.save()  # the state before this chunk, so that the evaluation is repeated
                 raise failed
-        if saver is not None:
+        if saver is not None and (saver.checkpoints.last or step < plan.num_steps or saver.checkpoints.due()):
             saver.save()
 
 

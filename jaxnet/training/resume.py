@@ -51,6 +51,33 @@ class Begun(NamedTuple):
     versions: dict[str, str] | None = None
 
 
+class BegunSweep(NamedTuple):
+    """How a sweep was begun.
+
+    Attributes:
+        settings: The settings that all networks share.
+        axes: As in `commands.sweep`: pairs of a name and its values.
+        seeds: As in `commands.sweep`.
+        own_order: As in `commands.sweep`.
+        at_once: As in `commands.sweep`.
+        evaluate_every: As in `commands.sweep`.
+        files: The folder with downloaded files, or None.
+        data_sha256: The sha256 of the data set, as in `result.json`. Before the data are loaded, it is None.
+    """
+
+    settings: TrainConfig
+    axes: tuple[tuple[str, tuple[Any, ...]], ...]
+    seeds: int
+    own_order: bool
+    at_once: int
+    evaluate_every: int | None
+    files: str | None
+    data_sha256: str | None = None
+
+
+COMMANDS = {"train": Begun, "sweep": BegunSweep}
+
+
 def checkpoints_of(run: Path) -> Path:
     """The folder of a run's checkpoints."""
     return run / FOLDER / "checkpoints"
@@ -61,14 +88,16 @@ def exists(run: Path) -> bool:
     return (run / FOLDER / "run.json").is_file()
 
 
-def write(run: Path, begun: Begun) -> None:
-    """Write how a training was begun. The run folder is made if it does not exist.
+def write(run: Path, begun: Begun | BegunSweep) -> None:
+    """Write how a training or a sweep was begun. The run folder is made if it does not exist.
 
     Raises:
         OSError: If the file cannot be written.
     """
     (run / FOLDER).mkdir(parents=True, exist_ok=True)
-    told = {"format": FORMAT, "jaxnet": __version__, **begun._asdict(), "settings": begun.settings._asdict()}
+    command = next(name for name, kind in COMMANDS.items() if isinstance(begun, kind))
+    told = {"format": FORMAT, "jaxnet": __version__, "command": command, **begun._asdict()}
+    told["settings"] = begun.settings._asdict()
     write_file(run / FOLDER / "run.json", (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
 
 
@@ -79,11 +108,19 @@ def remove(run: Path) -> None:
         run.rmdir()
 
 
-def read(run: Path) -> Begun:
-    """Read how a training was begun.
+def read(run: Path, command: str = "train") -> Any:
+    """Read how a training or a sweep was begun.
+
+    Args:
+        run: The folder.
+        command: "train" or "sweep".
+
+    Returns:
+        A `Begun` or a `BegunSweep`.
 
     Raises:
-        ValueError: If the file is damaged, or was written by a newer version. The message names the file.
+        ValueError: If the file is damaged, belongs to the other command, or was written by a newer version. The message
+            names the file.
     """
     path = run / FOLDER / "run.json"
     remedy = "restore the folder from a copy, or train again"
@@ -95,12 +132,15 @@ def read(run: Path) -> Begun:
         if version > FORMAT:
             raise ValueError(f"a newer version of jaxnet wrote it ({told.get('jaxnet')}, layout {version})")
         told.pop("jaxnet")
-        settings = _fitting(told.pop("settings"), TrainConfig)
-        return _fitting({**told, "settings": settings}, Begun)
+        there = told.pop("command")
+        if there == command:
+            settings = _fitting(told.pop("settings"), TrainConfig)
+            return _fitting({**told, "settings": settings}, COMMANDS[command])
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         said = " ".join(str(error).split())[:200] or type(error).__name__
         newer = "install the newer version" if "newer version" in said else remedy
         raise ValueError(f"{path}: {said}; {newer}") from error
+    raise ValueError(f"{run} was begun by `jaxnet {there}`; continue it with `jaxnet {there} --resume {run}`")
 
 
 def _fitting(told: dict[str, Any], kind: Any) -> Any:

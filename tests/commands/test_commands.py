@@ -192,6 +192,7 @@ def test_no_epochs_leave_the_random_start(npz, tmp_path):
     assert not result["interrupted"]
 
 
+@pytest.mark.slow
 def test_a_watched_run_walks_the_same_and_keeps_its_signals(finished, npz, tmp_path):
     _, plain = finished
     told = []

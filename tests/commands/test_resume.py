@@ -54,7 +54,6 @@ def test_a_run_that_a_signal_ended_is_scored_and_continues(npz, whole, tmp_path)
     assert result["params_sha256"] == run_folder.load(whole).result["params_sha256"]
     assert files(tmp_path / "run") == files(whole)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {path.name for path in whole.iterdir()}
-    assert result["seconds"] > first["seconds"]
 
 
 def test_a_killed_process_loses_nothing(npz, whole, tmp_path):
@@ -85,9 +84,11 @@ def unfinished(npz, folder, settings=QUICK, **options):
     return result
 
 
-@pytest.mark.parametrize("changes", [{}, pytest.param({"candidates": 2}, marks=pytest.mark.slow)])
-def test_a_run_that_is_not_finished_is_read_at_its_last_checkpoint(changes, npz, tmp_path, caplog):
-    first = unfinished(npz, tmp_path / "run", QUICK._replace(**changes), watch_every=5)
+@pytest.mark.parametrize(
+    ("changes", "watch_every"), [({}, 0), pytest.param({"candidates": 2}, 5, marks=pytest.mark.slow)]
+)
+def test_a_run_that_is_not_finished_is_read_at_its_last_checkpoint(changes, watch_every, npz, tmp_path, caplog):
+    first = unfinished(npz, tmp_path / "run", QUICK._replace(**changes), watch_every=watch_every)
     run = run_folder.load(tmp_path / "run")
     assert "is not finished; this is its checkpoint after 20 of 60 steps" in caplog.text
     assert run.result["steps"] == first["steps"] == int(run.state.step) == len(run.history["cost"])
@@ -119,6 +120,7 @@ def test_a_finished_run_gives_its_result_again_and_draws_missing_pictures(npz, w
     assert (whole / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_new_training_begins_with_old_parameters(npz, whole, tmp_path):
     settings = QUICK._replace(data=str(npz), learning_rate=1e-12, epochs=1, optimizer="momentum")
     commands.train(settings, out=tmp_path / "new", pictures=False, start_from=whole)

@@ -66,8 +66,8 @@ def test_networks_that_failed_are_counted_and_a_remedy_named(rates, which, lowes
     done = command("sweep", *words, "--seeds", "1", "--learning-rate", *rates)
     assert done.code == 0
     assert done.out.splitlines()[-2:] == [
-        f"{which} networks failed: they diverged, or they are hardly better than a network that always gives the most frequent answer; "
-        f"try lower values of --learning-rate (the lowest here is {lowest})",
+        f"{which} networks failed: they diverged, or they are hardly better than a network that always gives the most frequent "
+        f"answer; try lower values of --learning-rate (the lowest here is {lowest})",
         "runs/sweep-1/sweep.html",
     ]
     assert json.loads((tmp_path / "runs" / "sweep-1" / "sweep.json").read_text())["failed"] == which.count(

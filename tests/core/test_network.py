@@ -94,7 +94,13 @@ def test_the_same_key_draws_the_same_and_another_key_another_network():
     assert not np.array_equal(one[0].weights[:10, :16], one[2].weights)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS.values(), ids=ACTIVATIONS)
+@pytest.mark.parametrize(
+    "activation",
+    [
+        pytest.param(activation, id=name, marks=() if name in ("sigmoid", "relu") else pytest.mark.slow)
+        for name, activation in ACTIVATIONS.items()
+    ],
+)
 def test_activations_have_right_gradients(activation):
     with jax.enable_x64(True):
         check_grads(activation, (jnp.linspace(-3.0, 3.1, 12),), order=2)

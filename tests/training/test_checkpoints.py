@@ -27,12 +27,12 @@ CASES = {
 }
 
 
-def ended_and_continued(plan, folder, *, chunks, watch_every=0):
+def ended_and_continued(plan, folder, *, chunks, watch_every=0, last=False):
     """Train, but end after every `chunks` chunks of steps and continue with a new object, as a new process would."""
     for starts in itertools.count(1):
         asked, seen = [], itertools.count(1)
         result = training.fit_and_record(
-            plan, watch_every=watch_every, asked=asked, checkpoints=Checkpoints(folder, every=0),
+            plan, watch_every=watch_every, asked=asked, checkpoints=Checkpoints(folder, every=0, last=last),
             on_progress=lambda progress, asked=asked, seen=seen: asked.append(15) if next(seen) == chunks else None,
         )  # fmt: skip
         if result.signal is None:
@@ -186,7 +186,7 @@ def test_what_a_killed_process_left_is_ignored_and_removed(small, tmp_path):
     (tmp_path / "100").mkdir()
     (tmp_path / ".unfinished-1.json").write_text("{")
     assert Checkpoints(tmp_path).steps() == [40, 80]
-    whole, _ = ended_and_continued(plan, tmp_path, chunks=9)
+    whole, _ = ended_and_continued(plan, tmp_path, chunks=9, last=True)
     assert {path.name for path in tmp_path.iterdir()} == {"80", "80.json", "120", "120.json"}
     assert differences(whole, training.fit_and_record(plan)) == []
 

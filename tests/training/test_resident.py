@@ -103,7 +103,7 @@ def test_no_more_is_gathered_than_fits(steps_at_a_time, count, monkeypatch):
     "settings",
     [
         pytest.param(film._replace(epochs=1), marks=pytest.mark.slow),
-        SMALL_STEPS,
+        pytest.param(SMALL_STEPS, marks=pytest.mark.slow),
         pytest.param(SMALL_STEPS._replace(candidates=2, shift=0), marks=pytest.mark.slow),
         pytest.param(SMALL_STEPS._replace(dropout=0.3, distortion="affine"), marks=pytest.mark.slow),
         film._replace(epochs=1, batch_size=2000),

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,6 +21,7 @@ from jaxnet.core.descent import Descent, gradient_descent, vmapped, with_hyperpa
 from jaxnet.core.devices import arithmetic, cores, current, resident
 from jaxnet.core.types import Batch, Dataset, Params
 from jaxnet.training import planning
+from jaxnet.training.checkpoints import Checkpoints, Judged
 from jaxnet.training.config import TrainConfig
 from jaxnet.training.ensemble.members import alike, check, follow, starts
 from jaxnet.training.ensemble.results import Group, Results, Unjudged
@@ -38,6 +40,8 @@ def train_together(
     evaluate_every: int | None = None,
     stopped: Callable[[], bool] = lambda: False,
     on_progress: OnProgress = no_progress,
+    checkpoints: str | Path | None = None,
+    checkpoint_every: int | float = 30,
 ) -> Results:
     """Train many networks. Networks that differ only in settings such as seed and learning rate are trained together.
 
@@ -62,13 +66,17 @@ def train_together(
             returns true, the training ends, and the results so far are returned.
         on_progress: A function that receives the progress, from one thread at a time. The fields step and num_steps
             count the images of all networks.
+        checkpoints: A folder for checkpoints. If the folder has checkpoints of an earlier call with the same members,
+            the training continues from them, and the results are equal, bit for bit. If it is None, nothing is saved.
+        checkpoint_every: The number of seconds between two checkpoints of a network.
 
     Returns:
         The results. A member that diverges does not stop the other members.
 
     Raises:
         ValueError: If there are no members, if the members differ in a setting that must be equal, or if a setting is
-            invalid.
+            invalid. It is also raised if the checkpoints belong to other members, or if all checkpoints of a network are
+            damaged.
         Unjudged: If an evaluation raised an exception. The error's `results` hold all parameters trained so far.
     """
     check(members)
@@ -78,7 +86,10 @@ def train_together(
     with arithmetic(device=first.device, dtype=first.dtype, precision=first.precision):
         base = planning.plan(first, dataset, drawn=False)
         every = math.ceil(first.epochs / 25) if evaluate_every is None else evaluate_every
-        notes = Notes(members, base, every or first.epochs, stopped, on_progress)
+        saver = lambda name: None
+        if checkpoints is not None:
+            saver = lambda name: Checkpoints(Path(checkpoints) / name, every=checkpoint_every, last=True)
+        notes = Notes(members, base, every or first.epochs, stopped, on_progress, saver)
         groups = []
         for group in alike(members):
             plans = [follow(base, members[i], dataset, shared=shared) for i in group]
@@ -90,7 +101,7 @@ def train_together(
     judged_by = f"{len(base.judged.labels):,} {'held-out' if base.held_out else 'training'} images"
     results = Results(
         tuple(members), np.asarray(notes.judged_after, int), notes.costs, notes.accuracies, notes.train_costs, notes.diverged,
-        tuple(groups), judged_by, time.perf_counter() - begun,
+        tuple(groups), judged_by, notes.earlier + time.perf_counter() - begun,
     )  # fmt: skip
     if notes.failed is not None:
         raise Unjudged(notes.failed, results) from notes.failed
@@ -107,8 +118,9 @@ class Notes:
         evaluate_every: int,
         stopped: Callable[[], bool],
         on_progress: OnProgress,
+        saver: Callable[[str], Checkpoints | None],
     ):
-        """Start with empty results."""
+        """Start with empty results. `saver` gives the checkpoints of a program by its name."""
         count, epochs = len(members), base.settings.epochs
         self.stopped, self.evaluate_every, self._show = stopped, evaluate_every, on_progress
         self.judged_after = [e for e in range(1, epochs + 1) if e % evaluate_every == 0 or e == epochs]
@@ -120,6 +132,7 @@ class Notes:
         self._first: tuple[float, int] | None = None
         self._lock, self.ended = threading.Lock(), threading.Event()
         self.failed: Exception | None = None
+        self.saver, self.earlier = saver, 0.0
         on_progress(Progress("compiling", 0, self._images))
 
     @contextlib.contextmanager
@@ -140,16 +153,24 @@ class Notes:
             self.failed = self.failed or error
             self.ended.set()
 
-    def took(self, images: int) -> None:
-        """Report that the steps used `images` more images. An image counts once for every network that used it."""
+    def took(self, images: int, *, seconds: float = 0.0) -> None:
+        """Report that the steps used `images` more images. An image counts once for every network that used it.
+
+        If an earlier process took the steps, `seconds` says for how long that process trained.
+        """
         with self._lock:
             self._done += images
+            self.earlier = max(self.earlier, seconds)
+            if seconds:
+                return
             self._first = self._first or (time.perf_counter(), self._done)
             seconds = time.perf_counter() - self._first[0]
             rate = (self._done - self._first[1]) / seconds if seconds > 0 else 0.0
             self._show(Progress("training", self._done, self._images, self._cost, None, rate))
 
-    def epoch(self, group: Sequence[int], epoch: int, costs: np.ndarray, judged: metrics.Evaluation | None) -> None:
+    def epoch(
+        self, group: Sequence[int], epoch: int, costs: np.ndarray, judged: metrics.Evaluation | Judged | None
+    ) -> None:
         """Save the results of an epoch of some members: the costs, of shape (steps, members), and the evaluation."""
         with self._lock:
             which, costs = np.asarray(group), costs[:, : len(group)]
@@ -176,14 +197,14 @@ def _train(
     batches: Any,
     evaluator: Callable[[Params], metrics.Evaluation],
 ) -> Params:
-    """Train some members and return their parameters.
+    """Train some members and return their parameters. If there are checkpoints, continue from the last good one.
 
     The state of several members has a leading axis. The state of a single member has no such axis.
     """
     per_epoch = plan.num_steps // plan.settings.epochs
     costs, params, before = [], state.params, None
 
-    def note(epoch: int, costs: list[Any], evaluation: metrics.Evaluation | None) -> None:
+    def note(epoch: int, costs: list[Any], evaluation: metrics.Evaluation | Judged | None) -> None:
         columns = np.concatenate([np.asarray(part).reshape(len(part), -1) for part in costs])
         notes.epoch(group, epoch, columns, evaluation)
 
@@ -195,7 +216,17 @@ def _train(
     for snapshot in fit(
         plan, evaluate_every=notes.evaluate_every, stopped=lambda: notes.ended.is_set() or notes.stopped(), descent=descent,
         state=state, batches=batches, evaluator=judged, guarded=False, in_place=resident(),
+        checkpoints=notes.saver(f"{group[0]}-{len(group)}"),
     ):  # fmt: skip
+        if snapshot.restored is not None:
+            params = snapshot.state.params
+            done, whole = snapshot.info.cost, snapshot.step // per_epoch
+            evaluated = {of.step // per_epoch: of for of in snapshot.restored.evaluations}
+            for epoch in range(1, whole + 1):
+                note(epoch, [done[(epoch - 1) * per_epoch : epoch * per_epoch]], evaluated.get(epoch))
+            costs = [done[whole * per_epoch :]] if snapshot.step % per_epoch else []
+            notes.took(snapshot.step * plan.settings.batch_size * len(group), seconds=snapshot.restored.seconds)
+            continue
         costs.append(snapshot.info.cost)
         params = snapshot.state.params
         notes.took(len(snapshot.info.cost) * plan.settings.batch_size * len(group))
