@@ -1,7 +1,4 @@
-"""The same network by everybody: each contender trains one epoch at a time, in a process of its own that `race.py` commands.
-
-python benchmarks/contenders.py NAME TASK BATCH_SIZE answers `epoch` with its seconds and `score` with the fraction of the first
-10,000 training images read correctly.
+"""The same network in jaxnet, C, NumPy and Nielsen's style. Each contender trains one epoch at a time.
 
 Tasks: film is 784-16-16-10, sigmoid, squared error, SGD at rate 1.5; wide is 784-128-64-10, ReLU, cross-entropy, Adam at 0.001.
 """
@@ -9,9 +6,7 @@ Tasks: film is 784-16-16-10, sigmoid, squared error, SGD at rate 1.5; wide is 78
 import ctypes
 import os
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -283,22 +278,3 @@ def nielsen(task: str, size: int) -> Contender:
         return a.T
 
     return epoch, scores
-
-
-def main(name: str, task: str, size: int) -> None:
-    """Obey `race.py`."""
-    import frameworks
-
-    made = {**globals(), **vars(frameworks)}[name](task, size)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        if line.strip() == "epoch":
-            begun = time.perf_counter()
-            made[0]()
-            print(time.perf_counter() - begun, flush=True)
-        else:
-            print(float(np.mean(made[1]().argmax(1) == MNIST.labels[:JUDGED])), flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -21,7 +21,7 @@ from jaxnet import metrics
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-import photos
+import photo_generator as photos
 
 from jaxnet import data
 from jaxnet.data.photo import cut, read

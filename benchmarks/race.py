@@ -43,7 +43,7 @@ class Runner:
 
     def __init__(self, name: str, task: str, size: int):
         """Start it, and wait until it is ready."""
-        command = [sys.executable, "contenders.py", name, task, str(size)]
+        command = [sys.executable, "contender.py", name, task, str(size)]
         here = Path(__file__).parent
         self.process = subprocess.Popen(
             command, cwd=here, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
+from jaxnet.core.mesh import require_divisible
 from jaxnet.training.tables import ACTIVATIONS, DISTORTIONS, INITIALIZERS, LOSSES, OPTIMIZERS, SCHEDULES
 
 Preset = Literal["film", "nielsen", "modern", "wide", "convnet"]
@@ -55,6 +56,9 @@ class TrainConfig(NamedTuple):
         dtype: The type of the parameters and of the arithmetic.
         precision: The precision of float32 matrix products on a GPU or TPU. With default, factors are rounded to TF32 or bfloat16.
         device: The device to compute on: cpu, gpu or tpu. If it is None, jax chooses a device.
+        devices: How many devices share the training. Each device gets an equal part of every batch.
+        layer_devices: How many of the devices hold a layer together, for layers that are too wide for one device.
+        reproducible: Make the bits independent of the number of devices (1, 2, 4 or 8). A batch is cut into 16 equal parts.
     """
 
     preset: Preset = "film"
@@ -84,6 +88,9 @@ class TrainConfig(NamedTuple):
     dtype: Dtype = "float32"
     precision: Precision = "highest"
     device: Literal["cpu", "gpu", "tpu"] | None = None
+    devices: int = 1
+    layer_devices: int = 1
+    reproducible: bool = False
 
 
 _OF_CONVNET = {
@@ -122,6 +129,7 @@ def check(settings: TrainConfig) -> None:
             raise ValueError(f"{field} must be one of {', '.join(get_args(allowed))}, got {getattr(settings, field)!r}")
     require_seed(settings.seed)
     lowest = {"epochs": 0, "batch_size": 1, "candidates": 1, "shift": 0, "validation": 0, "weight_decay": 0}
+    lowest |= {"devices": 1, "layer_devices": 1}
     for field, least in lowest.items():
         if not getattr(settings, field) >= least:
             raise ValueError(f"{field} must be at least {least}, got {getattr(settings, field)}")
@@ -136,6 +144,14 @@ def check(settings: TrainConfig) -> None:
         )
     if not 0 <= settings.dropout < 1:
         raise ValueError(f"dropout must be a fraction of the neurons, at least 0 and below 1, got {settings.dropout}")
+    if settings.devices % settings.layer_devices:
+        raise ValueError(
+            f"devices must be a multiple of layer_devices, got {settings.devices} devices and {settings.layer_devices} for each "
+            "layer"
+        )
+    if settings.reproducible or settings.devices > settings.layer_devices:
+        parts = settings.devices // settings.layer_devices
+        require_divisible(settings.batch_size, parts, into_shards=settings.reproducible)
     if any(size < 1 for size in settings.sizes):
         raise ValueError(f"sizes must be the neurons of each hidden layer, at least 1 each, got {settings.sizes}")
     if settings.loss == "cross_entropy" and settings.output != "identity":

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxnet import bang, data
-from jaxnet.core import devices, metrics
+from jaxnet.core import devices, mesh, metrics
 from jaxnet.core.descent import Descent, vmapped
 from jaxnet.core.leaves import first_not_finite
 from jaxnet.core.loop import Diverged, info_like, retraced, train
@@ -131,6 +132,9 @@ def fit(
     per_epoch = plan.num_steps // max(1, settings.epochs)
     descent = _descent(plan) if descent is None else descent
     state = jax.jit(descent.init)(plan.params) if state is None else state
+    over = _mesh(plan)
+    if over is not None:
+        state = mesh.place_state(state, over, stacked=settings.candidates > 1)
     if evaluator is None and evaluate_every:
         judged = jax.tree.map(jnp.asarray, plan.judged) if devices.resident() else plan.judged
         evaluator = functools.partial(_evaluate, plan, judged)
@@ -143,6 +147,8 @@ def fit(
         first = 0 if batches is None else step
     batches = _batches(plan, first=step) if batches is None else batches
     wanted = itertools.takewhile(lambda chunk: not stopped(), batches)
+    if over is not None:
+        wanted = (mesh.place_chunk(chunk, over) for chunk in wanted)
     with contextlib.nullcontext() if saver is None else contextlib.closing(saver):
         for after, info in train(descent, state, wanted, guarded=guarded, in_place=in_place, first=first):
             step += len(info.cost)
@@ -221,6 +227,13 @@ def _first(batches: Iterable[Any], *, given: bool) -> tuple[Any, Iterable[Any] |
     iterator = iter(batches)
     element = next(iterator, None)
     return element, iterator if element is None else itertools.chain([element], iterator)
+
+
+def _mesh(plan: Plan) -> Mesh | None:
+    """The mesh of the plan's devices. If the training has one device and nothing is divided, it is None."""
+    settings = plan.settings
+    several = settings.devices > 1 or settings.reproducible
+    return mesh.mesh_of(settings.devices, settings.layer_devices) if several else None
 
 
 def _descent(plan: Plan) -> Descent:
@@ -423,6 +436,8 @@ def _evaluate_stack(apply: Apply, loss: Loss, params: Params, batch: Batch) -> m
 def _evaluate(plan: Plan, batch: Batch, params: Params) -> metrics.Evaluation:
     """Cost and accuracy of the plan's network, or of each candidate."""
     functions, stacked = plan.functions, plan.settings.candidates > 1
+    if plan.settings.devices > 1 and plan.settings.layer_devices == 1:  # one device computes the same bits as always
+        params = jax.device_put(params, devices.current())
     return evaluate(functions.apply, functions.loss, params, batch, stacked=stacked)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from jaxnet import bang
-from jaxnet.core import augment, devices, dropout, losses, network, types
+from jaxnet.core import augment, devices, dropout, losses, mesh, network, types
 from jaxnet.core.descent import Descent, gradient_descent
 from jaxnet.training.config import TrainConfig, all_sizes, check
 from jaxnet.training.tables import ACTIVATIONS, DISTORTIONS, INITIALIZERS, LOSSES, OPTIMIZERS, SCHEDULES
@@ -101,6 +101,9 @@ def build(settings: TrainConfig, *, image_shape: tuple[int, ...], classes: int, 
     # program of its own.
     alone = settings.model == "convnet" and devices.current().platform == "cpu"
     descent = gradient_descent(augmented_cost, optimizer)
+    if settings.reproducible:
+        over = lambda: mesh.mesh_of(settings.devices, settings.layer_devices)
+        descent = mesh.reproducible(descent, augmented_cost, over)
     return Functions(
         init,
         apply,

@@ -17,7 +17,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 import rich.console
-from photos import on_paper
+from photo_generator import on_paper
 from PIL import Image
 
 from jaxnet import Diverged, bang, commands, presets

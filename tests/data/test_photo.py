@@ -5,9 +5,9 @@ import tracemalloc
 import zlib
 
 import numpy as np
-import photos
+import photo_generator as photos
 import pytest
-from photos import on_paper
+from photo_generator import on_paper
 from PIL import Image, ImageDraw
 from scipy import ndimage
 

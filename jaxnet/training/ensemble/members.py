@@ -57,6 +57,9 @@ def check(members: Sequence[TrainConfig]) -> None:
         raise ValueError(f"epochs must be at least 1, got {members[0].epochs}")
     if several := {member.candidates for member in members} - {1}:
         raise ValueError(f"a member is one network, so candidates must be 1, got {several.pop()}")
+    for field in ("devices", "layer_devices", "reproducible"):
+        if members[0]._replace(**{field: TrainConfig._field_defaults[field]}) != members[0]:
+            raise ValueError(f"many networks are divided among all devices anyway; leave {field} out")
 
 
 def alike(members: Sequence[TrainConfig]) -> list[list[int]]:
