@@ -3,8 +3,9 @@
 python benchmarks/kills.py [--kills 100] [--seed 0] [--jobs 2]
 
 Every trial starts `jaxnet train` in a process of its own, and ends the process with SIGKILL after a random time, between the start
-of Python and the end of the scoring. A quarter of the trials kill the continued process too. Then `jaxnet train --resume` works to
-the end. Parameters, history and evaluations must be equal to those of the training that was never killed, bit for bit.
+of Python and the end of the scoring. A process that ended before its kill does not count, and the trial begins again. A quarter of
+the trials kill the continued process too. Then `jaxnet train --resume` works to the end. Parameters, history and evaluations must be
+equal to those of the training that was never killed, bit for bit.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from typing import NamedTuple
 TRAININGS = {
     "film": ["--epochs", "8", "--evaluate-every", "1"],
     "three candidates with dropout": ["--epochs", "3", "--candidates", "3", "--dropout", "0.2", "--activation", "relu"],
+    "on four devices": ["--preset", "wide", "--epochs", "2", "--devices", "4"],
     "watched, with momentum": [
         "--epochs",
         "2",
@@ -58,6 +60,7 @@ def begin(arguments: list[str], folder: Path) -> subprocess.Popen[bytes]:
     """Start a command in a process group of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "jaxnet", "train", *arguments], cwd=folder, start_new_session=True,
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "4"},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -78,27 +81,35 @@ def left(run: Path) -> str:
     return "no checkpoint" if not steps else "checkpoints"
 
 
+def killed(arguments: list[str], folder: Path, seconds: float) -> bool:
+    """Start a command and kill it after some seconds. Return whether it still worked then."""
+    process = begin(arguments, folder)
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
 def trial(name: str, number: int, seconds: float, wanted: tuple[str, bytes, bytes], seed: int) -> Trial:
     """Kill a training once or twice, continue it, and compare."""
     chance = random.Random(f"{seed}/{number}")
+    first = [*TRAININGS[name], *COMMON, "--out", "run"]
+    again = ["--resume", "run", "--checkpoint-every", "0.05"]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        first = [*TRAININGS[name], *COMMON, "--out", "run"]
-        found, kills = [], 2 if chance.random() < 0.25 else 1
-        while True:
-            again = (folder / "run").exists()
-            process = begin(["--resume", "run", "--checkpoint-every", "0.05"] if again else first, folder)
-            if len(found) == kills:
-                process.wait()
-                break
-            try:
-                process.wait(timeout=chance.uniform(0, seconds))
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        while not killed([*first, "--overwrite"], folder, chance.uniform(0, seconds)):
+            pass
+        found = [left(folder / "run")]
+        if chance.random() < 0.25 and killed(
+            again if (folder / "run").exists() else first, folder, chance.uniform(0, seconds)
+        ):
             found.append(left(folder / "run"))
+        code = begin(again if (folder / "run").exists() else first, folder).wait()
         try:
-            equal = process.returncode == 0 and outcome(folder / "run") == wanted
+            equal = code == 0 and outcome(folder / "run") == wanted
         except (OSError, ValueError, KeyError):
             equal = False
     return Trial(name, tuple(found), equal)

@@ -60,7 +60,7 @@ def _run() -> None:
         return
     import tyro  # imported here, so that a signal during the import leads to the right exit code
 
-    from jaxnet.cli import add_times, bang, film, predict, reproduce, speak_plainly, sweep, train
+    from jaxnet.cli import add_times, bang, doctor, film, predict, reproduce, speak_plainly, sweep, train
 
     speak_plainly()
     if sys.argv[1:2] == ["reproduce"] and {"-h", "--help"} & set(sys.argv):
@@ -75,7 +75,7 @@ def _run() -> None:
         warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
         keep_compilations()
     tyro.extras.subcommand_cli_from_dict(
-        {f.__name__: f for f in (train, sweep, bang, predict, film, reproduce)},
+        {f.__name__: f for f in (train, sweep, bang, predict, film, reproduce, doctor)},
         prog="jaxnet",
         description="Gradient descent on jax, with views of every gradient.\n\n"
         "Train a network, look at every gradient, read your own digits.",

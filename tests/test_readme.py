@@ -15,8 +15,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 EXAMPLE = re.compile(r"```python\n(.*?)```\n+```text\n(.*?)```", re.S)
 EXAMPLES = [(path.stem, *example) for path in PAGES for example in EXAMPLE.findall(path.read_text(encoding="utf-8"))]
 
-IDS = ["teacher", "researcher", "many", "accelerator", "trainer"]
-MARKS = [(), (), pytest.mark.slow, pytest.mark.slow, pytest.mark.slow]
+IDS = ["teacher", "researcher", "many", "accelerator", "devices", "trainer", "continued"]
+MARKS = [(), (), *[pytest.mark.slow] * 5]
 CASES = [
     pytest.param(code, told, id=f"{page}-{name}", marks=marks)
     for (page, code, told), name, marks in zip(EXAMPLES, IDS, MARKS, strict=True)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxnet.commands._bang import INSTRUMENTS, Inspection, bang
+    from jaxnet.commands._doctor import Checked, doctor
     from jaxnet.commands._predict import Prediction, predict
     from jaxnet.commands._reproduce import Filmed, Reproduced, film, reproduce
     from jaxnet.commands._sweep import Swept, resume_sweep, sweep
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "_bang": ("INSTRUMENTS", "Inspection", "bang"),
+    "_doctor": ("Checked", "doctor"),
     "_predict": ("Prediction", "predict"),
     "_reproduce": ("Filmed", "Reproduced", "film", "reproduce"),
     "_sweep": ("Swept", "resume_sweep", "sweep"),
@@ -21,12 +23,14 @@ _MODULES = {
 
 __all__ = [
     "INSTRUMENTS",
+    "Checked",
     "Filmed",
     "Inspection",
     "Prediction",
     "Reproduced",
     "Swept",
     "bang",
+    "doctor",
     "film",
     "predict",
     "reproduce",

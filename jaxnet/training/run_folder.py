@@ -327,11 +327,15 @@ def params_sha256(params: Params) -> str:
 
 def versions() -> dict[str, str]:
     """The versions of the packages that a run uses, and its device."""
+    return {**package_versions(), "device": describe()}
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of the packages that a run uses, of Python and of the platform."""
     names = ("jax", "jaxlib", "optax", "flax", "numpy", "orbax-checkpoint")
     return {
         "jaxnet": __version__,
         **{name: importlib.metadata.version(name) for name in names},
         "python": platform.python_version(),
         "platform": f"{sys.platform} {platform.machine()}",
-        "device": describe(),
     }
