@@ -4,8 +4,8 @@ python benchmarks/kills.py [--kills 100] [--seed 0] [--jobs 2]
 
 Every trial starts `jaxnet train` in a process of its own, and ends the process with SIGKILL after a random time, between the start
 of Python and the end of the scoring. A process that ended before its kill does not count, and the trial begins again. A quarter of
-the trials kill the continued process too. Then `jaxnet train --resume` works to the end. Parameters, history and evaluations must be
-equal to those of the training that was never killed, bit for bit.
+the trials kill the continued process too. Then `jaxnet train --resume` works to the end. Parameters, history and evaluations must
+be equal to those of the training that was never killed.
 """
 
 import argparse

@@ -15,10 +15,12 @@ from jaxnet.bang.per_example import (
     per_example_norms,
     signal_to_noise,
 )
+from jaxnet.bang.precision import Agreement, agreement
 from jaxnet.bang.selection import largest, positions, sample, scatter, select
 from jaxnet.core.leaves import named_leaves
 
 __all__ = [
+    "Agreement",
     "DeadParameters",
     "Lorenz",
     "LossChangeAllocation",
@@ -31,6 +33,7 @@ __all__ = [
     "Watched",
     "WatchedInfo",
     "Worth",
+    "agreement",
     "by_leaf",
     "by_neuron",
     "count_dead",

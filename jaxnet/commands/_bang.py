@@ -52,6 +52,10 @@ INSTRUMENTS = {
         "jaxnet.reports.bang_report", "of_examples",
         "Compare the gradients of single images: signal to noise, the pull of each label, the hardest images, the noise scale.",
     ),
+    "precision": Instrument(
+        "jaxnet.reports.bang_report", "of_precision",
+        "Compute the gradient in bfloat16 and float16, and compare signs, ranks and direction layer by layer.",
+    ),
     "credit": Instrument(
         "jaxnet.reports.replaying", "of_credit",
         "Train again, and add up how much each parameter, layer, pixel and label lowered the cost.",

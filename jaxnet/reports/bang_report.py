@@ -14,10 +14,11 @@ from jaxnet.bang.selection import place
 from jaxnet.bang.streaming import flattened, mean_gradient, widened
 from jaxnet.core.devices import double_precision
 from jaxnet.core.leaves import leaves_with_paths, names
+from jaxnet.core.losses import average
 from jaxnet.core.types import Batch, Cost, Dataset, Params
 from jaxnet.plot.style import Picture, legible
 from jaxnet.training import run_folder
-from jaxnet.training.functions import build
+from jaxnet.training.functions import build, computed_in
 
 MOST_MEASURED = 50_000
 """If a network has more parameters than this, only the parameters with the largest gradient are nudged."""
@@ -155,6 +156,22 @@ def _without_gradient(of: Subject) -> int:
     with double_precision():
         grads = mean_gradient(_double(of))(widened(of.params), of.batch)[1]
     return int(sum(np.sum(np.asarray(leaf) == 0) for leaf in jax.tree.leaves(grads)))
+
+
+def of_precision(of: Subject, on_progress: Counted = uncounted) -> BangResults:
+    """Measure what half precision does to the gradient: signs, ranks and direction, array by array."""
+    functions, rows, facts = of.run.functions, [], {}
+    for i, dtype in enumerate((jnp.bfloat16, jnp.float16)):
+        on_progress(i, 2)
+        exact = functions.cost
+        narrow = average(computed_in(dtype, exact.apply), exact.loss)
+        grads = mean_gradient(narrow)(of.params, of.batch)[1]
+        for name, found in bang.agreement(of.grads, grads).items():
+            told = f"{100 * found.flipped:.2f}", f"{found.rank:.5f}", f"{found.cosine:.6f}"
+            rows.append((jnp.dtype(dtype).name, name, *told))
+        facts[f"signs that {jnp.dtype(dtype).name} flips"] = f"{rows[-1][2]} %"
+    heads = ("type", "array", "flipped signs (%)", "rank correlation", "cosine")
+    return BangResults({}, {}, facts, {}, {"The gradient in half precision": (heads, rows)})
 
 
 def of_worth(of: Subject, on_progress: Counted = uncounted) -> BangResults:

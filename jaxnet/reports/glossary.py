@@ -57,6 +57,17 @@ MEANINGS: dict[str, str] = {
         "The sum of all squared components. If the gradient is clear, this sum is much larger than the variance."
     ),
     "variance of one image's gradient": "The mean squared distance of one image's gradient from the average gradient.",
+    "signs that bfloat16 flips": (
+        "The fraction of the parameters whose derivative has another sign if the network computes in bfloat16."
+    ),
+    "signs that float16 flips": (
+        "The fraction of the parameters whose derivative has another sign if the network computes in float16."
+    ),
+    "flipped signs": "Parameters whose derivative has another sign in this type, or is zero only in this type.",
+    "rank correlation": (
+        "How well the order of the magnitudes stays the same. It is 1 if the order is the same, and 0 if it is random."
+    ),
+    "cosine": "The cosine of the angle between the two gradients. It is 1 if both have the same direction.",
     "times the next": "The ratio of this gradient to the next gradient in the ranking.",
     "average cost": "How wrong the network is, as the mean over the training images. A perfect network has the cost 0.",
     "seed": "The number that decides all random choices. A run with the same seed repeats the same choices.",

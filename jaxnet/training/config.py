@@ -7,7 +7,7 @@ from jaxnet.training.tables import ACTIVATIONS, DISTORTIONS, INITIALIZERS, LOSSE
 
 Preset = Literal["film", "nielsen", "modern", "wide", "convnet"]
 Model = Literal["dense", "convnet"]
-Dtype = Literal["float32", "float64", "bfloat16"]
+Dtype = Literal["float32", "float64", "bfloat16", "mixed"]
 Precision = Literal["default", "high", "highest"]
 if TYPE_CHECKING:  # a type checker cannot read names from a table
     Activation: TypeAlias = str
@@ -53,7 +53,7 @@ class TrainConfig(NamedTuple):
         dropout: The fraction of the hidden neurons that are switched off at random in each step.
         validation: How many training images to hold out of the training, to evaluate the network on them. 0 means no images.
         seed: A number from 0 to 4294967295. It decides the random start, the order of the images, shifts and held-out images.
-        dtype: The type of the parameters and of the arithmetic.
+        dtype: The type of the parameters and of the arithmetic. mixed keeps parameters in float32 and computes in bfloat16.
         precision: The precision of float32 matrix products on a GPU or TPU. With default, factors are rounded to TF32 or bfloat16.
         device: The device to compute on: cpu, gpu or tpu. If it is None, jax chooses a device.
         devices: How many devices share the training. Each device gets an equal part of every batch.
@@ -91,6 +91,11 @@ class TrainConfig(NamedTuple):
     devices: int = 1
     layer_devices: int = 1
     reproducible: bool = False
+
+
+def params_dtype(dtype: Dtype) -> str:
+    """The type of the parameters and of the optimizer's state, for a setting `dtype`."""
+    return "float32" if dtype == "mixed" else dtype
 
 
 _OF_CONVNET = {

@@ -13,7 +13,7 @@ import optax
 from jaxnet import bang
 from jaxnet.core import augment, devices, dropout, losses, mesh, network, types
 from jaxnet.core.descent import Descent, gradient_descent
-from jaxnet.training.config import TrainConfig, all_sizes, check
+from jaxnet.training.config import TrainConfig, all_sizes, check, params_dtype
 from jaxnet.training.tables import ACTIVATIONS, DISTORTIONS, INITIALIZERS, LOSSES, OPTIMIZERS, SCHEDULES
 
 
@@ -56,7 +56,8 @@ def build_optimizer(
     """
     rate = settings.learning_rate if learning_rate is None else learning_rate
     decay = settings.weight_decay if weight_decay is None else weight_decay
-    scheduled, real = SCHEDULES[settings.schedule](rate, max(1, steps)), jnp.promote_types(settings.dtype, jnp.float32)
+    scheduled = SCHEDULES[settings.schedule](rate, max(1, steps))
+    real = jnp.promote_types(params_dtype(settings.dtype), jnp.float32)
     # The count is converted to a float, because optax turns a whole number into a rate in single precision.
     schedule = lambda count: scheduled(jnp.asarray(count, real))
     more = {"weight_decay": decay} if settings.optimizer == "adamw" else {}
@@ -82,7 +83,7 @@ def build(settings: TrainConfig, *, image_shape: tuple[int, ...], classes: int, 
         ValueError: If `check` refuses the settings.
     """
     check(settings)
-    dtype, sizes = jnp.dtype(settings.dtype), all_sizes(settings.sizes, math.prod(image_shape), classes)
+    dtype, sizes = jnp.dtype(params_dtype(settings.dtype)), all_sizes(settings.sizes, math.prod(image_shape), classes)
     if settings.model == "convnet":
         from jaxnet.models import flax_nnx  # imported here, because it imports flax
 
@@ -94,9 +95,12 @@ def build(settings: TrainConfig, *, image_shape: tuple[int, ...], classes: int, 
         apply = functools.partial(
             network.apply, activation=ACTIVATIONS[settings.activation], output=ACTIVATIONS[settings.output]
         )
-    cost = losses.average(apply, LOSSES[settings.loss])
+    loss = LOSSES[settings.loss]
+    cost = losses.average(apply, loss)
+    if settings.dtype == "mixed":
+        apply = computed_in(jnp.bfloat16, apply)
     optimizer = build_optimizer(settings, steps)
-    augmented_cost, keyed = _hardened(settings, cost)
+    augmented_cost, keyed = _hardened(settings, losses.average(apply, loss))
     # On a CPU, XLA runs convolutions inside a loop ten to twenty times slower. So on a CPU, each step is a compiled
     # program of its own.
     alone = settings.model == "convnet" and devices.current().platform == "cpu"
@@ -107,7 +111,7 @@ def build(settings: TrainConfig, *, image_shape: tuple[int, ...], classes: int, 
     return Functions(
         init,
         apply,
-        LOSSES[settings.loss],
+        loss,
         cost,
         optimizer,
         augmented_cost,
@@ -117,12 +121,39 @@ def build(settings: TrainConfig, *, image_shape: tuple[int, ...], classes: int, 
     )
 
 
+def computed_in(dtype: Any, apply: Callable[..., Any]) -> Callable[..., Any]:
+    """Compute a function of parameters in a narrow type. The parameters and the results keep their own type.
+
+    Args:
+        dtype: The type of the arithmetic, such as `jnp.bfloat16`.
+        apply: `apply(params, ...) -> array`. Its other arguments are narrowed too, if they are arrays of floats.
+
+    Returns:
+        A function like `apply`. Its gradient has the type of the parameters.
+
+    Source: Micikevicius et al., "Mixed Precision Training" (2018).
+    """
+    is_float = lambda leaf: jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
+    narrow = lambda leaf: jnp.asarray(leaf, dtype) if is_float(leaf) else leaf
+
+    def narrowed(params: types.Params, *rest: Any) -> Any:
+        wide = jnp.result_type(*jax.tree.leaves(params))
+        return apply(*jax.tree.map(narrow, (params, *rest))).astype(wide)
+
+    return narrowed
+
+
 def _hardened(settings: TrainConfig, cost: losses.Average) -> tuple[types.Cost, bool]:
     """Make the cost for training, and tell whether its batches need a key. It may include distortions and dropout."""
     harder: types.Cost = cost
     if settings.dropout:
         squash = {"activation": ACTIVATIONS[settings.activation], "output": ACTIVATIONS[settings.output]}
-        harder = dropout.dropout_cost(cost.loss, settings.dropout, **squash)
+        loss = cost.loss
+        if settings.dtype == "mixed":  # the network computes in bfloat16, and the loss in float32
+            loss = lambda output, label: cost.loss(output.astype(jnp.float32), label)
+        harder = dropout.dropout_cost(loss, settings.dropout, **squash)
+        if settings.dtype == "mixed":
+            harder = computed_in(jnp.bfloat16, harder)
     distortions = [functools.partial(augment.shift, pixels=settings.shift)] if settings.shift else []
     distortions += [DISTORTIONS[settings.distortion]] if settings.distortion != "none" else []
     for distortion in distortions:

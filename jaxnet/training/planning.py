@@ -15,7 +15,7 @@ from jaxtyping import Array
 from jaxnet import data
 from jaxnet.core.types import Batch, Dataset, Params
 from jaxnet.data.tfds import means_a_file
-from jaxnet.training.config import TrainConfig, all_sizes, require_seed, require_sizes
+from jaxnet.training.config import TrainConfig, all_sizes, params_dtype, require_seed, require_sizes
 from jaxnet.training.functions import Functions, build
 
 
@@ -149,7 +149,7 @@ def _require_memory(settings: TrainConfig, pixels: int, classes: int) -> None:
     count = settings.candidates * sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(sizes))
     known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if known else math.inf
-    size = count * jnp.dtype(settings.dtype).itemsize
+    size = count * jnp.dtype(params_dtype(settings.dtype)).itemsize
     if settings.model == "dense" and size > memory:
         raise ValueError(
             f"sizes {' '.join(map(str, settings.sizes))} give {count:,} parameters, which need {size / 1e9:,.0f} GB; this "

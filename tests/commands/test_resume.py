@@ -101,6 +101,7 @@ def test_a_run_that_is_not_finished_is_read_at_its_last_checkpoint(changes, watc
     assert commands.resume(tmp_path / "run")["steps"] == 60
 
 
+@pytest.mark.slow
 def test_more_epochs_are_those_of_a_training_that_had_them_from_the_start(npz, tmp_path):
     short, long = (CONSTANT._replace(data=str(npz), epochs=epochs) for epochs in (1, 3))
     commands.train(short, out=tmp_path / "run", pictures=False)

@@ -30,7 +30,7 @@ def npz(small, tmp_path_factory):
 
 def test_a_sweep_writes_what_it_found(npz, tmp_path):
     found = sweep(QUICK._replace(data=npz), {"learning_rate": [0.5, 4.0]}, seeds=3, out=tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == _sweep.WRITTEN
+    assert {path.name for path in (tmp_path / "out").iterdir()} == _sweep.WRITTEN - {"resume"}
     with (tmp_path / "out" / "members.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(float(row["learning_rate"]), int(row["seed"])) for row in rows] == [
@@ -144,7 +144,7 @@ def test_a_stopped_sweep_is_saved(npz, tmp_path, monkeypatch):
     monkeypatch.setattr(_sweep, "stoppable", already)
     found = sweep(QUICK._replace(data=npz), {"learning_rate": [0.5]}, seeds=2, out=tmp_path / "out")
     assert found.interrupted
-    assert {path.name for path in (tmp_path / "out").iterdir()} == _sweep.WRITTEN
+    assert {path.name for path in (tmp_path / "out").iterdir()} == _sweep.WRITTEN - {"resume"}
     assert json.loads((tmp_path / "out" / "sweep.json").read_text())["rows"][0]["cost"] is None
 
 

@@ -29,7 +29,7 @@ def largest_difference(one, other):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"devices": 8},
+        pytest.param({"devices": 8}, marks=pytest.mark.slow),
         pytest.param({"devices": 8, "layer_devices": 4}, id="layers", marks=pytest.mark.slow),
         pytest.param({"devices": 2, "candidates": 3}, marks=pytest.mark.slow),
     ],
@@ -68,6 +68,7 @@ def test_a_sum_whose_order_depends_on_the_devices_is_noticed(small, monkeypatch)
     assert 0 < largest_difference(one, other) < 1e-4
 
 
+@pytest.mark.slow
 def test_layers_are_really_divided(small):
     plan = training.plan(ADAM._replace(devices=4, layer_devices=4), small)
     *_, last = training.fit(plan, evaluate_every=0)
@@ -118,9 +119,8 @@ def _watched(params, batch):
     return descent.update(descent.init(params), batch)[1].signals
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in ("watch", "worth") else ()) for name in INSTRUMENTS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", INSTRUMENTS)
 def test_instruments_give_the_same_numbers_on_divided_arrays(name, divided):
     params, batch, params_there, batch_there = divided
     one, other = INSTRUMENTS[name](params, batch), INSTRUMENTS[name](params_there, batch_there)

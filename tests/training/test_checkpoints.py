@@ -51,7 +51,7 @@ def differences(one, other):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=() if name in ("momentum and cosine", "keys") else pytest.mark.slow) for name in CASES],
+    [pytest.param(name, marks=() if name == "momentum and cosine" else pytest.mark.slow) for name in CASES],
 )
 @pytest.mark.parametrize("resident", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_continued_training_is_the_training_never_ended(name, resident, small, tmp_path, monkeypatch):
@@ -200,6 +200,7 @@ def test_a_state_that_is_not_finite_is_never_saved(small, tmp_path):
     assert kept.steps() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endless", [False, True])
 def test_any_cost_pytree_and_batches_continue(endless, small, tmp_path):
     cost = lambda p, batch: jnp.mean((batch["x"] @ p["w"] + p["shift"][0][None] - batch["y"]) ** 2)

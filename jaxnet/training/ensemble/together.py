@@ -22,7 +22,7 @@ from jaxnet.core.devices import arithmetic, cores, current, resident
 from jaxnet.core.types import Batch, Dataset, Params
 from jaxnet.training import planning
 from jaxnet.training.checkpoints import Checkpoints, Judged
-from jaxnet.training.config import TrainConfig
+from jaxnet.training.config import TrainConfig, params_dtype
 from jaxnet.training.ensemble.members import alike, check, follow, starts
 from jaxnet.training.ensemble.results import Group, Results, Unjudged
 from jaxnet.training.fitting import evaluate, fit
@@ -320,7 +320,7 @@ def _numbered(plan: Plan) -> Descent:
 
 
 def _numbers(plans: Sequence[Plan]) -> dict[str, Array]:
-    dtype = jnp.promote_types(plans[0].settings.dtype, jnp.float32)
+    dtype = jnp.promote_types(params_dtype(plans[0].settings.dtype), jnp.float32)
     names = ("learning_rate", "weight_decay")
     return {name: jnp.asarray([getattr(plan.settings, name) for plan in plans], dtype) for name in names}
 
