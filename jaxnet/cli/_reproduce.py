@@ -47,7 +47,7 @@ def reproduce(
 ) -> None:
     """Do the experiment for a question of the film, or repeat a paper's experiment.
 
-    The answer has intervals, and a verdict from the comparison with published numbers.
+    The answer has intervals and a verdict, compared with published numbers.
 
     If the command is stopped, run it again. It does the unfinished parts.
 

@@ -45,6 +45,7 @@ class TrainConfig(NamedTuple):
         schedule: The course of the learning rate. It falls to 0 with linear, cosine and onecycle; with onecycle it rises first.
         weight_decay: A factor that pulls parameters to 0. Each step adds factor * parameter to the gradient (adamw: to the update).
         budget: The fraction of the parameters that a step may move: the parameters whose updates lower the cost most. 1 means all.
+        frozen: Layers or arrays that the training leaves unchanged: 0 means the first layer, 0/biases only its biases.
         candidates: How many networks to train at a time. The network with the lowest cost over all training images is kept.
         epochs: How many times to go through all training images.
         batch_size: How many images each step uses.
@@ -77,6 +78,7 @@ class TrainConfig(NamedTuple):
     schedule: Schedule = "linear"
     weight_decay: float = 0.0
     budget: float = 1.0
+    frozen: tuple[str, ...] = ()
     candidates: int = 1
     epochs: int = 25
     batch_size: int = 32

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -64,7 +64,25 @@ def build_optimizer(
     optimizer = OPTIMIZERS[settings.optimizer](schedule, **more)
     if settings.weight_decay and settings.optimizer != "adamw":
         optimizer = optax.chain(optax.add_decayed_weights(decay), optimizer)
+    if settings.frozen:
+        mask = functools.partial(_frozen, settings.frozen)
+        optimizer = optax.chain(optimizer, optax.masked(optax.set_to_zero(), mask))
     return bang.keep_top(optimizer, settings.budget)
+
+
+def _frozen(names: Sequence[str], params: types.Params) -> Any:
+    """Which arrays are frozen: the arrays with these names, and the arrays of the layers with these names.
+
+    Raises:
+        ValueError: If there is no such array or layer.
+    """
+    there = [name for name, _ in bang.named_leaves(params)]
+    within = lambda name, wanted: name == wanted or name.startswith(f"{wanted}/")
+    for wanted in names:
+        if not any(within(name, wanted) for name in there):
+            raise ValueError(f"frozen names {wanted!r}, but the arrays are {', '.join(there)}")
+    flags = [any(within(name, wanted) for wanted in names) for name in there]
+    return jax.tree.unflatten(jax.tree.structure(params), flags)
 
 
 def build(settings: TrainConfig, *, image_shape: tuple[int, ...], classes: int, steps: int) -> Functions:

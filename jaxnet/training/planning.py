@@ -138,6 +138,8 @@ def plan(settings: TrainConfig, dataset: Dataset, *, drawn: bool = True) -> Plan
     functions = build(
         settings, image_shape=tuple(examples.images.shape[1:]), classes=len(dataset.classes), steps=num_steps
     )
+    if settings.frozen:  # names that no array has are refused now
+        jax.eval_shape(lambda key: functions.descent.init(functions.init(key)), order_key)
     first = Batch(examples.images[:JUDGED], examples.labels[:JUDGED])
     params = start(settings, functions) if drawn else None
     return Plan(settings, functions, examples, judged or first, judged is not None, num_steps, params, order_key)

@@ -301,7 +301,13 @@ def _field(folder: Path, name: str, there: dict[str, Any], field: str, kind: Any
 def _settings(folder: Path, told: dict[str, Any]) -> tuple[TrainConfig, tuple[int, ...], tuple[str, ...]]:
     """Get the settings, the shape of an image and the classes from the folder's settings.json, and check every field."""
     name = "settings.json"
-    younger = ("test_fraction", "devices", "layer_devices", "reproducible")  # settings that older runs do not have
+    younger = (
+        "test_fraction",
+        "frozen",
+        "devices",
+        "layer_devices",
+        "reproducible",
+    )  # settings that older runs do not have
     defaults = {field: TrainConfig._field_defaults[field] for field in younger}
     there = defaults | _field(folder, name, told, "settings", dict)
     if unknown := [field for field in there if field not in TrainConfig._fields]:

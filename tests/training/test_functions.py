@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnet import losses, network, presets
+from jaxnet import bang, losses, network, presets, training
 from jaxnet.training import config
 from jaxnet.training.config import TrainConfig
 from jaxnet.training.functions import build
@@ -111,3 +111,25 @@ def test_float64_trains_in_float64(hundred):
         state, info = made.descent.update(made.descent.init(made.init(jax.random.key(0))), hundred)
         assert info.cost.dtype == jnp.float64
         assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype("float64")}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adamw", marks=pytest.mark.slow)])
+def test_frozen_layers_stay_and_the_others_learn(optimizer, small):
+    settings = presets.film._replace(
+        sizes=(4, 5), epochs=1, optimizer=optimizer, learning_rate=0.01, weight_decay=0.1, frozen=("0", "2/biases")
+    )
+    plan = training.plan(settings, small)
+    *_, last = training.fit(plan, evaluate_every=0)
+    changed = {
+        name: not np.array_equal(before, after)
+        for (name, before), (_, after) in zip(
+            bang.named_leaves(plan.params), bang.named_leaves(last.state.params), strict=True
+        )
+    }
+    assert changed == {"0/weights": False, "0/biases": False, "1/weights": True, "1/biases": True, "2/weights": True,
+                       "2/biases": False}  # fmt: skip
+
+
+def test_a_frozen_name_that_no_array_has_is_refused(small):
+    with pytest.raises(ValueError, match=r"frozen names 'hidden', but the arrays are 0/weights, 0/biases, 1/weights"):
+        training.plan(presets.film._replace(frozen=("0", "hidden")), small)
