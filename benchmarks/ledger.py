@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from jaxnet.commands._reproduce import HEADS, cells, duration
+from jaxnet.core.folders import write_file
 from jaxnet.experiments.findings import Finding
 from jaxnet.experiments.registry import EXPERIMENTS
 
@@ -70,7 +71,7 @@ def main(folders: list[Path]) -> None:
     ]  # fmt: skip
     if missing:
         lines += ["## Not run here", "", *missing, ""]
-    folders.write_file(HERE / "ledger.md", "\n".join([*head, *lines]).encode())
+    write_file(HERE / "ledger.md", "\n".join([*head, *lines]).encode())
     print(HERE / "ledger.md")
 
 

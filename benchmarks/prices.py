@@ -2,7 +2,8 @@
 
 python benchmarks/prices.py [--pairs 9]
 
-Each line is the median of the quotients: the time with the option, divided by the time without it, measured directly after each other.
+Each line is the median of the quotients: the time with the option, divided by the time without it. The two are measured one after
+the other.
 """
 
 import argparse

@@ -24,7 +24,7 @@ def batch(count):
     images = np.random.default_rng(count).integers(0, 256, (count, 4, 4), dtype=np.uint8)
     return Batch(images, np.arange(count) % 2)
 
-config = presets.film._replace(activation="softplus", epochs=1, sizes=(3,), batch_size=8)
+config = presets.film._replace(SETTING="NAME", epochs=1, sizes=(3,), batch_size=8)
 result = training.fit_and_record(training.plan(config, Dataset(batch(64), batch(16), ("0", "1"))))
 print(jaxnet.__file__, int(result.state.step), result.failed)
 """
@@ -62,22 +62,32 @@ def test_a_source_distribution_holds_every_page():
     assert all((ROOT / name).exists() for name in included)
 
 
-def test_an_activation_is_one_line(tmp_path):
-    recipe = re.search(r"### An activation\n(.*?)\n### ", TEXT, re.S).group(1)
-    line, table = re.search(r"```text\n +(\"softplus.*?)\n", recipe).group(1), "jaxnet/training/tables.py"
+@pytest.mark.parametrize(
+    ("title", "name", "line_of"),
+    [
+        ("An activation", "softplus", "ACTIVATIONS"),
+        pytest.param("A schedule", "quadratic", "SCHEDULES", marks=pytest.mark.slow),
+    ],
+)
+def test_an_activation_or_a_schedule_is_one_line(title, name, line_of, tmp_path):
+    recipe = re.search(rf"### {title}\n(.*?)\n### ", TEXT, re.S).group(1)
+    line, table = re.search(rf"```text\n +(\"{name}.*?)\n", recipe).group(1), "jaxnet/training/tables.py"
     assert table in recipe
     shutil.copytree(ROOT / "jaxnet", tmp_path / "jaxnet", ignore=shutil.ignore_patterns("mnist", "__pycache__"))
     before = (tmp_path / table).read_text(encoding="utf-8")
-    after = re.sub(r"^ACTIVATIONS\b.*\{$", rf"\g<0>\n    {line}", before, count=1, flags=re.M)
+    after = re.sub(rf"^{line_of}\b.*\{{$", rf"\g<0>\n    {line}", before, count=1, flags=re.M)
     assert after != before
     (tmp_path / table).write_text(after, encoding="utf-8")
     run = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(tmp_path)}, "capture_output": True, "text": True}
-    done = subprocess.run([sys.executable, "-c", TRAIN], timeout=120, **run)
+    changed = TRAIN.replace("SETTING", {"An activation": "activation", "A schedule": "schedule"}[title]).replace(
+        "NAME", name
+    )
+    done = subprocess.run([sys.executable, "-c", changed], timeout=120, **run)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(tmp_path / "jaxnet" / "__init__.py"), "8", "None"]
     done = subprocess.run([sys.executable, "-m", "jaxnet", "train", "--help"], timeout=120, **run)
     assert done.returncode == 0, done.stderr
-    assert "softplus" in done.stdout
+    assert name in done.stdout
 
 
 INSTRUMENT = """

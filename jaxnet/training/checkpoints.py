@@ -177,22 +177,17 @@ class Checkpoints:
         busy = self._writing is not None and not self._writing.done()
         return bool(self.every) and not busy and time.monotonic() - self._last >= self.every
 
-    def offer(self, checkpoint: Checkpoint, infos: Sequence[Any]) -> None:
-        """Begin to write a checkpoint, and return before it is written.
-
-        Args:
-            checkpoint: The checkpoint. Its `info` is not read.
-            infos: The infos of all chunks of steps so far.
-        """
+    def offer(self, checkpoint: Checkpoint) -> None:
+        """Begin to write a checkpoint, and return before it is written. The arrays are copied first."""
         self._last = time.monotonic()
-        state, parts, evaluations = jax.device_get((checkpoint.state, list(infos), checkpoint.evaluations))
+        state, evaluations = jax.device_get((checkpoint.state, checkpoint.evaluations))
         here = checkpoint._replace(state=state, evaluations=evaluations)
         self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._writing = self._pool.submit(self._write, here, parts)
+        self._writing = self._pool.submit(self._write, here)
 
-    def save(self, checkpoint: Checkpoint, infos: Sequence[Any]) -> None:
+    def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, and wait until it is written."""
-        self.offer(checkpoint, infos)
+        self.offer(checkpoint)
         self.wait()
 
     def wait(self) -> None:
@@ -207,11 +202,11 @@ class Checkpoints:
             self._pool.shutdown()
             self._pool = None
 
-    def _write(self, checkpoint: Checkpoint, infos: list[Any]) -> None:
+    def _write(self, checkpoint: Checkpoint) -> None:
         try:
             self._before_first()
             self._before_first = lambda: None
-            self._write_files(checkpoint, infos)
+            self._write_files(checkpoint)
             self.failed = None
         except Exception as error:  # on a full disk orbax can raise anything
             if self.failed is None:
@@ -221,10 +216,10 @@ class Checkpoints:
                 )
             self.failed = reason(error)
 
-    def _write_files(self, checkpoint: Checkpoint, infos: list[Any]) -> None:
+    def _write_files(self, checkpoint: Checkpoint) -> None:
         steps, *judged = zip(*checkpoint.evaluations, strict=True) if checkpoint.evaluations else ((), (), ())
         parts = {
-            "info": _named(jax.tree.map(lambda *parts: np.concatenate(parts), *infos)) if infos else {},
+            "info": _named(checkpoint.info),
             "evaluations": {
                 name: np.stack(part) for name, part in zip(Judged._fields[1:], judged, strict=True) if part
             },

@@ -42,7 +42,7 @@ class TrainConfig(NamedTuple):
         random_biases: Sample the biases at the start from a normal distribution (mean 0, deviation 1) instead of setting them to 0.
         optimizer: sgd is plain gradient descent, momentum is Nesterov's momentum 0.9. adam and adamw adapt each parameter's step.
         learning_rate: The largest step size. If only the optimizer changes, a suitable rate replaces the preset's rate.
-        schedule: The course of the learning rate. It falls to 0 with linear, cosine and onecycle; with onecycle it rises first.
+        schedule: The course of the learning rate. With constant it stays; with all others it falls to 0. onecycle rises first.
         weight_decay: A factor that pulls parameters to 0. Each step adds factor * parameter to the gradient (adamw: to the update).
         budget: The fraction of the parameters that a step may move: the parameters whose updates lower the cost most. 1 means all.
         frozen: Layers or arrays that the training leaves unchanged: 0 means the first layer, 0/biases only its biases.

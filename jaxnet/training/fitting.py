@@ -198,19 +198,21 @@ class _Saver:
         if evaluation is not None:
             self._evaluations.append(Judged(step, evaluation.cost, evaluation.accuracy))
         if self.checkpoints.due() and self._is_good():
-            self.checkpoints.offer(self._checkpoint(step, state), self._infos)
+            self.checkpoints.offer(self._checkpoint(step, state))
 
     def save(self) -> None:
         """Save the last state, and wait until it is saved."""
         if self._latest is not None and self._is_good():
-            self.checkpoints.save(self._checkpoint(*self._latest), self._infos)
+            self.checkpoints.save(self._checkpoint(*self._latest))
 
     def close(self) -> None:
         """Wait until the checkpoint that is being written is complete."""
         self.checkpoints.close()
 
     def _checkpoint(self, step: int, state: Any) -> Checkpoint:
-        return Checkpoint(step, state, None, tuple(self._evaluations), time.perf_counter() - self._begun)
+        # The record is joined each time, so that the next checkpoint fetches only new infos from the device.
+        self._infos = [jax.tree.map(lambda *parts: np.concatenate(parts), *jax.device_get(self._infos))]
+        return Checkpoint(step, state, self._infos[0], tuple(self._evaluations), time.perf_counter() - self._begun)
 
     def _is_good(self) -> bool:
         """Whether the state is finite. A guarded training goes back behind a state that is not."""

@@ -54,6 +54,8 @@ def test_schedules_start_positive_peak_at_the_learning_rate_and_end_low(schedule
     assert rates[0] > 0
     assert max(rates) == pytest.approx(0.3)
     assert rates[100] == pytest.approx(0.3 if schedule == "constant" else 0, abs=1e-6)
+    traced = jax.jit(lambda rate, step: SCHEDULES[schedule](rate, 100)(step))
+    assert float(traced(0.3, 50.0)) == pytest.approx(rates[50], rel=1e-4)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -87,7 +89,7 @@ def test_weight_decay_shrinks_what_no_gradient_holds(optimizer, push, hundred):
         ({"weight_decay": 0.1, "optimizer": "adam"}, "weight_decay needs optimizer sgd, momentum or adamw, got adam"),
         ({"loss": "cross_entropy"}, "output must be identity, got sigmoid"),
         ({**presets.convnet._asdict(), "sizes": (64,)}, r"sizes can be set only for dense networks, .* got \(64,\)"),
-        ({"dtype": "float8"}, "dtype must be one of float32, float64, bfloat16, got 'float8'"),
+        ({"dtype": "float8"}, "dtype must be one of float32, float64, bfloat16, mixed, got 'float8'"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes, message):
