@@ -125,11 +125,11 @@ class Checkpoints:
         damaged = []
         for step in reversed(self.steps()):
             try:
-                told = json.loads((self.folder / f"{step}.json").read_text())
+                told = read_json(self.folder / f"{step}.json")
                 version = int(told["format"])
                 if version <= FORMAT:
                     require_unchanged(self.folder, told["files"])
-            except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            except (OSError, ValueError, TypeError, KeyError) as error:
                 damaged.append(f"{self.folder / str(step)} is damaged ({' '.join(str(error).split())[:150]})")
                 continue
             if version > FORMAT:
@@ -153,7 +153,13 @@ class Checkpoints:
             if told[part]:
                 shapes = enumerate(told[part].values())
                 tree[part] = {str(i): jax.ShapeDtypeStruct(shape, kind) for i, (shape, kind) in shapes}
-        read = restore_tree(self.folder / str(step), tree)
+        try:
+            read = restore_tree(self.folder / str(step), tree)
+        except Exception as error:  # orbax raises many kinds of errors
+            raise ValueError(
+                f"{self.folder / str(step)} cannot be read, although it is not damaged ({' '.join(str(error).split())[:150]}); "
+                "continue with the version of orbax that wrote it"
+            ) from error
         leaves, judged = (
             [np.asarray(read[part][str(i)]) for i in range(len(told[part]))] for part in ("info", "evaluations")
         )
@@ -239,16 +245,14 @@ class Checkpoints:
         told = {"format": FORMAT, "seconds": checkpoint.seconds, "evaluated": steps, **shapes}
         told["state"] = _described(checkpoint.state)
         told["files"] = save_tree(folder, tree)
-        write_file(folder.with_suffix(".json"), json.dumps(told).encode())
+        write_json(folder.with_suffix(".json"), told)
         self._remove(keep=self.steps()[-KEPT:])
 
     def _remove(self, keep: Sequence[int]) -> None:
         """Remove older checkpoints, and parts of checkpoints that a killed process did not finish."""
         stay = {str(step) for step in keep}
-        for path in (
-            *self.folder.glob("*.json"),
-            *self.folder.iterdir(),
-        ):  # first the files without which a folder counts not
+        # The JSON files come first, because a folder without its JSON file does not count.
+        for path in (*self.folder.glob("*.json"), *self.folder.iterdir()):
             if path.stem in stay or not path.exists():
                 continue
             if path.is_dir():
@@ -265,6 +269,38 @@ def _described(state: Any) -> dict[str, str]:
 def _named(tree: Any) -> dict[str, Any]:
     paths = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}
+
+
+def write_json(path: Path, told: dict[str, Any]) -> None:
+    """Write a dictionary as JSON, with the sha256 of its content, completely or not at all.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    signed = {**told, "sha256": _signature(told)}
+    write_file(path, (json.dumps(signed, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a dictionary that `write_json` wrote.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If the file is no JSON, or its content does not have the sha256 in the file.
+    """
+    try:
+        told = json.loads(path.read_text())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(told, dict):
+        raise ValueError(f"expected names with values, got a {type(told).__name__}")
+    if told.pop("sha256", None) != _signature(told):
+        raise ValueError("its content does not have the sha256 that it names, so it was damaged or changed")
+    return told
+
+
+def _signature(told: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def save_tree(folder: Path, tree: Any) -> dict[str, str]:

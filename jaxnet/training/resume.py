@@ -1,13 +1,12 @@
 """The part of a run folder with which a training continues: its settings, its facts and its checkpoints."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxnet._version import __version__
-from jaxnet.core.folders import write_file
 from jaxnet.core.json_types import as_tuples, fits, in_words
+from jaxnet.training.checkpoints import read_json, write_json
 from jaxnet.training.config import TrainConfig
 
 FOLDER = "resume"
@@ -98,7 +97,7 @@ def write(run: Path, begun: Begun | BegunSweep) -> None:
     command = next(name for name, kind in COMMANDS.items() if isinstance(begun, kind))
     told = {"format": FORMAT, "jaxnet": __version__, "command": command, **begun._asdict()}
     told["settings"] = begun.settings._asdict()
-    write_file(run / FOLDER / "run.json", (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
+    write_json(run / FOLDER / "run.json", told)
 
 
 def remove(run: Path) -> None:
@@ -119,13 +118,13 @@ def read(run: Path, command: str = "train") -> Any:
         A `Begun` or a `BegunSweep`.
 
     Raises:
-        ValueError: If the file is damaged, belongs to the other command, or was written by a newer version. The message
+        ValueError: If the file was damaged or changed, belongs to the other command, or was written by a newer version. The message
             names the file.
     """
     path = run / FOLDER / "run.json"
     remedy = "restore the folder from a copy, or train again"
     try:
-        told = json.loads(path.read_text())
+        told = read_json(path)
         version = told.pop("format")
         if not isinstance(version, int):
             raise TypeError(f"field format must be a whole number, got {version!r}")
@@ -136,7 +135,7 @@ def read(run: Path, command: str = "train") -> Any:
         if there == command:
             settings = _fitting(told.pop("settings"), TrainConfig)
             return _fitting({**told, "settings": settings}, COMMANDS[command])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         said = " ".join(str(error).split())[:200] or type(error).__name__
         newer = "install the newer version" if "newer version" in said else remedy
         raise ValueError(f"{path}: {said}; {newer}") from error

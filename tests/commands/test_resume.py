@@ -12,7 +12,7 @@ import pytest
 
 from jaxnet import commands, presets
 from jaxnet.core import locks
-from jaxnet.training import resume, run_folder
+from jaxnet.training import checkpoints, resume, run_folder
 
 QUICK = presets.film._replace(epochs=3, sizes=(4,), seed=3)
 CONSTANT = QUICK._replace(schedule="constant", optimizer="momentum", learning_rate=0.2)
@@ -62,9 +62,9 @@ def test_a_killed_process_loses_nothing(npz, whole, tmp_path):
     process = subprocess.Popen(
         list(map(str, arguments)), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    checkpoints = resume.checkpoints_of(tmp_path / "run")
+    folder = resume.checkpoints_of(tmp_path / "run")
     for _ in range(6000):
-        if list(checkpoints.glob("*.json")) or process.poll() is not None:
+        if list(folder.glob("*.json")) or process.poll() is not None:
             break
         time.sleep(0.01)
     process.kill()
@@ -217,15 +217,20 @@ def test_what_cannot_be_continued_is_one_line(arguments, message, whole, tmp_pat
     [
         (lambda told: told | {"format": 99}, "a newer version of jaxnet wrote it .*install the newer version"),
         (lambda told: told | {"watch_every": "often"}, "field watch_every must be a whole number, got 'often'"),
-        (lambda told: [], "run.json: .*restore the folder from a copy"),
+        (lambda told: told | {"wish": 1}, "run.json: there is no field wish; restore the folder from a copy"),
     ],
 )
 def test_a_changed_record_of_the_beginning_is_named(change, message, npz, tmp_path):
     unfinished(npz, tmp_path / "run")
     path = tmp_path / "run" / "resume" / "run.json"
-    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    told = checkpoints.read_json(path)
+    checkpoints.write_json(path, change(told))
     with pytest.raises(ValueError, match=message):
         commands.resume(tmp_path / "run")
+    for damaged in ("[]", path.read_text()[:100], json.dumps(told | {"settings": told["settings"] | {"seed": 4}})):
+        path.write_text(damaged)
+        with pytest.raises(ValueError, match=r"run.json: .*restore the folder from a copy, or train again"):
+            commands.resume(tmp_path / "run")
 
 
 def test_the_command_continues_and_gives_the_result(npz, tmp_path, command):

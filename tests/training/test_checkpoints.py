@@ -1,7 +1,6 @@
 """A training that was ended and continued, again and again, equals a training that was never ended, bit for bit."""
 
 import itertools
-import json
 import logging
 
 import jax
@@ -105,6 +104,22 @@ def saved(folder, small, settings=MOMENTUM):
     return plan, Checkpoints(folder).steps()
 
 
+def test_every_changed_byte_of_the_record_is_noticed(tmp_path):
+    path = tmp_path / "record.json"
+    told = {"steps": [1, 25], "seconds": 1.5, "name": "a", "none": None}
+    checkpoints.write_json(path, told)
+    assert checkpoints.read_json(path) == told
+    content = path.read_bytes()
+    for i in range(len(content)):
+        for bit in range(8):
+            path.write_bytes(content[:i] + bytes([content[i] ^ (1 << bit)]) + content[i + 1 :])
+            try:
+                found = checkpoints.read_json(path)
+            except ValueError:
+                continue
+            assert found == told, "another kind of white space"
+
+
 def damages(path):
     content = path.read_bytes()
     middle = len(content) // 2
@@ -153,7 +168,7 @@ def test_checkpoints_of_another_training_or_a_newer_version_are_refused(small, t
     ):
         next(training.fit(other, checkpoints=Checkpoints(tmp_path / "run")))
     path = tmp_path / "run" / f"{steps[1]}.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": checkpoints.FORMAT + 1}))
+    checkpoints.write_json(path, checkpoints.read_json(path) | {"format": checkpoints.FORMAT + 1})
     with pytest.raises(ValueError, match="written by a newer version"):
         next(training.fit(other, checkpoints=Checkpoints(tmp_path / "run")))
     with pytest.raises(ValueError, match="every must be 0 or more seconds"):
