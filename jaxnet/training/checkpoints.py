@@ -19,6 +19,7 @@ import numpy as np
 
 from jaxnet.core.devices import current
 from jaxnet.core.folders import UNFINISHED, reason, write_file
+from jaxnet.core.leaves import is_key
 
 KEPT = 2
 """How many checkpoints stay in the folder. If the last one is damaged, the one before it is used."""
@@ -147,35 +148,32 @@ class Checkpoints:
         return None
 
     def _read(self, step: int, told: dict[str, Any], state: Any, info: Any) -> Checkpoint:
-        self._require_alike(step, told["state"], _described(state))
-        tree: dict[str, Any] = {"state": state}
-        for part in ("info", "evaluations"):
-            if told[part]:
-                shapes = enumerate(told[part].values())
-                tree[part] = {str(i): jax.ShapeDtypeStruct(shape, kind) for i, (shape, kind) in shapes}
+        shapes = told["arrays"]
+        self._require_alike(step, shapes["state"], _described(_named(state)))
+        size = sum(_bytes(*array) for part in shapes.values() for array in part.values())
         try:
-            read = restore_tree(self.folder / str(step), tree)
+            content = restore_tree(self.folder / str(step), {"bytes": jax.ShapeDtypeStruct((size,), np.uint8)})["bytes"]
         except Exception as error:  # orbax raises many kinds of errors
             raise ValueError(
                 f"{self.folder / str(step)} cannot be read, although it is not damaged ({' '.join(str(error).split())[:150]}); "
                 "continue with the version of orbax that wrote it"
             ) from error
-        leaves, judged = (
-            [np.asarray(read[part][str(i)]) for i in range(len(told[part]))] for part in ("info", "evaluations")
-        )
-        stacked = dict(zip(told["info"], leaves, strict=True))
+        found = _split(np.asarray(content), shapes)
+        leaves, structure = jax.tree.flatten(state)
+        restored = [_like(leaf, array) for leaf, array in zip(leaves, found["state"].values(), strict=True)]
+        stacked: Any = found["info"]
         if info is not None:
-            stacked = jax.tree.structure(info).unflatten(leaves) if leaves else None
-        evaluations = tuple(map(Judged, told["evaluated"], *judged)) if judged else ()
-        return Checkpoint(step, read["state"], stacked, evaluations, float(told["seconds"]))
+            stacked = jax.tree.structure(info).unflatten(stacked.values()) if stacked else None
+        evaluations = tuple(map(Judged, told["evaluated"], *found["evaluations"].values())) if told["evaluated"] else ()
+        return Checkpoint(step, structure.unflatten(restored), stacked, evaluations, float(told["seconds"]))
 
-    def _require_alike(self, step: int, there: dict[str, str], here: dict[str, str]) -> None:
+    def _require_alike(self, step: int, there: dict[str, Any], here: dict[str, Any]) -> None:
         different = next((name for name in there | here if there.get(name) != here.get(name)), None)
         if different is not None:
+            named = lambda known: "{1}{0}".format(*known[different]) if different in known else "absent"
             raise ValueError(
-                f"{self.folder / str(step)} belongs to another training: its {different} is "
-                f"{there.get(different, 'absent')}, this training has {here.get(different, 'none')}; continue it with its own "
-                "settings, or choose another folder"
+                f"{self.folder / str(step)} belongs to another training: its {different} is {named(there)}, this training has "
+                f"{named(here)}; continue it with its own settings, or choose another folder"
             )
 
     def due(self) -> bool:
@@ -186,8 +184,9 @@ class Checkpoints:
     def offer(self, checkpoint: Checkpoint) -> None:
         """Begin to write a checkpoint, and return before it is written. The arrays are copied first."""
         self._last = time.monotonic()
-        state, evaluations = jax.device_get((checkpoint.state, checkpoint.evaluations))
-        here = checkpoint._replace(state=state, evaluations=evaluations)
+        named = _named(checkpoint.state)
+        arrays, evaluations = jax.device_get((list(named.values()), checkpoint.evaluations))
+        here = checkpoint._replace(state=dict(zip(named, arrays, strict=True)), evaluations=evaluations)
         self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing = self._pool.submit(self._write, here)
 
@@ -224,27 +223,22 @@ class Checkpoints:
 
     def _write_files(self, checkpoint: Checkpoint) -> None:
         steps, *judged = zip(*checkpoint.evaluations, strict=True) if checkpoint.evaluations else ((), (), ())
-        parts = {
+        parts: dict[str, dict[str, np.ndarray]] = {
+            "state": checkpoint.state,
             "info": _named(checkpoint.info),
             "evaluations": {
                 name: np.stack(part) for name, part in zip(Judged._fields[1:], judged, strict=True) if part
             },
         }
-        tree: dict[str, Any] = {"state": checkpoint.state}
-        for part, arrays in parts.items():
-            if arrays:  # orbax reads no empty dictionaries
-                tree[part] = {str(i): array for i, array in enumerate(arrays.values())}
-        shapes = {
-            part: {name: [array.shape, str(array.dtype)] for name, array in arrays.items()}
-            for part, arrays in parts.items()
-        }
+        # orbax takes a few milliseconds for each array, so it gets the bytes of all arrays as one array.
+        content = np.concatenate([_as_bytes(array) for part in parts.values() for array in part.values()])
         folder = self.folder / str(checkpoint.step)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._remove(keep=self.steps()[-KEPT:])
         folder.with_suffix(".json").unlink(missing_ok=True)
-        told = {"format": FORMAT, "seconds": checkpoint.seconds, "evaluated": steps, **shapes}
-        told["state"] = _described(checkpoint.state)
-        told["files"] = save_tree(folder, tree)
+        told = {"format": FORMAT, "seconds": checkpoint.seconds, "evaluated": steps}
+        told["arrays"] = {part: _described(arrays) for part, arrays in parts.items()}
+        told["files"] = save_tree(folder, {"bytes": content})
         write_json(folder.with_suffix(".json"), told)
         self._remove(keep=self.steps()[-KEPT:])
 
@@ -261,14 +255,47 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
 
 
-def _described(state: Any) -> dict[str, str]:
-    """The type and shape of every array of a state, by name."""
-    return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in _named(state).items()}
-
-
 def _named(tree: Any) -> dict[str, Any]:
+    """The arrays of a pytree by name. The random keys are given as integers."""
     paths = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}
+    plain = lambda leaf: jax.random.key_data(leaf) if is_key(leaf) and isinstance(leaf, jax.Array) else leaf
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): plain(leaf) for path, leaf in paths}
+
+
+def _described(arrays: dict[str, Any]) -> dict[str, Any]:
+    """The shape and the type of every array, by name."""
+    return {name: [list(array.shape), str(array.dtype)] for name, array in arrays.items()}
+
+
+def _bytes(shape: Sequence[int], dtype: str) -> int:
+    return math.prod(shape) * jax.numpy.dtype(dtype).itemsize
+
+
+def _as_bytes(array: Any) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _split(content: np.ndarray, shapes: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+    """Cut bytes into the arrays that they hold."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    begin = 0
+    for part, arrays in shapes.items():
+        found[part] = {}
+        for name, (shape, dtype) in arrays.items():
+            end = begin + _bytes(shape, dtype)
+            found[part][name] = content[begin:end].copy().view(jax.numpy.dtype(dtype)).reshape(shape)
+            begin = end
+    return found
+
+
+def _like(leaf: Any, array: np.ndarray) -> Any:
+    """Put an array where a leaf of the state lies, as a random key if the leaf is one."""
+    sharding = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(current())
+    if is_key(leaf):
+        return jax.device_put(
+            jax.random.wrap_key_data(jax.numpy.asarray(array), impl=jax.random.key_impl(leaf)), sharding
+        )
+    return jax.device_put(array, sharding)
 
 
 def write_json(path: Path, told: dict[str, Any]) -> None:

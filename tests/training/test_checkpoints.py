@@ -253,3 +253,22 @@ def test_nothing_is_told_twice(small, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     saved(tmp_path, small)
     assert "absl" not in {record.name for record in caplog.records}
+
+
+def test_random_keys_and_narrow_types_in_the_state_continue(tmp_path):
+    state = {
+        "key": jax.random.key(3),
+        "half": jnp.arange(3, dtype=jnp.bfloat16),
+        "on": jnp.array([True, False]),
+        "n": jnp.int32(7),
+    }
+    kept = Checkpoints(tmp_path)
+    kept.save(checkpoints.Checkpoint(5, state, {"cost": np.arange(5.0)}, (), 1.5))
+    found = Checkpoints(tmp_path).restore(state)
+    assert found.step == 5
+    assert found.seconds == 1.5
+    np.testing.assert_array_equal(found.info["cost"], np.arange(5.0))
+    assert jax.random.uniform(found.state["key"]) == jax.random.uniform(state["key"])
+    for name in ("half", "on", "n"):
+        assert found.state[name].dtype == state[name].dtype
+        np.testing.assert_array_equal(found.state[name], state[name])
