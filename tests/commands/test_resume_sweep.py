@@ -41,6 +41,7 @@ def numbers(folder):
         return dict(arrays)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("own_order", "resident"),
     [

@@ -158,7 +158,9 @@ def test_nonsense_is_refused_before_anything_is_computed(finished, monkeypatch):
     for name, value in (("k", 0), ("points", 0), ("frames", 0)):
         with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
             commands.bang(finished, **{name: value})
-    with pytest.raises(ValueError, match="there is no instrument 'wroth', only worth, budget, examples, credit"):
+    with pytest.raises(
+        ValueError, match="there is no instrument 'wroth', only worth, budget, examples, precision, credit"
+    ):
         commands.bang(finished, ["wroth"])
     with pytest.raises(ValueError, match="at must be 'start' or 'end', got 'middle'"):
         commands.bang(finished, at="middle")
