@@ -10,7 +10,7 @@ import optax
 
 from jaxnet import bang, plot, training
 from jaxnet.bang.dead import REASONS
-from jaxnet.bang.selection import place
+from jaxnet.bang.selection import in_words, place
 from jaxnet.bang.streaming import flattened, mean_gradient, widened
 from jaxnet.core.devices import double_precision
 from jaxnet.core.leaves import leaves_with_paths, names
@@ -168,7 +168,7 @@ def of_precision(of: Subject, on_progress: Counted = uncounted) -> BangResults:
         grads = mean_gradient(narrow)(of.params, of.batch)[1]
         for name, found in bang.agreement(of.grads, grads).items():
             told = f"{100 * found.flipped:.2f}", f"{found.rank:.5f}", f"{found.cosine:.6f}"
-            rows.append((jnp.dtype(dtype).name, name, *told))
+            rows.append((jnp.dtype(dtype).name, in_words(name), *told))
         facts[f"signs that {jnp.dtype(dtype).name} flips"] = f"{rows[-1][2]} %"
     heads = ("type", "array", "flipped signs (%)", "rank correlation", "cosine")
     return BangResults({}, {}, facts, {}, {"The gradient in half precision": (heads, rows)})

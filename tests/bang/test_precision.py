@@ -7,6 +7,7 @@ import pytest
 
 from jaxnet import bang, training
 from jaxnet.bang.precision import agreement
+from jaxnet.bang.selection import in_words
 from jaxnet.reports import bang_report
 from jaxnet.training.functions import computed_in
 from jaxnet.training.presets import film, wide
@@ -69,7 +70,7 @@ def test_the_report_has_the_numbers_of_a_computation_by_hand(small):
             bang.named_leaves(exact), bang.named_leaves(jax.grad(cost)(plan.params)), strict=True
         ):
             flipped, rank, cosine = by_hand(one, other)
-            row = next(row for row in rows if row[:2] == (dtype, name))
+            row = next(row for row in rows if row[:2] == (dtype, in_words(name)))
             assert float(row[2]) / 100 == pytest.approx(flipped, abs=0.05)
             assert float(row[3]) == pytest.approx(rank, abs=0.05)
             assert float(row[4]) == pytest.approx(cosine, abs=0.002)
