@@ -103,7 +103,7 @@ def train(
             if not Checkpoints(resume_.checkpoints_of(folder)).steps():
                 resume_.remove(folder)
             raise
-    return _told(begun, folder, ended, told, unheeded(on_progress), on_result)
+    return _report(begun, folder, ended, told, unheeded(on_progress), on_result)
 
 
 def resume(
@@ -160,7 +160,7 @@ def resume(
                 ended = _trained(
                     begun, folder, temporary, str(run), checkpoint_every, unheeded(on_progress), overwrite=True
                 )
-    return _told(begun, folder, ended, str(run), unheeded(on_progress), on_result)
+    return _report(begun, folder, ended, str(run), unheeded(on_progress), on_result)
 
 
 def _finished(folder: Path) -> Begun:
@@ -170,7 +170,7 @@ def _finished(folder: Path) -> Begun:
 
 def require_new(folder: Path, *, overwrite: bool, written: Collection[str]) -> None:
     """Check that a command may write a folder. A training that is not finished is not replaced by mistake."""
-    if not overwrite and resume_.exists(folder):
+    if not overwrite and resume_.exists(folder) and folders.contents(folder) == {resume_.FOLDER}:
         raise FileExistsError(
             f"{folder} has a training that is not finished; continue it with --resume {folder}, replace it with --overwrite, or "
             "choose another --out"
@@ -179,6 +179,7 @@ def require_new(folder: Path, *, overwrite: bool, written: Collection[str]) -> N
 
 
 def require_cadence(checkpoint_every: int | float) -> None:
+    """Refuse a negative number of seconds between checkpoints."""
     if not checkpoint_every >= 0:
         raise ValueError(f"checkpoint_every must be 0 or more seconds, got {checkpoint_every}")
 
@@ -240,7 +241,7 @@ def _trained(
     overwrite: bool,
 ) -> Ended:
     """Load the data, train, score and save. If the folder has checkpoints, continue from the last good one."""
-    settings, kept = begun.settings, bool(checkpoint_every)
+    settings, kept = begun.settings, bool(checkpoint_every) or resume_.exists(folder)
     on_progress(Progress("loading"))
     with ThreadPoolExecutor(1) as pool:
         waking = pool.submit(training.keys, settings.seed)  # jax starts while the images are unpacked
@@ -298,7 +299,7 @@ def _trained(
     return Ended(run, plan, images, asked, trained)
 
 
-def _told(
+def _report(
     begun: Begun,
     folder: Path,
     ended: Ended,

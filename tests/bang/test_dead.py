@@ -86,6 +86,7 @@ def test_any_other_model_is_said_to_be_silent(batch):
     assert found.twins == ()
 
 
+@pytest.mark.slow
 def test_neurons_that_start_alike_stay_alike(batch):
     params, grad = broken("sigmoid"), jax.jit(jax.grad(film_cost))
     for _ in range(5):

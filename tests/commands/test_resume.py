@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,8 @@ def unfinished(npz, folder, settings=QUICK, **options):
     for path in folder.iterdir():
         if path.is_file():
             path.unlink()
+        elif path.name != resume.FOLDER:
+            shutil.rmtree(path)
     return result
 
 
@@ -154,6 +157,16 @@ def test_other_data_are_noticed(npz, tmp_path):
     assert commands.resume(tmp_path / "run")["steps"] == 60
 
 
+def test_without_new_checkpoints_the_old_ones_still_count(npz, whole, tmp_path):
+    unfinished(npz, tmp_path / "run")
+    seen = []
+    result = commands.resume(
+        tmp_path / "run", checkpoint_every=0, on_progress=lambda progress: seen.append(progress.step)
+    )
+    assert result["params_sha256"] == run_folder.load(whole).result["params_sha256"]
+    assert min(step for step in seen if step) > 20
+
+
 def test_two_processes_never_continue_one_run(npz, tmp_path):
     ended(npz, tmp_path / "run")
     with locks.locked(tmp_path / "run"), pytest.raises(FileExistsError, match="is being written by another process"):
@@ -168,6 +181,8 @@ def test_an_unfinished_run_is_not_replaced_in_silence(npz, tmp_path):
         commands.train(QUICK._replace(data=str(npz)), out=tmp_path / "run")
     commands.train(QUICK._replace(data=str(npz)), out=tmp_path / "run", overwrite=True, pictures=False)
     assert not resume.exists(tmp_path / "run")
+    with pytest.raises(FileExistsError, match=r"run exists; choose another --out, or --overwrite to replace it"):
+        commands.train(QUICK._replace(data=str(npz)), out=tmp_path / "run")
 
 
 def test_an_old_run_stays_until_the_new_one_is_finished(npz, whole, tmp_path):

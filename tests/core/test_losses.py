@@ -38,7 +38,9 @@ def test_cross_entropy_is_minus_the_log_of_the_right_softmax():
     assert cross_entropy(jnp.asarray(logits, jnp.float32), 2) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("loss", [squared_error, half_squared_error, cross_entropy])
+@pytest.mark.parametrize(
+    "loss", [squared_error, half_squared_error, pytest.param(cross_entropy, marks=pytest.mark.slow)]
+)
 def test_losses_have_right_gradients(loss):
     with jax.enable_x64(True):
         check_grads(lambda output: loss(output, 4), (jnp.linspace(-0.5, 1.5, 10),), order=2)

@@ -65,6 +65,7 @@ def on_one_cpu(monkeypatch, cores):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_on_one_cpu_every_core_has_its_share_and_every_network_its_own_numbers(small, monkeypatch):
     walked = on_one_cpu(monkeypatch, 3)
     results = ensemble.train_together(MEMBERS[:5], small)
@@ -84,6 +85,7 @@ def test_on_one_cpu_every_core_has_its_share_and_every_network_its_own_numbers(s
     assert {thread for thread, _ in walked} == {threading.get_ident()}
 
 
+@pytest.mark.slow
 def test_on_one_cpu_every_core_has_as_much_to_do(small, monkeypatch):
     walked = on_one_cpu(monkeypatch, 2)
     ensemble.train_together(MEMBERS, small, at_once=4, stopped=lambda: True)
@@ -144,6 +146,7 @@ def test_shapes_are_grouped_and_order_is_kept(small):
     assert results.accuracies[11, -1] == pytest.approx(float(last.evaluation.accuracy), abs=0.005)
 
 
+@pytest.mark.slow
 def test_a_member_that_diverges_stops_none_of_the_others(small):
     settings = QUICK._replace(activation="relu", output="identity", epochs=2)
     members = ensemble.grid(settings, learning_rate=[0.01, 1e6], seed=[0])
