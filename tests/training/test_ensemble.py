@@ -65,7 +65,6 @@ def on_one_cpu(monkeypatch, cores):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_on_one_cpu_every_core_has_its_share_and_every_network_its_own_numbers(small, monkeypatch):
     walked = on_one_cpu(monkeypatch, 3)
     results = ensemble.train_together(MEMBERS[:5], small)
@@ -85,7 +84,6 @@ def test_on_one_cpu_every_core_has_its_share_and_every_network_its_own_numbers(s
     assert {thread for thread, _ in walked} == {threading.get_ident()}
 
 
-@pytest.mark.slow
 def test_on_one_cpu_every_core_has_as_much_to_do(small, monkeypatch):
     walked = on_one_cpu(monkeypatch, 2)
     ensemble.train_together(MEMBERS, small, at_once=4, stopped=lambda: True)
