@@ -96,9 +96,12 @@ def train(
             note_begin(folder, begun)
         told = str(folder if out is None else out)
         try:
-            ended = _trained(
+            ready = _prepared(
                 begun, folder, temporary, told, checkpoint_every, unheeded(on_progress), overwrite=overwrite
             )
+            with stoppable() as asked:
+                trained = fit_and_record(ready.plan, asked=asked, **ready.options)
+                ended = _saved(ready, trained, asked)
         except Exception:
             if not Checkpoints(resume_.checkpoints_of(folder)).steps():
                 resume_.remove(folder)
@@ -157,9 +160,12 @@ def resume(
             ended = Ended(run_folder.load(folder), None, None, [])
         else:
             with _arithmetic(begun.settings):
-                ended = _trained(
+                ready = _prepared(
                     begun, folder, temporary, str(run), checkpoint_every, unheeded(on_progress), overwrite=True
                 )
+                with stoppable() as asked:
+                    trained = fit_and_record(ready.plan, asked=asked, **ready.options)
+                    ended = _saved(ready, trained, asked)
     return _report(begun, folder, ended, str(run), unheeded(on_progress), on_result)
 
 
@@ -212,15 +218,41 @@ def note_begin(folder: Path, begun: Begun | BegunSweep) -> None:
         )
 
 
+class Prepared(NamedTuple):
+    """A training before its first step.
+
+    Attributes:
+        begun: How the training was begun, with the facts about its data.
+        images: The data set.
+        plan: The plan.
+        options: Further arguments of `fit_and_record`.
+        folder: The run folder.
+        temporary: The hidden folder to write into.
+        out: The run folder as the user named it.
+        kept: Whether the run folder has checkpoints.
+        overwrite: Whether an existing run folder may be replaced.
+    """
+
+    begun: Begun
+    images: Dataset
+    plan: training.Plan
+    options: dict[str, Any]
+    folder: Path
+    temporary: Path
+    out: str
+    kept: bool
+    overwrite: bool
+
+
 class Ended(NamedTuple):
     """The end of a training.
 
     Attributes:
         run: The run, as it was saved.
-        plan: The plan of the training, if pictures can be drawn of it.
-        images: The data set.
+        plan: The plan of the training. If this process did not train, it is None.
+        images: The data set. If this process did not train, it is None.
         asked: The signals that came before the run was saved.
-        trained: The training's own result.
+        trained: The training's own result. If this process did not train, it is None.
     """
 
     run: run_folder.Run
@@ -230,17 +262,17 @@ class Ended(NamedTuple):
     trained: TrainResult | None = None
 
 
-def _trained(
+def _prepared(
     begun: Begun,
     folder: Path,
     temporary: Path,
-    told: str,
+    out: str,
     checkpoint_every: int | float,
     on_progress: OnProgress,
     *,
     overwrite: bool,
-) -> Ended:
-    """Load the data, train, score and save. If the folder has checkpoints, continue from the last good one."""
+) -> Prepared:
+    """Load the data, make the plan, and write how the training was begun."""
     settings, kept = begun.settings, bool(checkpoint_every) or resume_.exists(folder)
     on_progress(Progress("loading"))
     with ThreadPoolExecutor(1) as pool:
@@ -250,53 +282,55 @@ def _trained(
     plan = training.plan(settings, images)
     facts = _facts(plan, images)
     if begun.image_shape is not None:
-        _require_equal(begun, facts, told)
+        _require_equal(begun, facts, out)
     if begun.start_from is not None:
         plan = plan._replace(params=_old_params(plan, begun.start_from))
     begun = begun._replace(**facts)
     if kept:
         note_begin(folder, begun)
-    checkpoints = Checkpoints(
-        resume_.checkpoints_of(folder), every=checkpoint_every, last=settings.schedule == "constant",
-        before_first=lambda: resume_.write(folder, begun._replace(look=appearance_of(plan.train.images)._asdict())),
-    ) if kept else None  # fmt: skip
+    look = lambda: resume_.write(folder, begun._replace(look=appearance_of(plan.train.images)._asdict()))
+    last = settings.schedule == "constant"  # such a training can get more epochs
+    place = resume_.checkpoints_of(folder)
+    checkpoints = Checkpoints(place, every=checkpoint_every, last=last, before_first=look) if kept else None
     on_progress(Progress("compiling", 0, plan.num_steps))
-    with stoppable() as asked:
-        trained = fit_and_record(
-            plan, evaluate_every=begun.evaluate_every, watch_every=begun.watch_every, on_progress=on_progress, asked=asked,
-            checkpoints=checkpoints,
-        )  # fmt: skip
-        with stoppable(insist=False) as later:
-            run, failed = _unscored(plan, images, trained, told), trained.failed
-            run = run._replace(result=run.result | {"data_sha256": begun.data_sha256})
-            if failed is None:
-                try:
-                    run = _scored(plan, images, run)
-                except Exception as error:  # if a device has no free memory, it may raise any exception
-                    failed = error
-            if failed is not None:
-                why = f"{type(failed).__name__}: {folders.reason(failed)}"
-                run = run._replace(result=run.result | {"failed": why})
-            finished = trained.signal is None and failed is None
-            continued = not finished or settings.schedule == "constant"  # by --epochs, if it is finished
-            resumed = begun._replace(finished=finished, look=run.look and run.look._asdict()) if continued else None
-            bare = run._replace(history={}, evaluations={}, signals={})
-            write, less = (
-                functools.partial(_write, one, folder=folder if kept else None, begun=resumed) for one in (run, bare)
-            )
-            written = run_folder.WRITTEN if overwrite else {resume_.FOLDER}
-            replaced = overwrite or resume_.exists(folder)
+    options = {"evaluate_every": begun.evaluate_every, "watch_every": begun.watch_every}
+    options |= {"on_progress": on_progress, "checkpoints": checkpoints}
+    return Prepared(begun, images, plan, options, folder, temporary, out, kept, overwrite)
+
+
+def _saved(ready: Prepared, trained: TrainResult, asked: list[int]) -> Ended:
+    """Score a trained network, and save the run. Later signals are added to `asked`."""
+    settings, folder, checkpoints = ready.begun.settings, ready.folder, ready.options["checkpoints"]
+    with stoppable(insist=False) as later:
+        run, failed = _unscored(ready, trained), trained.failed
+        if failed is None:
             try:
-                folders.save(write, temporary, folder, overwrite=replaced, written=written, less=less)
-            except OSError as error:
-                if not isinstance(error, FileExistsError) and checkpoints is not None and checkpoints.steps():
-                    error.add_note(f"its last checkpoint is kept: `jaxnet train --resume {told}` continues from it")
-                raise
+                run = _scored(ready.plan, ready.images, run)
+            except Exception as error:  # if a device has no free memory, it may raise any exception
+                failed = error
+        if failed is not None:
+            why = f"{type(failed).__name__}: {folders.reason(failed)}"
+            run = run._replace(result=run.result | {"failed": why})
+        finished = trained.signal is None and failed is None
+        continued = not finished or settings.schedule == "constant"  # by --epochs, if it is finished
+        begun = ready.begun._replace(finished=finished, look=run.look and run.look._asdict()) if continued else None
+        bare = run._replace(history={}, evaluations={}, signals={})
+        write, less = (
+            functools.partial(_write, one, folder=folder if ready.kept else None, begun=begun) for one in (run, bare)
+        )
+        written = run_folder.WRITTEN if ready.overwrite else {resume_.FOLDER}
+        replaced = ready.overwrite or resume_.exists(folder)
+        try:
+            folders.save(write, ready.temporary, folder, overwrite=replaced, written=written, less=less)
+        except OSError as error:
+            if not isinstance(error, FileExistsError) and checkpoints is not None and checkpoints.steps():
+                error.add_note(f"its last checkpoint is kept: `jaxnet train --resume {ready.out}` continues from it")
+            raise
     asked += later
     if failed is not None:
         failed.add_note(f"the trained network is kept, without scores, in {run.result['out']}")
         raise failed
-    return Ended(run, plan, images, asked, trained)
+    return Ended(run, ready.plan, ready.images, asked, trained)
 
 
 def _report(
@@ -405,13 +439,15 @@ def _kept(out: str) -> Iterator[None]:
         raise
 
 
-def _unscored(plan: training.Plan, images: Dataset, trained: TrainResult, out: str) -> run_folder.Run:
+def _unscored(ready: Prepared, trained: TrainResult) -> run_folder.Run:
     """Collect the facts of a run that need no evaluation of the trained network."""
+    plan, images = ready.plan, ready.images
     settings, params = plan.settings, trained.state.params
     counts = np.bincount(np.asarray(images.test.labels))
     result = {
         "preset": settings.preset,
         "data": settings.data,
+        "data_sha256": ready.begun.data_sha256,
         "seed": settings.seed,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
         "steps": int(trained.state.step),
@@ -435,7 +471,7 @@ def _unscored(plan: training.Plan, images: Dataset, trained: TrainResult, out: s
         "failed": None,
         "device": describe(),
         "params_sha256": run_folder.params_sha256(params),
-        "out": out,
+        "out": ready.out,
     }
     return run_folder.Run(
         settings, params, trained.state, trained.history, trained.evaluations, result, tuple(plan.train.images.shape[1:]),
