@@ -29,7 +29,7 @@ def magnitude(grads: Any) -> Any:
 
 
 def share(grads: Any) -> Any:
-    """The fraction that each parameter contributes to the decrease of a small gradient descent step: g^2 / |g|^2.
+    """Each parameter's fraction of the decrease of the cost in a small gradient descent step: g^2 / |g|^2.
 
     The fractions hold for plain gradient descent only. For another optimizer use `earned`.
 

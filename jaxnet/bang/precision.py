@@ -14,10 +14,12 @@ class Agreement(NamedTuple):
 
     Attributes:
         flipped: The fraction of the parameters whose derivatives have different signs. Zero is a sign of its own.
-            Parameters with two zeros do not count.
-        rank: Spearman's rank correlation of the magnitudes, from -1 to 1. If all magnitudes of a gradient are equal, it is
-            NaN.
-        cosine: The cosine of the angle between the gradients, from -1 to 1. If a gradient is zero, it is NaN.
+            Parameters whose derivative is zero in both
+            gradients do not count.
+        rank: Spearman's rank correlation of the magnitudes, from -1 to 1. The rank is
+            NaN if all magnitudes of a gradient are equal.
+        cosine: The cosine of the angle between the gradients, from -1 to 1. The cosine is NaN if a
+            gradient is zero.
     """
 
     flipped: float
@@ -33,7 +35,7 @@ def agreement(grads: Params, others: Params) -> dict[str, Agreement]:
         others: Another gradient of the same parameters, such as the gradient in a narrow type.
 
     Returns:
-        For the name of each array, and for "all parameters": how well the gradients agree.
+        A dictionary with an agreement for each array, under the array's name, and one under "all parameters".
 
     Raises:
         ValueError: If the gradients do not have the same arrays.

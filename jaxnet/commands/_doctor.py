@@ -42,7 +42,8 @@ def doctor(*, seconds: int | float = 3) -> tuple[Checked, ...]:
         seconds: How long to measure the speed. 0 leaves this measurement out.
 
     Returns:
-        One result for each check. A check that fails itself is a result too: something is wrong.
+        One result for each check. If a check raises an error, its result says that something is
+        wrong.
     """
     checks: list[tuple[str, Callable[[], Checked]]] = [
         ("versions", _versions),
@@ -155,8 +156,8 @@ def _memory() -> Checked:
     share = os.environ.get("XLA_PYTHON_CLIENT_MEM_FRACTION", ".75")
     return Checked(
         "memory",
-        f"jax takes {share} of the card's memory at its start; XLA_PYTHON_CLIENT_PREALLOCATE=false takes it as needed, "
-        "XLA_PYTHON_CLIENT_MEM_FRACTION=.30 limits it",
+        f"jax takes {share} of the card's memory when it starts; with XLA_PYTHON_CLIENT_PREALLOCATE=false jax takes memory as "
+        "needed, with XLA_PYTHON_CLIENT_MEM_FRACTION=.30 it takes less",
     )
 
 

@@ -50,7 +50,7 @@ def train(
     network is saved without scores: the scores are None in `result.json`.
 
     While it trains, the function saves checkpoints in the run folder. `resume` continues a training that was ended early or
-    killed, and its result is the same, bit for bit.
+    killed. The result is then the same as without the interruption, bit for bit.
 
     Args:
         settings: The settings of the training. For example, `presets.film._replace(epochs=5)` changes a preset.
@@ -61,7 +61,7 @@ def train(
             are used. If it is 0, there is no evaluation. If it is None, there are at most 25 evaluations.
         watch_every: After this number of steps, measure again what the gradient does to every array of parameters, and write
             `signals.csv`. If it is 0, nothing is measured. The training itself does not change.
-        files: If the data set is given by name: a folder with its original files, so that nothing is downloaded.
+        files: A folder with the original files of a data set that is given by name. With it, nothing is downloaded.
         checkpoint_every: The number of seconds between checkpoints. If it is 0, there are no checkpoints.
         start_from: A run folder. The training begins with the parameters of this run instead of random parameters.
         on_progress: Called with the progress after every group of steps. If it raises an OSError, the error is ignored.
@@ -119,7 +119,7 @@ def resume(
 ) -> dict[str, Any]:
     """Continue a training that was ended early or killed.
 
-    On one machine, the result is equal to the result of a training that was never ended, bit for bit: the parameters, the
+    On one machine, the result is equal, bit for bit, to the result of a training without interruption: the parameters, the
     optimizer's state, the history and the evaluations. If the training is finished and its pictures are not, the pictures
     are drawn.
 
@@ -170,7 +170,7 @@ def resume(
 
 
 def _finished(folder: Path) -> Begun:
-    """How a training was begun that is finished and cannot get more epochs."""
+    """The beginning of a training that is finished and cannot get more epochs."""
     return Begun(run_folder.load(folder).settings, finished=True)
 
 
@@ -191,7 +191,7 @@ def require_cadence(checkpoint_every: int | float) -> None:
 
 
 def _require_more(settings: TrainConfig, epochs: int, run: str | Path) -> None:
-    """Refuse more epochs if the result would not be that of a training that had as many epochs from the start."""
+    """Refuse more epochs if a training with this number of epochs from the start would give another result."""
     if epochs <= settings.epochs:
         raise ValueError(
             f"epochs must be more than the {settings.epochs} epochs of {run}, because it is the number of epochs in all, got "
@@ -312,7 +312,9 @@ def _saved(ready: Prepared, trained: TrainResult, asked: list[int]) -> Ended:
             why = f"{type(failed).__name__}: {folders.reason(failed)}"
             run = run._replace(result=run.result | {"failed": why})
         finished = trained.signal is None and failed is None
-        continued = not finished or settings.schedule == "constant"  # by --epochs, if it is finished
+        continued = (
+            not finished or settings.schedule == "constant"
+        )  # a finished training can continue only with --epochs
         begun = ready.begun._replace(finished=finished, look=run.look and run.look._asdict()) if continued else None
         bare = run._replace(history={}, evaluations={}, signals={})
         write, less = (
@@ -366,7 +368,7 @@ def _report(
 
 
 def _facts(plan: training.Plan, images: Dataset) -> dict[str, Any]:
-    """The facts about the data that a training must find again when it continues."""
+    """The facts about the data and the packages. When a training continues, they are compared with the new facts."""
     return {
         "image_shape": tuple(plan.train.images.shape[1:]),
         "classes": images.classes,
@@ -386,7 +388,9 @@ def _require_equal(begun: Begun, facts: dict[str, Any], run: str) -> None:
     different = {name: old for name, old in (begun.versions or {}).items() if facts["versions"].get(name) != old}
     if different:
         words = ", ".join(f"{name} {old} (now {facts['versions'].get(name)})" for name, old in different.items())
-        logging.getLogger("jaxnet").warning(f"{run} began with {words}; its last bits may differ from then")
+        logging.getLogger("jaxnet").warning(
+            f"{run} began with {words}; the last bits of the result may differ from those of the old versions"
+        )
 
 
 def _old_params(plan: training.Plan, run: str) -> Params:

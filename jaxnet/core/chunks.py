@@ -26,7 +26,7 @@ class Epoch(NamedTuple):
         order: The positions of the examples that each step reads. If every network has its own order, the second axis
             counts networks.
         key: The key from which every step's key is made. If every network has its own key, there is one axis of
-            networks. If the cost needs no key, it is None.
+            networks. None if the cost needs no key.
         first: The number of the epoch's first step, counted from the start of the run.
     """
 

@@ -13,9 +13,9 @@ from jaxnet.core.devices import current
 from jaxnet.core.types import Batch, Cost, Params
 
 SHARDS = 16
-"""The number of equal parts of a batch whose gradients `reproducible` sums in a fixed order.
+"""`reproducible` cuts a batch into this number of equal parts, and sums their gradients in a fixed order.
 
-At most half as many devices can share the parts. A device with a single part would need no loop over its parts, and XLA would
+At most 8 devices can share the 16 parts. A device with a single part would need no loop over its parts, and XLA would
 compile the gradient of this part in another way.
 """
 
@@ -25,13 +25,13 @@ def mesh_of(devices: int, layer_devices: int = 1) -> Mesh:
 
     Args:
         devices: The number of all devices.
-        layer_devices: How many devices hold a layer together.
+        layer_devices: The number of devices that share each layer.
 
     Returns:
         A mesh with the axes "batch" and "layer". Its devices are of the current device's platform.
 
     Raises:
-        ValueError: If there are not so many devices, or they cannot be divided.
+        ValueError: If there are fewer devices, or their number is not a multiple of `layer_devices`.
     """
     here = current()
     there = jax.local_devices(backend=here.platform)
@@ -52,8 +52,8 @@ def mesh_of(devices: int, layer_devices: int = 1) -> Mesh:
 def place_state(state: Any, mesh: Mesh, *, stacked: bool = False) -> Any:
     """Put a training's state on the devices of a mesh.
 
-    Every device gets a copy. If the mesh divides layers, each array with at least two axes is divided along the first of
-    its axes that can be divided equally. An array of weights is divided along its neurons.
+    Every device gets a copy. If the mesh divides layers, each array with two or more axes is divided instead. It is
+    divided along its first axis that gives equal parts: an array of weights along its neurons.
 
     Args:
         state: The state.
@@ -139,7 +139,7 @@ def reproducible(descent: Descent, cost: Cost, mesh: Callable[[], Mesh]) -> Desc
 
 
 def _summed(cost: Cost, params: Params, part: Batch, devices: int) -> Any:
-    """The mean over all parts of the cost and the gradient, on one of the devices."""
+    """The cost and the gradient, each as the mean over all parts of the batch. Every device runs this function."""
     own = SHARDS // devices
     first = jax.lax.axis_index("batch") * own
     cut = lambda leaf: leaf.reshape(own, -1, *leaf.shape[1:])

@@ -174,8 +174,8 @@ def distances(known: Likeness, small: Float[np.ndarray, "batch pixel"]) -> Float
     """Squared distances from the mean. The unit in each direction is the standard deviation in this direction."""
     centered = small - known.mean
     along = centered @ known.components.T
-    # Each component was divided by its standard deviation. Multiplying by the component's own length gives a
-    # projection.
+    # Each component is a unit direction divided by its standard deviation. Dividing by its squared length gives the
+    # squared projection.
     lengths = (known.components**2).sum(1)
     left = (centered**2).sum(1) - (along**2 / lengths).sum(1)
     return (along**2).sum(1) + np.maximum(left, 0) / known.rest

@@ -63,7 +63,7 @@ class Checkpoint(NamedTuple):
 class Checkpoints:
     """The checkpoints of one training, in one folder.
 
-    A thread writes the checkpoints while the training goes on. A checkpoint is complete, or `restore` ignores it. If a
+    A thread writes the checkpoints while the training goes on. `restore` ignores incomplete checkpoints. If a
     checkpoint cannot be written, the training goes on, and the checkpoints before it stay.
 
     Attributes:
@@ -289,7 +289,7 @@ def _split(content: np.ndarray, shapes: dict[str, Any]) -> dict[str, dict[str, n
 
 
 def _like(leaf: Any, array: np.ndarray) -> Any:
-    """Put an array where a leaf of the state lies, as a random key if the leaf is one."""
+    """Put an array on the devices of a leaf of the state. If the leaf is a random key, the array becomes a random key."""
     sharding = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(current())
     if is_key(leaf):
         return jax.device_put(
@@ -322,7 +322,7 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise ValueError(f"expected names with values, got a {type(told).__name__}")
     if told.pop("sha256", None) != _signature(told):
-        raise ValueError("its content does not have the sha256 that it names, so it was damaged or changed")
+        raise ValueError("it was damaged or changed, because its sha256 is not the sha256 written in the file")
     return told
 
 
@@ -360,7 +360,7 @@ def require_unchanged(parent: Path, files: dict[str, str]) -> None:
 
     Args:
         parent: The parent folder of the checkpoint.
-        files: The sums from `save_tree`.
+        files: The sha256 of every file, from `save_tree`.
 
     Raises:
         Changed: If a file is missing, or has other bytes. The error has the name of the file.

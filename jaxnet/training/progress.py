@@ -17,8 +17,8 @@ class Progress(NamedTuple):
         examples_per_second: The speed since the first chunk was finished.
         signals: The latest values of a watched run, by array of parameters and then by signal. If the run is not
             watched, it is None.
-        left: The estimated seconds until several runs are finished, from the times of the finished runs. If there is
-            one run, it is None.
+        left: The estimated seconds until all of several runs are finished. The estimate uses the times of the runs that
+            are already finished. It is None if there is only one run.
     """
 
     phase: str

@@ -1,4 +1,4 @@
-"""The part of a run folder with which a training continues: its settings, its facts and its checkpoints."""
+"""The part of a run folder that continues a training: the settings, the facts about the data, and the checkpoints."""
 
 import shutil
 from pathlib import Path
@@ -25,7 +25,7 @@ class Begun(NamedTuple):
         watch_every: As in `commands.train`.
         pictures: As in `commands.train`.
         files: The folder with downloaded files, or None.
-        start_from: The run folder whose parameters the training began with, or None.
+        start_from: The run folder that the first parameters came from, or None.
         finished: Whether the training is finished.
         image_shape: The shape of an image. Before the data are loaded, it is None.
         classes: The names of the labels. Before the data are loaded, it is None.
