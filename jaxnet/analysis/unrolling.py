@@ -88,7 +88,7 @@ def _guarded(optimizer: optax.GradientTransformation) -> optax.GradientTransform
 
 
 def _evaluated(jaxpr: Any, constants: Any, given: Any) -> list[Any]:
-    """Evaluate a function, given as jax's list of operations, with roots that count as constant where they are zero."""
+    """Evaluate a function from jax's list of its operations. Roots count as constant where they are zero."""
     known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *given], strict=True))
     read = lambda variable: variable.val if hasattr(variable, "val") else known[variable]
     for equation in jaxpr.eqns:

@@ -81,8 +81,8 @@ def offsets(params: Any) -> list[Array]:
 def passed_back(form: Dense, params: Any, batch: Batch) -> tuple[list[Array], Reading]:
     """Each image's derivatives with respect to the weighted sums, and the inputs of all layers.
 
-    Each array has the shape (batch, neuron). In every layer, the gradient of one image is the outer product of its
-    derivatives and its inputs. This makes per-example gradients cheap.
+    Each array has the shape (batch, neuron). In every layer, the gradient of one image is an outer product: the
+    image's derivatives times the image's inputs. This makes per-example gradients cheap.
     """
     one = jax.grad(lambda *arguments: read(form, *arguments), argnums=1, has_aux=True)
     return jax.vmap(one, in_axes=(None, None, 0, 0))(params, offsets(params), batch.images, batch.labels)

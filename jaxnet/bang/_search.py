@@ -34,8 +34,8 @@ def radii(
         slope: The magnitudes of the gradient.
         curvature: The second derivatives.
         cost: The cost. Differences smaller than 1e-12 of the cost count as rounding errors.
-        known: Earlier measurements, in increasing order of length. If the prediction is wrong at some of these lengths,
-            the radius is smaller than the first of them.
+        known: Earlier measurements, in increasing order of length. The radius is smaller than the first length at
+            which the prediction is wrong.
         tolerance: The relative error of the prediction at the radius.
         farthest: The largest length to try.
         rounds: How many measurements to make for each parameter.

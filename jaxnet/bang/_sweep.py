@@ -118,7 +118,7 @@ class _Laid(NamedTuple):
 def dense(form: Dense, params: Any, batch: Batch) -> Sweep:
     """Measure nudges of all parameters of a fully connected network.
 
-    A nudge in one layer changes one neuron of that layer, and only for images where the weight's input is not zero. So
+    A nudge of a weight changes one neuron of its layer, and only for images in which the weight's input is not zero. So
     this function goes over the pairs (input, image) with a nonzero input. For each pair, it changes one neuron's sum,
     and recomputes only the layers after this neuron's layer.
 

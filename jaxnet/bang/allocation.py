@@ -133,7 +133,10 @@ def _simpson(start: Any, stop: Any, first: np.ndarray, middle: np.ndarray, last:
 
 
 def _groups(batch: Any, labels: int | None) -> list[tuple[int, Any, np.ndarray]]:
-    """The examples in pieces of equal length, each with one label only. Copies of examples, with weight 0, pad short pieces."""
+    """The examples in pieces of equal length, each with one label only.
+
+    Short pieces are filled up with copies of examples that have weight 0.
+    """
     count = examples(batch)
     marks = np.zeros(count, np.int64) if labels is None else labels_within(batch, labels)
     sizes = np.bincount(marks, minlength=labels or 1)

@@ -199,7 +199,7 @@ def _words(where: str, gradient: float, ratio: float) -> str:
 
 
 class Lorenz(NamedTuple):
-    """The budget curve: how much of the decrease the best parameters give together.
+    """The budget curve: the fraction of the decrease that comes from the best parameters together.
 
     Attributes:
         kept: The fractions of the parameters, from none to all. The best parameters come first.
@@ -221,7 +221,7 @@ def lorenz(values: Any) -> Lorenz:
             last.
 
     Returns:
-        The curve. If some updates work against the gradient, the curve rises above 1 and then falls back to 1.
+        The curve. If some updates raise the cost, the curve rises above 1 and then falls back to 1.
 
     Raises:
         ValueError: If the contributions do not sum to a positive number.

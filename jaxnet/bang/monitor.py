@@ -58,8 +58,8 @@ class WatchedInfo(NamedTuple):
     Attributes:
         cost: The cost of this step's batch, as in `Info`.
         gradient_norm: The Euclidean length of the gradient, as in `Info`.
-        signals: The signals. At steps that were not watched, all signals are NaN. At a watched step, a signal is NaN if
-            the step's own numbers make it NaN.
+        signals: The signals. At steps that were not watched, all signals are NaN. At a watched step, a signal is NaN
+            only if its formula gives NaN.
         watched: Whether the step was watched.
     """
 

@@ -135,7 +135,7 @@ def place(
     *,
     inputs_first: bool = False,
 ) -> str:
-    """Describe one parameter: by layer and neuron in jaxnet's own layers, or else by array name and position.
+    """Describe one parameter: in jaxnet's own layers by layer and neuron, elsewhere by array name and position.
 
     Args:
         name: The name of the array.

@@ -51,7 +51,7 @@ def affine(
         image: One image, of any dtype.
         turn: The largest turn in either direction, in degrees.
         scale: The largest relative change of the size. Each axis is scaled independently.
-        slant: The largest shear: how many pixels a row moves sideways for each row further up.
+        slant: The largest shear: each row moves sideways by at most this many pixels relative to the next row.
         move: The farthest move in each direction, in pixels.
 
     Returns:
@@ -139,7 +139,7 @@ def _smoother(size: int, deviation: float | int) -> Array:
 
 
 def _sampled(image: Any, moves: Array) -> Array:
-    """Read the image at every pixel plus its offset in `moves`, with linear interpolation between pixels."""
+    """For every pixel, read the image at the pixel's place plus its offset in `moves`. Between pixels, interpolate linearly."""
     image = jnp.asarray(image)
     height, width = image.shape[:2]
     rows, columns = jnp.indices((height, width)) + moves

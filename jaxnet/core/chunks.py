@@ -86,7 +86,7 @@ def _forget(number: int, of: Any) -> None:
 
 
 def is_chunk(tree: Any) -> bool:
-    """Whether a pytree holds an array that `shuffled` stacked along a leading axis of steps.
+    """Whether a pytree holds an array that the function `shuffled` made by stacking batches along an axis of steps.
 
     An array keeps its mark if other iterators pass it on.
     """

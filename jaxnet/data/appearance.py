@@ -35,7 +35,7 @@ class Appearance(NamedTuple):
         drawn: Whether the objects are drawn with strokes, which are thin in proportion to the object's size.
         extent: The median of the longer side of an object, as a fraction of the image's shorter side.
         center: The mean center of mass, row and column, as fractions of height and width.
-        thickness: The 5th and 95th percentile of the width of the strokes, as fractions of the longer side.
+        thickness: The 5th and 95th percentile of the width of the strokes, as fractions of the object's longer side.
     """
 
     shape: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Pictures of which parameters and labels change the cost.
+"""Pictures that show which parameters and labels change the cost.
 
 They show the loss change allocation, the gradient by label, and the measurements that `--watch-every` makes during a run.
 """
@@ -27,7 +27,7 @@ def loss_change_allocation(
     title: str = "",
     theme: Theme = DARK,
 ) -> Figure:
-    """Draw each array's part of the fall of the cost over a run.
+    """Draw how much each array contributes to the fall of the cost over a run.
 
     Args:
         ledger: From `bang.loss_change_allocation`.
@@ -38,8 +38,9 @@ def loss_change_allocation(
 
     Returns:
         The figure. Left: the thick line is the fall of the cost. Each thin line is the part of this fall that comes from one
-        array, in units of the cost. Right: each line is the part of the fall on the examples of one label. Where a line falls,
-        the array or the label raises the cost. The scale of the steps is logarithmic. Every line has its name at its end.
+        array, in units of the cost. Right: each line is the part of the fall that comes from the examples of one label. Where a
+        line falls, the array or the label raises the cost. The scale of the steps is logarithmic. Every line has its name at its
+        end.
     """
     figure = canvas(13.0, 5.2, theme)
     axes = [quiet(part, theme) for part in figure.subplots(1, 2)]

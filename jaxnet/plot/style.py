@@ -64,7 +64,7 @@ SHAPES_TEXT = matplotlib.__version_info__ >= (3, 11)
 
 
 def legible(names: Iterable[str]) -> list[str]:
-    r"""Prepare names for a picture: escape dollar signs, and replace names whose letters no font has.
+    r"""Prepare names for a picture: escape dollar signs, and replace names that no font can draw.
 
     Draw the names with `lettering(names)`, which chooses the fonts.
 
@@ -133,7 +133,7 @@ def _can_draw(name: str) -> bool:
 
 
 def _lacking(text: str) -> set[int]:
-    """The letters of a text that matplotlib's own font lacks. Line breaks do not count as letters."""
+    """The letters of a text that are missing in matplotlib's own font. Line breaks do not count as letters."""
     return {ord(letter) for letter in text if letter not in ("\n", LEFT_TO_RIGHT)} - _letters_in(
         findfont(FontProperties())
     )

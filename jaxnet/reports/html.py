@@ -107,9 +107,9 @@ def _cell(value: object) -> str:
 def sortable(names: Sequence[str], columns: Sequence[Sequence[object]]) -> str:
     """A long table for sorting and searching. A click on the name of a column sorts the rows by this column.
 
-    A search finds the rows that contain all words of the search. A number must match completely. It must also follow
-    the same word as in the search: "layer 2 neuron 7" finds one neuron. If the search is the complete text of a row's
-    first column, only this row is found.
+    A search finds the rows that contain all words of the search. A number must match completely. The word before the
+    number must match too: "layer 2 neuron 7" finds one neuron. If the search is the complete text of a row's first
+    column, only this row is found.
 
     Args:
         names: The names of the columns.

@@ -154,7 +154,10 @@ def publish_bang(
 
 
 def _classes(classes: Sequence[str]) -> dict[str, str]:
-    """A table of class names, for pictures that show a number because no font has the letters. Numbers need no table."""
+    """A table of class names, for pictures that show a number because no font has the letters.
+
+    If every name is just the class's number, there is no table.
+    """
     if all(name == str(i) for i, name in enumerate(classes)):
         return {}
     return {"Classes": html.table(("number of the class", "name"), list(enumerate(classes)))}

@@ -115,7 +115,7 @@ def write(folder: Path, run: Run) -> None:
 def load(folder: str | Path) -> Run:
     """Read a run folder back.
 
-    If the training is not finished, because its process was killed or still works, its last checkpoint is read, and a
+    If the process was killed or still works, the training is not finished. Then the last checkpoint is read, and a
     warning says so.
 
     Args:
@@ -142,7 +142,7 @@ def load(folder: str | Path) -> Run:
         _field(folder, "result.json", result, name, int)
     try:
         columns = archive(folder / "record.npz")
-    except Exception as error:  # for a damaged archive numpy, zipfile and zlib can raise anything
+    except Exception as error:  # numpy, zipfile and zlib can raise anything if the archive is damaged
         raise _unreadable(folder, "record.npz", error) from error
     try:
         look = _look(told.get("look"))
@@ -166,7 +166,7 @@ def load(folder: str | Path) -> Run:
     try:
         with arithmetic(dtype=settings.dtype):
             state = checkpoints.restore_tree(folder / "checkpoint", like)
-    except Exception as error:  # for a damaged checkpoint orbax can raise anything
+    except Exception as error:  # orbax can raise anything if the checkpoint is damaged
         raise _unreadable(folder, "checkpoint", error) from error
     if params_sha256(state.params) != expected:
         raise _unreadable(folder, "checkpoint", ValueError("its parameters do not have the sha256 in result.json"))

@@ -1,4 +1,4 @@
-"""Test whether chance explains measured structure, by comparing maps with shuffled pixels and with blobs.
+"""Test whether chance explains measured structure. The maps are compared to shuffled maps and to blobs.
 
 Every network gets a p-value for each comparison.
 """
@@ -25,7 +25,7 @@ class Structure(NamedTuple):
         fit: The share of a map's variance that its best edge explains, 0 to 1.
         moran_p: The probability that Moran's I is at least this large if the maps' pixels have no order.
         fit_p: The probability that the fit of edges is at least this large if the maps' pixels have no order.
-        edges_p: The probability that the fit of blobs is at least as large as the fit of the maps. Blobs are as smooth
+        edges_p: The probability that edges fit blobs at least as well as they fit the maps. Blobs are as smooth
             as the maps at every distance, but have no direction. If no blobs were sampled, it is NaN.
         shuffled_moran: The percentiles of Moran's I for the maps with shuffled pixels.
         shuffled_fit: The percentiles of the edges' fit for the maps with shuffled pixels.

@@ -22,7 +22,7 @@ def rolling(
     fps: int = 8,
     theme: Theme = DARK,
 ) -> FuncAnimation:
-    """Animate balls that go down one curve with different steps. Each frame is a step.
+    """Animate balls that go down one curve with different step sizes. Each frame is one step.
 
     Args:
         x: The places of the curve, (place,).

@@ -113,8 +113,8 @@ def random_planes(axis: Any, z: Any, names: Sequence[str], *, title: str = "", t
     """Draw the cost on planes of random directions around several places, all with one scale of height.
 
     Args:
-        axis: The distances in both directions, (point,). At distance 1, a neuron's weights change by a vector that
-            is as long as the vector of the weights.
+        axis: The distances in both directions, (point,). At distance 1, the change of a neuron's weights is as long
+            as these weights.
         z: The cost, (place, y, x).
         names: The names of the places.
         title: The headline.

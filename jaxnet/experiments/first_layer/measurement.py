@@ -48,7 +48,7 @@ class FirstLayerSettings(NamedTuple):
     """The settings of the experiment.
 
     Attributes:
-        seeds: The number of networks of the film and of each variation.
+        seeds: How many networks to train with the film's settings, and how many with each variation.
         epochs: The epochs of these networks.
         sliding_seeds: The number of convolutional networks.
         sliding_steps: The number of steps of these networks. A step takes 50 images.
@@ -143,7 +143,7 @@ def kind(arrays: Arrays, name: str) -> str:
 
 
 def _alarms(arrays: Arrays, name: str) -> float:
-    """Return the percentage of false detections in maps with blobs only. They are as large as the control's maps."""
+    """Return the percentage of false detections in maps with blobs only. These maps have the size of the control's maps."""
     return 100 * float((arrays["small_blobs_p" if name == "filters" else "blobs_p"] <= LEVEL).mean())
 
 

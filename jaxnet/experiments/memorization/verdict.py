@@ -35,7 +35,7 @@ def straight(arrays: Arrays, kind: str) -> np.ndarray:
 
 
 def capacities(arrays: Arrays, enough: float | int) -> np.ndarray:
-    """Return the largest number of images that each network still fits, (shape, seed)."""
+    """Return the largest number of images that each network still fits. The axes are network shape and seed."""
     return np.array([[fitted_up_to(arrays["counts"], own, enough) for own in shape.T] for shape in arrays["capacity"]])
 
 

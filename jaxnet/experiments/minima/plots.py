@@ -24,7 +24,7 @@ def by_width(
 
     Returns:
         The figure. Left: every dot is a network. Each width has a histogram beside its dots, and the line goes through the
-        means. Right: the standard deviation of the costs for each width, with its interval by resampling. The scale is
+        means. Right: the standard deviation of the costs for each width, with an interval from resampling. The scale is
         logarithmic.
 
     Raises:

@@ -75,7 +75,7 @@ def _on_teaching(view: View, treatment: str) -> str:
 
 
 def on_blame(view: View) -> str:
-    """Say whether the weights from never-lit pixels are part of the reason."""
+    """Say whether the weights from never-lit pixels are part of the reason for confidence on noise."""
     falls = {n: mean("", -view.change("confidence", n, "never-lit erased", "uniform")) for n in view.networks}
     guilty = [TITLES[n] for n in view.networks if view.guilty(n)]
     worst = max(abs(view.change("right", n, "never-lit erased").mean()) for n in view.networks)
