@@ -118,9 +118,11 @@ def decode(path: Path, *, longest: int | None = None) -> Shaped[np.ndarray, "hei
             file.draft(None, tuple(max(1, longest * side // whole) for side in file.size))
         file.load()
         factor = 1 if longest is None else max(1, max(file.size) // longest)
+        keyed = "transparency" in file.info
+        if file.mode in ("L", "RGB") and not keyed:  # nothing to convert, so no strips are needed
+            return _upright(np.array(file.reduce(factor) if factor > 1 else file), _turn(file))
         rows = max(1, 4_000_000 // (file.width * factor)) * factor
         strips = [(top, min(file.height, top + rows)) for top in range(0, file.height, rows)]
-        keyed = "transparency" in file.info
         planes = None
         for top, bottom in strips:  # one strip at a time, so that only the shrunk picture is in memory twice
             strip = _planes(file.crop((0, top, file.width, bottom)), factor, keyed)
