@@ -800,7 +800,8 @@ def test_after_a_kill_the_next_run_leaves_nothing_hidden(npz, tmp_path):
     process.wait()
     assert hidden(tmp_path)
     subprocess.run([*words, "1"], cwd=tmp_path, check=True, capture_output=True)
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["film-1"]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["film-1", "film-2"]
+    assert [path.name for path in (tmp_path / "runs" / "film-1").iterdir()] == ["resume"]
 
 
 @pytest.mark.slow
@@ -846,5 +847,5 @@ def test_files_of_limited_length_lose_nothing_silently(blocks, npz, tmp_path):
         if not (tmp_path / found.strip()).is_relative_to(tmp_path):
             shutil.rmtree(found)
     else:
-        assert "so the trained network is lost; make room" in done.stderr
+        assert "so the trained network is not saved; make room" in done.stderr
     assert not hidden(tmp_path)

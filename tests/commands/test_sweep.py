@@ -144,7 +144,7 @@ def test_a_stopped_sweep_is_saved(npz, tmp_path, monkeypatch):
     monkeypatch.setattr(_sweep, "stoppable", already)
     found = sweep(QUICK._replace(data=npz), {"learning_rate": [0.5]}, seeds=2, out=tmp_path / "out")
     assert found.interrupted
-    assert {path.name for path in (tmp_path / "out").iterdir()} == _sweep.WRITTEN - {"resume"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == _sweep.WRITTEN
     assert json.loads((tmp_path / "out" / "sweep.json").read_text())["rows"][0]["cost"] is None
 
 
