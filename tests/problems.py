@@ -49,3 +49,10 @@ def backpropagation(layers, image, label):
         delta = np.dot(weights.T, delta) * activations[-i] * (1 - activations[-i])
         grads.insert(0, (np.outer(delta, activations[-i - 1]), delta))
     return grads
+
+
+def as_npz(path, dataset, train, test):
+    """Write the first training and test images of a data set as a file of a user's own, and return its path."""
+    arrays = {"images": dataset.train.images[:train], "labels": dataset.train.labels[:train]}
+    np.savez(path, **arrays, test_images=dataset.test.images[:test], test_labels=dataset.test.labels[:test])
+    return path

@@ -9,10 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxnet import bang, plot, training
-from jaxnet.commands._train import keep_for_later, note_begin, require_cadence, require_new
+from jaxnet.commands._begin import (
+    folder_of,
+    keep_for_later,
+    note_begin,
+    require_cadence,
+    require_new,
+    require_same_data,
+)
 from jaxnet.core import folders, locks, stats
 from jaxnet.core.devices import current
-from jaxnet.core.json_types import without_nan
+from jaxnet.core.json_types import as_plain, without_nan
 from jaxnet.data.checks import digest
 from jaxnet.reports import html
 from jaxnet.training import ensemble, presets, records, resume, run_folder
@@ -110,13 +117,13 @@ def sweep(
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")
     require_cadence(checkpoint_every)
-    settings, on_progress = settings._replace(candidates=1), unheeded(on_progress)
+    settings, on_progress = TrainConfig(*as_plain(settings))._replace(candidates=1), unheeded(on_progress)
     require_new(folders.place(out, "sweep"), overwrite=overwrite, written=WRITTEN)
     folders.require_utf8(settings.data, "rename the file")
     settings = training.with_whole_path(settings)
     current()  # if jax finds no device, the error comes now
     place = None if files is None else str(Path(files).expanduser().absolute())
-    values = tuple((name, tuple(values)) for name, values in axes.items())
+    values = tuple((name, as_plain(list(values))) for name, values in axes.items())
     begun = resume.BegunSweep(settings, values, seeds, own_order, at_once, evaluate_every, place)
     with folders.reserved(out, "sweep", overwrite=overwrite, written=WRITTEN) as (folder, temporary):
         resume.remove(folder)
@@ -149,11 +156,7 @@ def resume_sweep(
         FileExistsError: If another process is writing to the folder.
         ValueError: If the folder holds nothing to continue, or the data set changed.
     """
-    require_cadence(checkpoint_every)
-    folder = Path(run)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {run}; `jaxnet sweep --out {run}` writes one")
-    folder = folder.resolve()
+    folder = folder_of(run, "sweep", checkpoint_every)
     if not resume.exists(folder):
         raise ValueError(f"{run} has no sweep to continue; it is finished, or it kept no checkpoints")
     with locks.locked(folder) as temporary:
@@ -177,11 +180,7 @@ def _swept(
     on_progress(Progress("loading"))
     images = training.dataset(settings, files=begun.files)
     sha256 = None if settings.data == "mnist" else digest(images)
-    if begun.data_sha256 not in (None, sha256):
-        raise ValueError(
-            f"the data set {settings.data} is not the one that {told} began with, so its sweep cannot continue; bring back the "
-            "old data, or begin a new sweep"
-        )
+    require_same_data(begun.data_sha256 in (None, sha256), settings.data, told, "begin a new sweep")
     begun = begun._replace(data_sha256=sha256)
     if kept:
         note_begin(folder, begun)

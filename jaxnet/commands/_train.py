@@ -1,10 +1,9 @@
-"""The command `jaxnet train` as a function: train a network, score it once, and write a run folder."""
+"""The command `jaxnet train` as functions: train a network or continue a training, score once, and write a run folder."""
 
 import contextlib
 import functools
 import logging
-import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +12,17 @@ import jax
 import numpy as np
 
 from jaxnet import bang, training
+from jaxnet.commands._begin import (
+    folder_of,
+    keep_for_later,
+    note_begin,
+    require_cadence,
+    require_new,
+    require_same_data,
+)
 from jaxnet.core import folders, locks, metrics
 from jaxnet.core.devices import arithmetic, describe
-from jaxnet.core.json_types import without_nan
+from jaxnet.core.json_types import as_plain, without_nan
 from jaxnet.core.types import Dataset, Params
 from jaxnet.data.appearance import appearance_of, likeness
 from jaxnet.data.checks import digest
@@ -25,7 +32,7 @@ from jaxnet.training.checkpoints import Checkpoints
 from jaxnet.training.config import TrainConfig
 from jaxnet.training.fitting import TrainResult, fit_and_record
 from jaxnet.training.progress import OnProgress, Progress, no_progress
-from jaxnet.training.resume import Begun, BegunSweep
+from jaxnet.training.resume import Begun
 from jaxnet.training.signals import stoppable, unheeded
 
 
@@ -80,6 +87,7 @@ def train(
         Exception: If an evaluation or the scoring fails. A note names the place of the network.
     """
     require_cadence(checkpoint_every)
+    settings = TrainConfig(*as_plain(settings))
     folders.require_utf8(settings.data, "rename the file")
     settings = training.with_whole_path(settings)
     folders.require_utf8(settings.data, "rename the folder that the file is in")
@@ -141,11 +149,7 @@ def resume(
             checkpoints are damaged, or more epochs are not possible.
         Exception: As in `train`.
     """
-    require_cadence(checkpoint_every)
-    folder = Path(run)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no run folder {run}; `jaxnet train --out {run}` writes one")
-    folder = folder.resolve()
+    folder = folder_of(run, "train", checkpoint_every)
     with locks.locked(folder) as temporary:
         begun = resume_.read(folder) if resume_.exists(folder) else _finished(folder)
         if epochs is not None and epochs != begun.settings.epochs:
@@ -174,22 +178,6 @@ def _finished(folder: Path) -> Begun:
     return Begun(run_folder.load(folder).settings, finished=True)
 
 
-def require_new(folder: Path, *, overwrite: bool, written: Collection[str]) -> None:
-    """Check that a command may write a folder. A training that is not finished is not replaced by mistake."""
-    if not overwrite and resume_.exists(folder) and folders.contents(folder) == {resume_.FOLDER}:
-        raise FileExistsError(
-            f"{folder} has a training that is not finished; continue it with --resume {folder}, replace it with --overwrite, or "
-            "choose another --out"
-        )
-    folders.require_free(folder, overwrite=overwrite, written=written)
-
-
-def require_cadence(checkpoint_every: int | float) -> None:
-    """Refuse a negative number of seconds between checkpoints."""
-    if not checkpoint_every >= 0:
-        raise ValueError(f"checkpoint_every must be 0 or more seconds, got {checkpoint_every}")
-
-
 def _require_more(settings: TrainConfig, epochs: int, run: str | Path) -> None:
     """Refuse more epochs if a training with this number of epochs from the start would give another result."""
     if epochs <= settings.epochs:
@@ -206,16 +194,6 @@ def _require_more(settings: TrainConfig, epochs: int, run: str | Path) -> None:
 
 def _arithmetic(settings: TrainConfig) -> contextlib.AbstractContextManager[None]:
     return arithmetic(device=settings.device, dtype=settings.dtype, precision=settings.precision)
-
-
-def note_begin(folder: Path, begun: Begun | BegunSweep) -> None:
-    """Write how the training was begun. On a full disk, the training goes on without checkpoints."""
-    try:
-        resume_.write(folder, begun)
-    except OSError as error:
-        logging.getLogger("jaxnet").warning(
-            f"no checkpoints can be written into {folder} ({folders.reason(error)}); if the training is killed, it is lost"
-        )
 
 
 class Prepared(NamedTuple):
@@ -282,7 +260,7 @@ def _prepared(
     plan = training.plan(settings, images)
     facts = _facts(plan, images)
     if begun.image_shape is not None:
-        _require_equal(begun, facts, out)
+        _compare(begun, facts, out)
     if begun.start_from is not None:
         plan = plan._replace(params=_old_params(plan, begun.start_from))
     begun = begun._replace(**facts)
@@ -378,13 +356,11 @@ def _facts(plan: training.Plan, images: Dataset) -> dict[str, Any]:
     }
 
 
-def _require_equal(begun: Begun, facts: dict[str, Any], run: str) -> None:
-    same = ("image_shape", "classes", "data_sha256")
-    if any(getattr(begun, name) != facts[name] for name in same):
-        raise ValueError(
-            f"the data set {begun.settings.data} is not the one that {run} began with, so its training cannot continue; bring "
-            f"back the old data, or begin a new training with its parameters: `jaxnet train --start-from {run}`"
-        )
+def _compare(begun: Begun, facts: dict[str, Any], run: str) -> None:
+    """Refuse other data than those of the beginning, and warn about other versions of packages."""
+    equal = all(getattr(begun, name) == facts[name] for name in ("image_shape", "classes", "data_sha256"))
+    remedy = f"begin a new training with its parameters: `jaxnet train --start-from {run}`"
+    require_same_data(equal, begun.settings.data, run, remedy)
     different = {name: old for name, old in (begun.versions or {}).items() if facts["versions"].get(name) != old}
     if different:
         words = ", ".join(f"{name} {old} (now {facts['versions'].get(name)})" for name, old in different.items())
@@ -424,13 +400,6 @@ def _write(run: run_folder.Run, to: Path, out: Path, *, folder: Path | None = No
     run_folder.write(to, run._replace(result=run.result | elsewhere))
     if folder is not None and begun is not None:
         keep_for_later(folder, to, begun)
-
-
-def keep_for_later(folder: Path, to: Path, begun: Begun | BegunSweep) -> None:
-    """Copy the checkpoints from one folder to another folder, and write there how the training was begun."""
-    if resume_.checkpoints_of(folder).is_dir():
-        shutil.copytree(resume_.checkpoints_of(folder), resume_.checkpoints_of(to))
-    resume_.write(to, begun)
 
 
 @contextlib.contextmanager

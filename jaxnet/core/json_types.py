@@ -4,6 +4,8 @@ import math
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
+import numpy as np
+
 
 def without_nan(value: Any) -> Any:
     """Replace every NaN and infinity in a value by None, because JSON has no NaN and no infinity.
@@ -20,6 +22,18 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(without_nan, value))
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_plain(value: Any) -> Any:
+    """Turn a number of numpy into a number of Python, also inside a tuple or a list. A list becomes a tuple.
+
+    Examples:
+        >>> as_plain(np.float32(0.5)), as_plain([np.int64(3), 4]), as_plain("text")
+        (0.5, (3, 4), 'text')
+    """
+    if isinstance(value, list | tuple):
+        return tuple(map(as_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def as_tuples(value: Any) -> Any:

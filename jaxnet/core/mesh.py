@@ -35,18 +35,27 @@ def mesh_of(devices: int, layer_devices: int = 1) -> Mesh:
     """
     here = current()
     there = jax.local_devices(backend=here.platform)
-    if devices % layer_devices:
-        raise ValueError(
-            f"devices must be a multiple of layer_devices, got {devices} devices and {layer_devices} for each layer"
-        )
+    shape = (batch_devices(devices, layer_devices), layer_devices)
     if devices > len(there):
         remedy = f"JAX_NUM_CPU_DEVICES={devices} in the environment simulates them" if here.platform == "cpu" else ""
         raise ValueError(
             f"devices must be at most the {len(there)} {here.platform} devices of this process, got {devices}"
             + (f"; {remedy}" if remedy else "")
         )
-    shape = (devices // layer_devices, layer_devices)
     return jax.make_mesh(shape, ("batch", "layer"), axis_types=(AxisType.Auto,) * 2, devices=there[:devices])
+
+
+def batch_devices(devices: int, layer_devices: int) -> int:
+    """How many devices, or groups of devices that hold a layer together, share every batch.
+
+    Raises:
+        ValueError: If the devices cannot be divided into such groups.
+    """
+    if devices % layer_devices:
+        raise ValueError(
+            f"devices must be a multiple of layer_devices, got {devices} devices and {layer_devices} for each layer"
+        )
+    return devices // layer_devices
 
 
 def place_state(state: Any, mesh: Mesh, *, stacked: bool = False) -> Any:

@@ -18,7 +18,7 @@ from jaxnet.core.losses import average
 from jaxnet.core.types import Batch, Cost, Dataset, Params
 from jaxnet.plot.style import Picture, legible
 from jaxnet.training import run_folder
-from jaxnet.training.functions import build, computed_in
+from jaxnet.training.functions import build, narrow_apply
 
 MOST_MEASURED = 50_000
 """If a network has more parameters than this, only the parameters with the largest gradient are nudged."""
@@ -160,12 +160,11 @@ def _without_gradient(of: Subject) -> int:
 
 def of_precision(of: Subject, on_progress: Counted = uncounted) -> BangResults:
     """Measure what half precision does to the gradient: signs, ranks and direction, array by array."""
-    functions, rows, facts = of.run.functions, [], {}
+    rows, facts = [], {}
     for i, dtype in enumerate((jnp.bfloat16, jnp.float16)):
         on_progress(i, 2)
-        exact = functions.cost
-        narrow = average(computed_in(dtype, exact.apply), exact.loss)
-        grads = mean_gradient(narrow)(of.params, of.batch)[1]
+        narrow = narrow_apply(of.run.settings, of.run.image_shape, len(of.classes), dtype)
+        grads = mean_gradient(average(narrow, of.run.functions.loss))(of.params, of.batch)[1]
         for name, found in bang.agreement(of.grads, grads).items():
             told = f"{100 * found.flipped:.2f}", f"{found.rank:.5f}", f"{found.cosine:.6f}"
             rows.append((jnp.dtype(dtype).name, in_words(name), *told))

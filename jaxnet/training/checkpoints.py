@@ -1,15 +1,10 @@
 """Checkpoints: save a training every few seconds in the background, and continue from the last good checkpoint."""
 
-import contextlib
-import hashlib
-import json
 import logging
 import math
 import shutil
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +13,10 @@ import jax
 import numpy as np
 
 from jaxnet.core.devices import current
-from jaxnet.core.folders import UNFINISHED, reason, write_file
-from jaxnet.core.leaves import is_key
+from jaxnet.core.folders import reason
+from jaxnet.core.leaves import first_not_finite, is_key
+from jaxnet.core.metrics import Evaluation
+from jaxnet.training import storage
 
 KEPT = 2
 """How many checkpoints stay in the folder. If the last one is damaged, the one before it is used."""
@@ -126,10 +123,10 @@ class Checkpoints:
         damaged = []
         for step in reversed(self.steps()):
             try:
-                told = read_json(self.folder / f"{step}.json")
+                told = storage.read_json(self.folder / f"{step}.json")
                 version = int(told["format"])
                 if version <= FORMAT:
-                    require_unchanged(self.folder, told["files"])
+                    storage.require_unchanged(self.folder, told["files"])
             except (OSError, ValueError, TypeError, KeyError) as error:
                 damaged.append(f"{self.folder / str(step)} is damaged ({' '.join(str(error).split())[:150]})")
                 continue
@@ -152,7 +149,9 @@ class Checkpoints:
         self._require_alike(step, shapes["state"], _described(_named(state)))
         size = sum(_bytes(*array) for part in shapes.values() for array in part.values())
         try:
-            content = restore_tree(self.folder / str(step), {"bytes": jax.ShapeDtypeStruct((size,), np.uint8)})["bytes"]
+            content = storage.restore_tree(self.folder / str(step), {"bytes": jax.ShapeDtypeStruct((size,), np.uint8)})[
+                "bytes"
+            ]
         except Exception as error:  # orbax raises many kinds of errors
             raise ValueError(
                 f"{self.folder / str(step)} cannot be read, although it is not damaged ({' '.join(str(error).split())[:150]}); "
@@ -238,8 +237,8 @@ class Checkpoints:
         folder.with_suffix(".json").unlink(missing_ok=True)
         told = {"format": FORMAT, "seconds": checkpoint.seconds, "evaluated": steps}
         told["arrays"] = {part: _described(arrays) for part, arrays in parts.items()}
-        told["files"] = save_tree(folder, {"bytes": content})
-        write_json(folder.with_suffix(".json"), told)
+        told["files"] = storage.save_tree(folder, {"bytes": content})
+        storage.write_json(folder.with_suffix(".json"), told)
         self._remove(keep=self.steps()[-KEPT:])
 
     def _remove(self, keep: Sequence[int]) -> None:
@@ -253,6 +252,57 @@ class Checkpoints:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+class Saver:
+    """Collects the record of a training, and saves it with the state when a checkpoint is due."""
+
+    def __init__(self, checkpoints: Checkpoints, guarded: bool):
+        """Begin an empty record."""
+        self.checkpoints, self._guarded = checkpoints, guarded
+        self._infos: list[Any] = []
+        self._evaluations: list[Judged] = []
+        self._latest: tuple[int, Any] | None = None
+        self._begun = time.perf_counter()
+
+    def restore(self, state: Any, info: Any) -> Checkpoint:
+        """Continue the record of the last good checkpoint."""
+        restored = self.checkpoints.restore(state, info)
+        assert restored is not None
+        self._infos = [] if restored.info is None else [restored.info]
+        self._evaluations = list(restored.evaluations)
+        self._begun = time.perf_counter() - restored.seconds
+        return restored
+
+    def took(self, step: int, state: Any, info: Any, evaluation: Evaluation | None) -> None:
+        """Add a chunk of steps to the record, and begin to save a checkpoint if one is due."""
+        self._infos.append(info)
+        self._latest = (step, state)
+        if evaluation is not None:
+            self._evaluations.append(Judged(step, evaluation.cost, evaluation.accuracy))
+        if self.checkpoints.due() and self._is_good():
+            self.checkpoints.offer(self._checkpoint(step, state))
+
+    def save(self) -> None:
+        """Save the last state, and wait until it is saved."""
+        if self._latest is not None and self._is_good():
+            self.checkpoints.save(self._checkpoint(*self._latest))
+
+    def close(self) -> None:
+        """Wait until the checkpoint that is being written is complete."""
+        self.checkpoints.close()
+
+    def _checkpoint(self, step: int, state: Any) -> Checkpoint:
+        # The record is joined each time, so that the next checkpoint fetches only new infos from the device.
+        self._infos = [jax.tree.map(lambda *parts: np.concatenate(parts), *jax.device_get(self._infos))]
+        return Checkpoint(step, state, self._infos[0], tuple(self._evaluations), time.perf_counter() - self._begun)
+
+    def _is_good(self) -> bool:
+        """Whether the state is finite. A guarded training goes back behind a state that is not."""
+        if not self._guarded or self._latest is None:
+            return True
+        costs = np.asarray(self._infos[-1].cost, np.float64)
+        return bool(np.isfinite(costs).all()) and first_not_finite(self._latest[1].params) is None
 
 
 def _named(tree: Any) -> dict[str, Any]:
@@ -296,142 +346,3 @@ def _like(leaf: Any, array: np.ndarray) -> Any:
             jax.random.wrap_key_data(jax.numpy.asarray(array), impl=jax.random.key_impl(leaf)), sharding
         )
     return jax.device_put(array, sharding)
-
-
-def write_json(path: Path, told: dict[str, Any]) -> None:
-    """Write a dictionary as JSON, with the sha256 of its content, completely or not at all.
-
-    Raises:
-        OSError: If the file cannot be written.
-    """
-    signed = {**told, "sha256": _signature(told)}
-    write_file(path, (json.dumps(signed, indent=1, allow_nan=False) + "\n").encode())
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a dictionary that `write_json` wrote.
-
-    Raises:
-        OSError: If the file cannot be read.
-        ValueError: If the file is no JSON, or its content does not have the sha256 in the file.
-    """
-    try:
-        told = json.loads(path.read_text())
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    if not isinstance(told, dict):
-        raise ValueError(f"expected names with values, got a {type(told).__name__}")
-    if told.pop("sha256", None) != _signature(told):
-        raise ValueError("it was damaged or changed, because its sha256 is not the sha256 written in the file")
-    return told
-
-
-def _signature(told: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-
-def save_tree(folder: Path, tree: Any) -> dict[str, str]:
-    """Write a pytree of arrays with orbax, completely or not at all.
-
-    Args:
-        folder: The folder to write. If it exists, it is replaced.
-        tree: A pytree of arrays.
-
-    Returns:
-        The sha256 of every file, by its path from the parent folder.
-
-    Raises:
-        OSError: If there is no room.
-    """
-    import orbax.checkpoint as ocp
-
-    _require_room(folder, [leaf.nbytes for leaf in jax.tree.leaves(tree)])
-    with _one_at_a_time, muted(), ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder.resolve(), tree, force=True)
-    return {
-        str(path.relative_to(folder.parent)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def require_unchanged(parent: Path, files: dict[str, str]) -> None:
-    """Check the sha256 of every file of a checkpoint.
-
-    Args:
-        parent: The parent folder of the checkpoint.
-        files: The sha256 of every file, from `save_tree`.
-
-    Raises:
-        Changed: If a file is missing, or has other bytes. The error has the name of the file.
-    """
-    for name, digest in files.items():
-        try:
-            content = (parent / name).read_bytes()
-        except OSError as error:
-            raise Changed(name, f"there is no {name}" if not (parent / name).exists() else str(error)) from error
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise Changed(name, "it is damaged, because its sha256 is not the recorded one")
-
-
-class Changed(ValueError):
-    """A file of a checkpoint is missing or has other bytes.
-
-    Attributes:
-        name: The path of the file.
-    """
-
-    def __init__(self, name: str, why: str):
-        """Write the message."""
-        super().__init__(why)
-        self.name = name
-
-
-def restore_tree(folder: Path, like: Any) -> Any:
-    """Read a pytree that `save_tree` wrote.
-
-    Args:
-        folder: The folder of the checkpoint.
-        like: Arrays, or their shapes. If an array lies on a device, the result lies there too. Shapes without a device
-            give arrays on the current device.
-
-    Raises:
-        Exception: If the checkpoint is damaged, or holds a pytree of another structure. orbax raises many kinds of errors.
-    """
-    import orbax.checkpoint as ocp
-
-    here = jax.sharding.SingleDeviceSharding(current())
-    placed = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or here)
-    with _one_at_a_time, muted(), ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(folder.resolve(), jax.tree.map(placed, like))
-
-
-def _require_room(folder: Path, sizes: Sequence[int]) -> None:
-    """Test with ordinary files whether there is room, because orbax's threads print very long errors on a full disk."""
-    probe, total = folder.parent / f"{UNFINISHED}room", sum(sizes) + sum(sizes) // 5 + 120_000
-    largest = max(1 << 16, *sizes)
-    try:
-        probe.mkdir(exist_ok=True)
-        for i in range(math.ceil(total / largest)):
-            (probe / str(i)).write_bytes(bytes(largest))
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(folder)) from error
-    finally:
-        shutil.rmtree(probe, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def muted() -> Iterator[None]:
-    """Let orbax's threads print nothing about errors, because the caller gets these errors anyway."""
-    logger, hooks = logging.getLogger("absl"), (threading.excepthook, sys.unraisablehook)
-    disabled, logger.disabled = logger.disabled, True
-    threading.excepthook, sys.unraisablehook = (lambda told: None), (lambda told: None)
-    try:
-        yield
-    finally:
-        logger.disabled = disabled
-        threading.excepthook, sys.unraisablehook = hooks
-
-
-_one_at_a_time = threading.Lock()
-"""orbax numbers its operations for the whole process: if two threads save at once, both wait for five minutes and fail."""

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
-from jaxnet.core.mesh import require_divisible
+from jaxnet.core.mesh import batch_devices, require_divisible
 from jaxnet.training.tables import ACTIVATIONS, DISTORTIONS, INITIALIZERS, LOSSES, OPTIMIZERS, SCHEDULES
 
 Preset = Literal["film", "nielsen", "modern", "wide", "convnet"]
@@ -151,13 +151,8 @@ def check(settings: TrainConfig) -> None:
         )
     if not 0 <= settings.dropout < 1:
         raise ValueError(f"dropout must be a fraction of the neurons, at least 0 and below 1, got {settings.dropout}")
-    if settings.devices % settings.layer_devices:
-        raise ValueError(
-            f"devices must be a multiple of layer_devices, got {settings.devices} devices and {settings.layer_devices} for each "
-            "layer"
-        )
-    if settings.reproducible or settings.devices > settings.layer_devices:
-        parts = settings.devices // settings.layer_devices
+    parts = batch_devices(settings.devices, settings.layer_devices)
+    if settings.reproducible or parts > 1:
         require_divisible(settings.batch_size, parts, into_shards=settings.reproducible)
     if any(size < 1 for size in settings.sizes):
         raise ValueError(f"sizes must be the neurons of each hidden layer, at least 1 each, got {settings.sizes}")

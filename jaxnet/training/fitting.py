@@ -11,16 +11,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxnet import bang, data
 from jaxnet.core import devices, mesh, metrics
 from jaxnet.core.descent import Descent, vmapped
-from jaxnet.core.leaves import first_not_finite
 from jaxnet.core.loop import Diverged, info_like, retraced, train
 from jaxnet.core.types import Apply, Batch, Loss, Params
 from jaxnet.training import records
-from jaxnet.training.checkpoints import Checkpoint, Checkpoints, Judged
+from jaxnet.training.checkpoints import Checkpoint, Checkpoints, Saver
 from jaxnet.training.planning import Plan
 from jaxnet.training.progress import OnProgress, Progress, no_progress
 
@@ -138,7 +137,7 @@ def fit(
     if evaluator is None and evaluate_every:
         judged = jax.tree.map(jnp.asarray, plan.judged) if devices.resident() else plan.judged
         evaluator = functools.partial(_evaluate, plan, judged)
-    saver = None if checkpoints is None else _Saver(checkpoints, guarded)
+    saver = None if checkpoints is None else Saver(checkpoints, guarded)
     if saver is not None and saver.checkpoints.steps():
         element, batches = _first(_batches(plan) if batches is None else batches, given=batches is not None)
         restored = saver.restore(state, None if element is None else info_like(descent, state, element))
@@ -171,57 +170,6 @@ def fit(
             saver.save()
 
 
-class _Saver:
-    """Collects the record of a training, and saves it with the state when a checkpoint is due."""
-
-    def __init__(self, checkpoints: Checkpoints, guarded: bool):
-        """Begin an empty record."""
-        self.checkpoints, self._guarded = checkpoints, guarded
-        self._infos: list[Any] = []
-        self._evaluations: list[Judged] = []
-        self._latest: tuple[int, Any] | None = None
-        self._begun = time.perf_counter()
-
-    def restore(self, state: Any, info: Any) -> Checkpoint:
-        """Continue the record of the last good checkpoint."""
-        restored = self.checkpoints.restore(state, info)
-        assert restored is not None
-        self._infos = [] if restored.info is None else [restored.info]
-        self._evaluations = list(restored.evaluations)
-        self._begun = time.perf_counter() - restored.seconds
-        return restored
-
-    def took(self, step: int, state: Any, info: Any, evaluation: metrics.Evaluation | None) -> None:
-        """Add a chunk of steps to the record, and begin to save a checkpoint if one is due."""
-        self._infos.append(info)
-        self._latest = (step, state)
-        if evaluation is not None:
-            self._evaluations.append(Judged(step, evaluation.cost, evaluation.accuracy))
-        if self.checkpoints.due() and self._is_good():
-            self.checkpoints.offer(self._checkpoint(step, state))
-
-    def save(self) -> None:
-        """Save the last state, and wait until it is saved."""
-        if self._latest is not None and self._is_good():
-            self.checkpoints.save(self._checkpoint(*self._latest))
-
-    def close(self) -> None:
-        """Wait until the checkpoint that is being written is complete."""
-        self.checkpoints.close()
-
-    def _checkpoint(self, step: int, state: Any) -> Checkpoint:
-        # The record is joined each time, so that the next checkpoint fetches only new infos from the device.
-        self._infos = [jax.tree.map(lambda *parts: np.concatenate(parts), *jax.device_get(self._infos))]
-        return Checkpoint(step, state, self._infos[0], tuple(self._evaluations), time.perf_counter() - self._begun)
-
-    def _is_good(self) -> bool:
-        """Whether the state is finite. A guarded training goes back behind a state that is not."""
-        if not self._guarded or self._latest is None:
-            return True
-        costs = np.asarray(self._infos[-1].cost, np.float64)
-        return bool(np.isfinite(costs).all()) and first_not_finite(self._latest[1].params) is None
-
-
 def _first(batches: Iterable[Any], *, given: bool) -> tuple[Any, Iterable[Any] | None]:
     """The first element of the batches, and all batches. If the batches are the plan's own, they can be made again."""
     if not given:
@@ -248,7 +196,9 @@ def _batches(plan: Plan, *, first: int = 0) -> Iterator[Any]:
     settings, functions = plan.settings, plan.functions
     shown = {"epochs": settings.epochs, "keyed": functions.keyed, "first": first}
     if devices.resident():
-        return data.resident_epochs(plan.order_key, plan.train, settings.batch_size, **shown)
+        over = _mesh(plan)
+        everywhere = None if over is None else NamedSharding(over, PartitionSpec())  # the images are copied once
+        return data.resident_epochs(plan.order_key, plan.train, settings.batch_size, sharding=everywhere, **shown)
     return data.shuffled(plan.order_key, plan.train, settings.batch_size, steps=functions.steps_per_chunk, **shown)
 
 

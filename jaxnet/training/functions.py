@@ -101,22 +101,11 @@ def build(settings: TrainConfig, *, image_shape: tuple[int, ...], classes: int, 
         ValueError: If `check` refuses the settings.
     """
     check(settings)
-    dtype, sizes = jnp.dtype(params_dtype(settings.dtype)), all_sizes(settings.sizes, math.prod(image_shape), classes)
-    if settings.model == "convnet":
-        from jaxnet.models import flax_nnx  # imported here, because it imports flax
-
-        init, apply = flax_nnx.convnet(image_shape=image_shape, classes=classes, dtype=dtype)
-    else:
-        weights = INITIALIZERS[settings.initializer](settings.gain)
-        biases = network.standard_normal if settings.random_biases else jax.nn.initializers.zeros
-        init = functools.partial(network.init, sizes=sizes, weights=weights, biases=biases, dtype=dtype)
-        apply = functools.partial(
-            network.apply, activation=ACTIVATIONS[settings.activation], output=ACTIVATIONS[settings.output]
-        )
+    init, apply = _network(settings, image_shape, classes, params_dtype(settings.dtype))
     loss = LOSSES[settings.loss]
     cost = losses.average(apply, loss)
     if settings.dtype == "mixed":
-        apply = computed_in(jnp.bfloat16, apply)
+        apply = narrow_apply(settings, image_shape, classes, jnp.bfloat16)
     optimizer = build_optimizer(settings, steps)
     augmented_cost, keyed = _hardened(settings, losses.average(apply, loss))
     # On a CPU, XLA runs convolutions inside a loop ten to twenty times slower. So on a CPU, each step is a compiled
@@ -139,12 +128,39 @@ def build(settings: TrainConfig, *, image_shape: tuple[int, ...], classes: int, 
     )
 
 
+def _network(settings: TrainConfig, image_shape: tuple[int, ...], classes: int, dtype: Any) -> tuple[Any, Any]:
+    """The network that the settings describe, as `init(key)` and `apply(params, image)`. It computes in one type."""
+    if settings.model == "convnet":
+        from jaxnet.models import flax_nnx  # imported here, because it imports flax
+
+        return flax_nnx.convnet(image_shape=image_shape, classes=classes, dtype=jnp.dtype(dtype))
+    sizes = all_sizes(settings.sizes, math.prod(image_shape), classes)
+    weights = INITIALIZERS[settings.initializer](settings.gain)
+    biases = network.standard_normal if settings.random_biases else jax.nn.initializers.zeros
+    init = functools.partial(network.init, sizes=sizes, weights=weights, biases=biases, dtype=jnp.dtype(dtype))
+    activation, output = ACTIVATIONS[settings.activation], ACTIVATIONS[settings.output]
+    return init, functools.partial(network.apply, activation=activation, output=output)
+
+
+def narrow_apply(settings: TrainConfig, image_shape: tuple[int, ...], classes: int, dtype: Any) -> types.Apply:
+    """The network that the settings describe, computed in a narrow type. Parameters and outputs keep their own type.
+
+    Args:
+        settings: The settings of the run.
+        image_shape: The shape of one image.
+        classes: The number of classes.
+        dtype: The type of the arithmetic, such as `jnp.bfloat16`.
+    """
+    return computed_in(dtype, _network(settings, image_shape, classes, dtype)[1])
+
+
 def computed_in(dtype: Any, apply: Callable[..., Any]) -> Callable[..., Any]:
     """Compute a function of parameters in a narrow type. The parameters and the results keep their own type.
 
     Args:
         dtype: The type of the arithmetic, such as `jnp.bfloat16`.
-        apply: `apply(params, ...) -> array`. Its other arguments are narrowed too, if they are arrays of floats.
+        apply: `apply(params, ...) -> array`. It must compute in the type that it is given. Its other arguments are narrowed
+            too, if they are arrays of floats.
 
     Returns:
         A function like `apply`. Its gradient has the type of the parameters.

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from jaxnet._version import __version__
 from jaxnet.core.json_types import as_tuples, fits, in_words
-from jaxnet.training.checkpoints import read_json, write_json
 from jaxnet.training.config import TrainConfig
+from jaxnet.training.storage import read_json, write_json
 
 FOLDER = "resume"
 """The name of this part. A run folder with this part and without `result.json` belongs to a training that is not finished."""

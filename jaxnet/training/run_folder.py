@@ -21,7 +21,7 @@ from jaxnet.core.json_types import as_tuples, fits, in_words
 from jaxnet.core.types import Params
 from jaxnet.data.appearance import Appearance, Likeness
 from jaxnet.data.readers import archive
-from jaxnet.training import checkpoints, records, resume
+from jaxnet.training import checkpoints, records, resume, storage
 from jaxnet.training.config import TrainConfig
 from jaxnet.training.functions import Functions, build
 
@@ -108,7 +108,7 @@ def write(folder: Path, run: Run) -> None:
     if run.likeness is not None:
         flat |= {f"likeness/{name}": np.asarray(part) for name, part in run.likeness._asdict().items()}
     np.savez(folder / "record.npz", **flat)
-    told["checkpoint"] = checkpoints.save_tree(folder / "checkpoint", run.state)
+    told["checkpoint"] = storage.save_tree(folder / "checkpoint", run.state)
     (folder / "settings.json").write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
 
 
@@ -160,12 +160,12 @@ def load(folder: str | Path) -> Run:
         raise _unreadable(folder, "settings.json", error) from error
     listed = _field(folder, "settings.json", told, "checkpoint", dict) if "checkpoint" in told else {}
     try:
-        checkpoints.require_unchanged(folder, listed)
-    except checkpoints.Changed as error:
+        storage.require_unchanged(folder, listed)
+    except storage.Changed as error:
         raise _unreadable(folder, error.name, error) from error
     try:
         with arithmetic(dtype=settings.dtype):
-            state = checkpoints.restore_tree(folder / "checkpoint", like)
+            state = storage.restore_tree(folder / "checkpoint", like)
     except Exception as error:  # orbax can raise anything if the checkpoint is damaged
         raise _unreadable(folder, "checkpoint", error) from error
     if params_sha256(state.params) != expected:

@@ -1,5 +1,7 @@
 """What a narrow type does to a gradient: the numbers are those of a computation by hand, and mixed precision learns as well."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,9 +10,10 @@ import pytest
 from jaxnet import bang, training
 from jaxnet.bang.precision import agreement
 from jaxnet.bang.selection import in_words
+from jaxnet.core.types import Batch
 from jaxnet.reports import bang_report
-from jaxnet.training.functions import computed_in
-from jaxnet.training.presets import film, wide
+from jaxnet.training.functions import build, computed_in
+from jaxnet.training.presets import convnet, film, wide
 
 
 def by_hand(one, other):
@@ -50,7 +53,7 @@ def test_the_report_has_the_numbers_of_a_computation_by_hand(small):
     plan = training.plan(film._replace(sizes=(8,), epochs=1), small)
     batch = plan.train._replace(key=None)
     exact = jax.grad(plan.functions.cost)(plan.params, batch)
-    run = type("Run", (), {"functions": plan.functions})()
+    run = types.SimpleNamespace(functions=plan.functions, settings=plan.settings, image_shape=(28, 28))
     subject = bang_report.Subject(run, plan, plan.params, exact, batch, small.classes, "after training")
     heads, rows = bang_report.of_precision(subject).tables["The gradient in half precision"]
     assert heads == ("type", "array", "flipped signs (%)", "rank correlation", "cosine")
@@ -91,8 +94,22 @@ def test_mixed_precision_keeps_parameters_and_memory_in_single(small):
         float(jnp.abs(a - b).max()) for a, b in zip(*map(jax.tree.leaves, (one.params, other.params)), strict=True)
     )
     assert distance < 0.2
-    narrow = jax.make_jaxpr(mixed.functions.apply)(mixed.params, small.train.images[0])
-    assert "bf16[16] = dot_general" in str(narrow)
+
+
+@pytest.mark.parametrize("preset", [wide, pytest.param(convnet, marks=pytest.mark.slow)], ids=["dense", "convnet"])
+def test_every_product_of_mixed_precision_is_narrow(preset):
+    functions = build(preset._replace(dtype="mixed"), image_shape=(28, 28), classes=10, steps=10)
+    params = jax.eval_shape(functions.init, jax.random.key(0))
+    batch = Batch(np.zeros((4, 28, 28), np.uint8), np.arange(4), jax.random.key(1))
+    products = [
+        line.partition(":")[2].split("[")[0]
+        for line in str(jax.make_jaxpr(jax.grad(functions.augmented_cost))(params, batch)).splitlines()
+        if "= dot_general[" in line or "= conv_general_dilated[" in line
+    ]
+    assert len(products) >= 3
+    assert set(products) == {"bf16"}
+    narrow = jax.make_jaxpr(functions.cost)(params, batch)
+    assert "bf16" not in str(narrow), "the instruments' cost stays in float32"
 
 
 @pytest.mark.slow

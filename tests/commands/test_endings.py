@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from problems import as_npz
 
 from jaxnet import __main__ as door
 from jaxnet import commands, devices, ensemble, metrics, presets, training
@@ -25,7 +26,7 @@ from jaxnet.core import folders, locks
 from jaxnet.experiments import cache
 from jaxnet.reports import html, publishing
 from jaxnet.reports.bang_report import BangResults
-from jaxnet.training import checkpoints, config, fitting, records, run_folder
+from jaxnet.training import config, fitting, records, run_folder, storage
 from jaxnet.training.ensemble import together
 from jaxnet.training.signals import stoppable
 from jaxnet.training.tables import OPTIMIZERS
@@ -40,16 +41,7 @@ ONE_SIGNAL = [
 
 @pytest.fixture(scope="module")
 def npz(small, tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "digits.npz"
-    train, test, _ = small
-    np.savez(
-        path,
-        images=train.images[:640],
-        labels=train.labels[:640],
-        test_images=test.images[:200],
-        test_labels=test.labels[:200],
-    )
-    return str(path)
+    return str(as_npz(tmp_path_factory.mktemp("data") / "digits.npz", small, 640, 200))
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +160,7 @@ def test_a_run_that_appears_meanwhile_is_kept_and_the_finished_one_too(tmp_path,
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(records, "write_csv"), (np, "savez"), (checkpoints, "_require_room"), (folders, "settle")]
+    ("module", "name"), [(records, "write_csv"), (np, "savez"), (storage, "_require_room"), (folders, "settle")]
 )
 def test_a_run_that_cannot_be_written_is_kept_elsewhere(module, name, trained, tmp_path, refuge, monkeypatch):
     run, real, calls = run_folder.load(trained), getattr(module, name), []

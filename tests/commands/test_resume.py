@@ -10,10 +10,11 @@ import time
 
 import numpy as np
 import pytest
+from problems import as_npz
 
 from jaxnet import commands, presets
 from jaxnet.core import locks
-from jaxnet.training import checkpoints, resume, run_folder
+from jaxnet.training import resume, run_folder, storage
 
 QUICK = presets.film._replace(epochs=3, sizes=(4,), seed=3)
 CONSTANT = QUICK._replace(schedule="constant", optimizer="momentum", learning_rate=0.2)
@@ -21,10 +22,7 @@ CONSTANT = QUICK._replace(schedule="constant", optimizer="momentum", learning_ra
 
 @pytest.fixture(scope="module")
 def npz(small, tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "digits.npz"
-    arrays = {"images": small.train.images[:640], "labels": small.train.labels[:640]}
-    np.savez(path, **arrays, test_images=small.test.images[:200], test_labels=small.test.labels[:200])
-    return path
+    return as_npz(tmp_path_factory.mktemp("data") / "digits.npz", small, 640, 200)
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +211,7 @@ def test_an_old_run_stays_until_the_new_one_is_finished(npz, whole, tmp_path):
             ["--resume", "run", "--out", "x", "--watch-every", "2"],
             "got --out, --watch-every; leave --out, --watch-every out",
         ),
-        (["--resume", "nothing"], "no run folder nothing"),
+        (["--resume", "nothing"], "no folder nothing"),
         (["--resume", "run", "--epochs", "2"], "epochs must be more than the 3 epochs of run"),
         (["--resume", "run", "--epochs", "9"], r"schedule linear, .*`jaxnet train --start-from run`"),
         (["--checkpoint-every", "-1"], "checkpoint_every must be 0 or more seconds, got -1"),
@@ -238,8 +236,8 @@ def test_what_cannot_be_continued_is_one_line(arguments, message, whole, tmp_pat
 def test_a_changed_record_of_the_beginning_is_named(change, message, npz, tmp_path):
     unfinished(npz, tmp_path / "run")
     path = tmp_path / "run" / "resume" / "run.json"
-    told = checkpoints.read_json(path)
-    checkpoints.write_json(path, change(told))
+    told = storage.read_json(path)
+    storage.write_json(path, change(told))
     with pytest.raises(ValueError, match=message):
         commands.resume(tmp_path / "run")
     for damaged in ("[]", path.read_text()[:100], json.dumps(told | {"settings": told["settings"] | {"seed": 4}})):

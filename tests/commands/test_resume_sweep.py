@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from problems import as_npz
 
 from jaxnet import commands, devices, presets
 from jaxnet.training import resume
@@ -16,10 +17,7 @@ QUICK = presets.film._replace(epochs=3, sizes=(4,), batch_size=50, validation=10
 
 @pytest.fixture(scope="module")
 def npz(small, tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "digits.npz"
-    arrays = {"images": small.train.images[:600], "labels": small.train.labels[:600]}
-    np.savez(path, **arrays, test_images=small.test.images[:100], test_labels=small.test.labels[:100])
-    return path
+    return as_npz(tmp_path_factory.mktemp("data") / "digits.npz", small, 600, 100)
 
 
 def swept(npz, out, *, after=None, own_order=False, **options):
@@ -77,6 +75,16 @@ def test_a_sweep_is_continued_by_its_own_command(npz, tmp_path):
     assert np.isnan(first.results.costs[:, -1]).any()
     with pytest.raises(ValueError, match=r"begun by `jaxnet sweep`; continue it with `jaxnet sweep --resume"):
         commands.resume(tmp_path / "run")
+
+
+def test_numbers_of_numpy_are_settings_too(npz, tmp_path):
+    settings = QUICK._replace(data=str(npz), seed=np.int64(3), sizes=[np.int32(4)], epochs=1)
+    found = commands.sweep(settings, {"learning_rate": np.array([0.5, 1.0], np.float32)}, seeds=1, out=tmp_path / "out")
+    assert [row["learning_rate"] for row in found.rows] == [0.5, 1.0]
+    settings = settings._replace(learning_rate=np.float64(1.5))
+    result = commands.train(settings, out=tmp_path / "run", pictures=False)
+    assert result["seed"] == 3
+    assert commands.resume(tmp_path / "run")["params_sha256"] == result["params_sha256"]
 
 
 def test_what_cannot_be_continued_is_said(npz, tmp_path, command):

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from jaxnet import bang, devices, gradient_descent, training
-from jaxnet.training import checkpoints, fitting
+from jaxnet.training import checkpoints, fitting, storage
 from jaxnet.training.checkpoints import Checkpoints
 from jaxnet.training.presets import film
 
@@ -22,6 +22,7 @@ CASES = {
     "momentum and cosine": (MOMENTUM, 0),
     "keys": (KEYED, 0),
     "candidates": (TINY._replace(candidates=3), 0),
+    "double precision": (TINY._replace(dtype="float64", optimizer="momentum", learning_rate=0.2), 0),
     "watched": (TINY._replace(epochs=2), 7),
 }
 
@@ -56,9 +57,11 @@ def differences(one, other):
 def test_a_continued_training_is_the_training_never_ended(name, resident, small, tmp_path, monkeypatch):
     monkeypatch.setattr(devices, "_forced", resident)
     settings, watch_every = CASES[name]
-    plan = training.plan(settings, small)
-    whole = training.fit_and_record(plan, watch_every=watch_every)
-    result, starts = ended_and_continued(plan, tmp_path, chunks=1, watch_every=watch_every)
+    with devices.arithmetic(dtype=settings.dtype):
+        plan = training.plan(settings, small)
+        whole = training.fit_and_record(plan, watch_every=watch_every)
+        result, starts = ended_and_continued(plan, tmp_path, chunks=1, watch_every=watch_every)
+    assert {leaf.dtype for leaf in jax.tree.leaves(result.state.params)} == {np.dtype(settings.dtype)}
     assert starts > 1
     assert differences(result, whole) == []
     assert result.chosen == whole.chosen
@@ -107,14 +110,14 @@ def saved(folder, small, settings=MOMENTUM):
 def test_every_changed_byte_of_the_record_is_noticed(tmp_path):
     path = tmp_path / "record.json"
     told = {"steps": [1, 25], "seconds": 1.5, "name": "a", "none": None}
-    checkpoints.write_json(path, told)
-    assert checkpoints.read_json(path) == told
+    storage.write_json(path, told)
+    assert storage.read_json(path) == told
     content = path.read_bytes()
     for i in range(len(content)):
         for bit in range(8):
             path.write_bytes(content[:i] + bytes([content[i] ^ (1 << bit)]) + content[i + 1 :])
             try:
-                found = checkpoints.read_json(path)
+                found = storage.read_json(path)
             except ValueError:
                 continue
             assert found == told, "another kind of white space"
@@ -168,7 +171,7 @@ def test_checkpoints_of_another_training_or_a_newer_version_are_refused(small, t
     ):
         next(training.fit(other, checkpoints=Checkpoints(tmp_path / "run")))
     path = tmp_path / "run" / f"{steps[1]}.json"
-    checkpoints.write_json(path, checkpoints.read_json(path) | {"format": checkpoints.FORMAT + 1})
+    storage.write_json(path, storage.read_json(path) | {"format": checkpoints.FORMAT + 1})
     with pytest.raises(ValueError, match="written by a newer version"):
         next(training.fit(other, checkpoints=Checkpoints(tmp_path / "run")))
     with pytest.raises(ValueError, match="every must be 0 or more seconds"):
@@ -178,14 +181,14 @@ def test_checkpoints_of_another_training_or_a_newer_version_are_refused(small, t
 def test_a_full_disk_ends_no_training_and_leaves_the_checkpoints_before(small, tmp_path, monkeypatch, caplog):
     plan = training.plan(MOMENTUM, small)
     whole = training.fit_and_record(plan)
-    real, count = checkpoints.save_tree, itertools.count(1)
+    real, count = storage.save_tree, itertools.count(1)
 
     def full(folder, tree):
         if next(count) > 1:
             raise OSError(28, "No space left on device", str(folder))
         return real(folder, tree)
 
-    monkeypatch.setattr(checkpoints, "save_tree", full)
+    monkeypatch.setattr(storage, "save_tree", full)
     kept = Checkpoints(tmp_path, every=1e-9)
     result = training.fit_and_record(plan, checkpoints=kept, on_progress=lambda progress: kept.wait())
     assert differences(result, whole) == []
